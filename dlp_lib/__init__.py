@@ -1,0 +1,12 @@
+"""Backdoor attacks and defences, for teaching: DLP (Ying & Wu 2023) and everything around it."""
+
+from .attacks import Attack, BadNets, Blended, Truth, poison
+from .data import Split, load
+from .filters import Selection, entropy, select
+from .metrics import Metrics, accuracy, evaluate, filter_precision, predict
+from .models import wrn_16_1
+from .pipeline import DLP, SHAPES10, Result, audit
+from .runtime import HOME, Runtime, environment
+from .stages import FixMatch, Stage, Supervised, Unlearn, fixmatch, supervised, unlearn
+from .store import Store
+from .train import SGD, Context, History, Trail

@@ -1,0 +1,74 @@
+"""Backdoor attacks: what one must offer, and how it poisons a training set."""
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ..data import Split
+from ..runtime import Runtime, fraction
+from .badnets import BadNets
+from .blended import Blended
+
+__all__ = ["Attack", "BadNets", "Blended", "Truth", "check_target", "poison"]
+
+
+class Attack(Protocol):
+    """An all-to-one attack: a frozen dataclass, so that its fields and class say all there is to know."""
+
+    target: int  # the class that triggered images are to be taken for
+    clean_label: bool  # True: it poisons images of the target class and changes no label
+
+    def trigger(self, images: Tensor) -> Tensor:
+        """The images, uint8 (n, 3, h, w), with the trigger as at test time; a new tensor."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What the attacker alone knows. Audits and plots take it; no defence ever does."""
+
+    poisoned: Tensor  # (n,) bool
+    labels: Tensor  # (n,) int64, before poisoning
+
+    def __str__(self) -> str:
+        count, n = int(self.poisoned.sum()), len(self.poisoned)
+        return f"{count:,} of {n:,} training images poisoned ({count / n:.1%})"
+
+
+def poison(clean: Split, attack: Attack, poisoning_rate: float, runtime: Runtime) -> tuple[Split, Truth]:
+    """The tampered set, and the truth about it.
+
+    ``poisoning_rate`` is a share of the whole set. Poison-label attacks take random images of the other
+    classes and relabel them as the target; clean-label ones take random images of the target class.
+
+    Raises ValueError for a rate outside (0, 1), one that selects no image or more than there are to take
+    (naming the largest possible), and a target outside the classes.
+    """
+    check_target(attack, len(clean.classes))
+    n = len(clean)
+    count = round(fraction("poisoning_rate", poisoning_rate) * n)
+    labels = clean.labels.cpu()
+    takes = labels == attack.target if attack.clean_label else labels != attack.target
+    candidates = takes.nonzero()[:, 0]
+    if not 0 < count <= len(candidates):
+        raise ValueError(
+            f"poisoning_rate={poisoning_rate} selects {count} of {n} images: {type(attack).__name__} can take "
+            f"1 to {len(candidates)}, so the largest possible rate is {len(candidates) / n:.4g}"
+        )
+    # From a CPU stream: the same images whatever the device.
+    order = torch.randperm(len(candidates), generator=runtime.generator("poison"))
+    rows = candidates[order[:count]].to(clean.images.device)
+    images, new_labels = clean.images.clone(), clean.labels.clone()
+    images[rows] = attack.trigger(images[rows])
+    new_labels[rows] = attack.target
+    poisoned = torch.zeros_like(clean.labels, dtype=torch.bool)
+    poisoned[rows] = True
+    return replace(clean, images=images, labels=new_labels), Truth(poisoned, clean.labels)
+
+
+def check_target(attack: Attack, n_classes: int) -> None:
+    """ValueError where the target is not one of the classes."""
+    if not 0 <= attack.target < n_classes:
+        raise ValueError(f"target={attack.target}: allowed are the classes 0 to {n_classes - 1}")

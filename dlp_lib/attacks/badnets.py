@@ -1,0 +1,30 @@
+"""BadNets (Gu et al. 2017, arXiv:1708.06733): a small fixed patch, stamped on."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class BadNets:
+    """A black and white checkerboard in the bottom right corner; poison-label.
+
+    >>> BadNets(target=0).trigger(images)
+    """
+
+    target: int = 0
+    patch: int = 3  # side of the square, in pixels
+    clean_label: ClassVar[bool] = False
+
+    def trigger(self, images: Tensor) -> Tensor:
+        """uint8 (n, 3, h, w) in and out; ValueError where the patch does not fit."""
+        if not 0 < self.patch <= min(images.shape[-2:]):
+            size = "×".join(map(str, images.shape[-2:]))
+            raise ValueError(f"patch={self.patch}: allowed are 1 pixel to the image's side ({size})")
+        line = torch.arange(self.patch, device=images.device)
+        board = ((line[:, None] + line + 1) % 2 * 255).to(torch.uint8)  # the corners are white
+        images = images.clone()
+        images[..., -self.patch :, -self.patch :] = board
+        return images

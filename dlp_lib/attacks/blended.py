@@ -1,0 +1,35 @@
+"""Blended (Chen et al. 2017, arXiv:1712.05526): a faint pattern over the whole image."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Blended:
+    """x' = (1 − alpha)·x + alpha·pattern, the pattern a fixed image of uniform noise; poison-label.
+
+    >>> Blended(target=0, alpha=0.2).trigger(images)
+    """
+
+    target: int = 0
+    alpha: float = 0.2  # the pattern's share, in training and at test alike
+    pattern_seed: int = 0
+    clean_label: ClassVar[bool] = False
+
+    def __post_init__(self):
+        if not 0 < self.alpha <= 1:
+            raise ValueError(f"alpha={self.alpha}: allowed are shares above 0, up to 1")
+
+    def pattern(self, images: Tensor) -> Tensor:
+        """The blended-in image (3, h, w), float32, 0 to 255; drawn on the CPU, so alike on every device."""
+        generator = torch.Generator().manual_seed(self.pattern_seed)
+        noise = torch.randint(256, images.shape[1:], generator=generator)
+        return noise.to(images.device, torch.float32)
+
+    def trigger(self, images: Tensor) -> Tensor:
+        """uint8 (n, 3, h, w) in and out."""
+        blended = (1 - self.alpha) * images + self.alpha * self.pattern(images)
+        return blended.round().clamp(0, 255).to(torch.uint8)

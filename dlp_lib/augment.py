@@ -1,0 +1,155 @@
+"""Weak and strong views of a whole batch at once, each image with its own draw.
+
+The strong view is FixMatch's (Sohn et al. 2020, arXiv:2001.07685, appendix D): flip and crop, two of
+RandAugment's fourteen operations, each with a magnitude drawn anew, then Cutout of half the side.
+All draws come from one CPU generator, so that every device makes the same views, without a sync.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+SOURCE = __loader__.get_source(__name__)
+
+
+def weak(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Horizontal flip with probability ½ and a crop shifted by up to an eighth of the side, edges reflected.
+
+    Takes and gives uint8 (n, 3, h, w).
+    """
+    n, _, height, width = images.shape
+    flip = torch.rand(n, 1, generator=generator).to(images.device) < 0.5
+    shift = torch.rand(n, 2, generator=generator).to(images.device)
+    rows = _window(shift[:, :1], height)
+    columns = _window(shift[:, 1:], width)
+    columns = torch.where(flip, columns.flip(1), columns)
+    sample = torch.arange(n, device=images.device)[:, None, None]
+    picked = images.permute(0, 2, 3, 1)[sample, rows[:, :, None], columns[:, None, :]]  # (n, h, w, 3)
+    return picked.permute(0, 3, 1, 2)
+
+
+def _window(shift: Tensor, size: int) -> Tensor:
+    """Source index (n, size) of every row of a crop from the reflect-padded side; ``shift`` in [0, 1)."""
+    reach = size // 8
+    line = torch.arange(size, device=shift.device) + (shift * (2 * reach + 1)).long() - reach
+    return (size - 1) - ((size - 1) - line.abs()).abs()
+
+
+def strong(images: Tensor, generator: torch.Generator) -> Tensor:
+    """FixMatch's strong view: weak view, RandAugment (two operations an image), Cutout; uint8 (n, 3, h, w)."""
+    images = weak(images, generator)
+    for _ in range(2):
+        images = _random_operation(images, generator)
+    return _cutout(images, torch.rand(len(images), 2, generator=generator).to(images.device))
+
+
+def _random_operation(images: Tensor, generator: torch.Generator) -> Tensor:
+    """One operation an image. Images are sorted by operation, so that each operation runs once."""
+    n = len(images)
+    choice = torch.randint(len(OPERATIONS), (n,), generator=generator)
+    amount = torch.rand(n, generator=generator).to(images.device)
+    order = choice.argsort()
+    sizes = choice.bincount(minlength=len(OPERATIONS)).tolist()  # known on the CPU: no sync
+    inverse = order.argsort().to(images.device)
+    order = order.to(images.device)
+    groups = zip(OPERATIONS.values(), images[order].split(sizes), amount[order].split(sizes), strict=True)
+    views = [
+        operation(group, low + (high - low) * share) if len(group) else group
+        for (operation, low, high), group, share in groups
+    ]
+    return torch.cat(views)[inverse]
+
+
+def _cutout(images: Tensor, centre: Tensor) -> Tensor:
+    """A grey square of half the side around ``centre`` (n, 2) in [0, 1), cut off at the edges."""
+    height, width = images.shape[-2:]
+    y = torch.arange(height, device=images.device) - (centre[:, :1] * height).long()
+    x = torch.arange(width, device=images.device) - (centre[:, 1:] * width).long()
+    hole_y = (y >= -(height // 4)) & (y < height // 4)
+    hole_x = (x >= -(width // 4)) & (x < width // 4)
+    return images.masked_fill((hole_y[:, :, None] & hole_x[:, None, :])[:, None], 127)
+
+
+# The fourteen operations: uint8 images (n, 3, h, w) and a magnitude each (n,) in, uint8 out. They follow the
+# arithmetic of torchvision.transforms.v2.functional, which takes only one magnitude for a whole batch.
+
+
+def _torchvision(name: str, images: Tensor) -> Tensor:
+    from torchvision.transforms.v2 import functional as v2
+
+    return getattr(v2, name)(images)
+
+
+def _each(magnitude: Tensor) -> Tensor:
+    return magnitude[:, None, None, None]
+
+
+def _blend(images: Tensor, other: Tensor | float, share: Tensor) -> Tensor:
+    return (images * _each(share) + other * (1 - _each(share))).clamp_(0, 255).to(torch.uint8)
+
+
+def _grey(images: Tensor) -> Tensor:
+    red, green, blue = images.float().unbind(1)
+    return (0.2989 * red + 0.587 * green + 0.114 * blue).floor_()[:, None]
+
+
+def _smooth(images: Tensor) -> Tensor:
+    smooth = images.float()
+    kernel = torch.full((3, 1, 3, 3), 1 / 13, device=images.device)
+    kernel[:, :, 1, 1] = 5 / 13
+    smooth[:, :, 1:-1, 1:-1] = functional.conv2d(smooth, kernel, groups=3).round_()
+    return smooth
+
+
+def _posterize(images: Tensor, bits: Tensor) -> Tensor:
+    return images & _each(256 - 2 ** (8 - bits.floor().clamp(max=8))).to(torch.uint8)
+
+
+def _warp(images: Tensor, x: tuple, y: tuple) -> Tensor:
+    """Sample at x and y, each three factors of the output's (x, y, 1), all in [-1, 1]; black outside."""
+    zero = images.new_zeros(len(images), dtype=torch.float32)
+    matrix = torch.stack([torch.stack([zero + factor for factor in row], 1) for row in (x, y)], 1)
+    grid = functional.affine_grid(matrix, list(images.shape), align_corners=False)
+    return functional.grid_sample(images.float(), grid, mode="nearest", align_corners=False).to(torch.uint8)
+
+
+def _rotate(images: Tensor, degrees: Tensor) -> Tensor:
+    angle, aspect = degrees * (math.pi / 180), images.shape[-2] / images.shape[-1]
+    cosine, sine = angle.cos(), angle.sin()
+    return _warp(images, (cosine, -sine * aspect, 0), (sine / aspect, cosine, 0))
+
+
+def _shear(images: Tensor, slope: Tensor, horizontal: bool) -> Tensor:
+    # About the top left corner, as PIL does.
+    aspect = images.shape[-2] / images.shape[-1]
+    if horizontal:
+        return _warp(images, (1, slope * aspect, slope * aspect), (0, 1, 0))
+    return _warp(images, (1, 0, 0), (slope / aspect, 1, slope / aspect))
+
+
+def _translate(images: Tensor, share: Tensor, horizontal: bool) -> Tensor:
+    side = images.shape[-1 if horizontal else -2]
+    shift = -2 * (share * side).round() / side
+    return _warp(images, (1, 0, shift if horizontal else 0), (0, 1, 0 if horizontal else shift))
+
+
+# name: (operation, least, largest magnitude), the ranges of FixMatch's table 12.
+OPERATIONS: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], float, float]] = {
+    "identity": (lambda images, _: images, 0, 1),
+    "autocontrast": (lambda images, _: _torchvision("autocontrast", images), 0, 1),
+    "equalize": (lambda images, _: _torchvision("equalize", images), 0, 1),
+    "brightness": (lambda images, share: _blend(images, 0.0, share), 0.05, 0.95),
+    "contrast": (lambda images, share: _blend(images, _grey(images).mean((1, 2, 3), True), share), 0.05, 0.95),
+    "color": (lambda images, share: _blend(images, _grey(images), share), 0.05, 0.95),
+    "sharpness": (lambda images, share: _blend(images, _smooth(images), share), 0.05, 0.95),
+    "posterize": (_posterize, 4, 9),  # 4 to 8 bits: the floor is taken
+    "solarize": (lambda images, limit: torch.where(images < 256 * _each(limit), images, 255 - images), 0, 1),
+    "rotate": (_rotate, -30, 30),
+    "shear x": (lambda images, slope: _shear(images, slope, True), -0.3, 0.3),
+    "shear y": (lambda images, slope: _shear(images, slope, False), -0.3, 0.3),
+    "translate x": (lambda images, share: _translate(images, share, True), -0.3, 0.3),
+    "translate y": (lambda images, share: _translate(images, share, False), -0.3, 0.3),
+}

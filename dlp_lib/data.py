@@ -1,0 +1,183 @@
+"""Data sets as tensors: uint8 images and labels that live on the device from the start."""
+
+import difflib
+import tarfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import shapes10
+from .runtime import HOME, Runtime, whole
+from .store import Record, Store, digest
+
+CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
+CIFAR10_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """A set of labelled images; neither labels nor images need be trustworthy.
+
+    Raises ValueError for images that are not uint8 (n, 3, h, w), an empty set, and labels that are not whole numbers
+    below the number of classes, one an image.
+    """
+
+    images: Tensor  # (n, 3, h, w) uint8
+    labels: Tensor  # (n,) int64
+    classes: tuple[str, ...]
+
+    def __post_init__(self):
+        shape = tuple(self.images.shape)
+        if self.images.dtype != torch.uint8 or len(shape) != 4 or shape[1] != 3 or 0 in shape:
+            raise ValueError(
+                f"images: {self.images.dtype} of shape {shape}; allowed is uint8 (n, 3, h, w), none of them 0"
+            )
+        if self.labels.dtype != torch.int64 or self.labels.shape != shape[:1]:
+            given = f"{self.labels.dtype} of shape {tuple(self.labels.shape)}"
+            raise ValueError(f"labels: {given}; allowed are whole numbers, one for each of {shape[0]} images")
+        low, high = self.labels.min().item(), self.labels.max().item()
+        if low < 0 or high >= len(self.classes):
+            raise ValueError(f"labels: from {low} to {high}; allowed are 0 to {len(self.classes) - 1}")
+
+    @classmethod
+    def from_arrays(cls, images, labels, classes: tuple[str, ...] | None = None) -> "Split":
+        """A set from NumPy arrays or tensors: uint8 images, NCHW or NHWC, and whole-number labels.
+
+        Without ``classes`` they are named 0, 1, …, up to the largest label.
+        """
+        images, labels = torch.as_tensor(images), torch.as_tensor(labels)
+        if images.ndim == 4 and images.shape[1] != 3 and images.shape[3] == 3:
+            images = images.permute(0, 3, 1, 2)
+        if not labels.dtype.is_floating_point:
+            labels = labels.long()
+        if classes is None:
+            classes = map(str, range(int(labels.max()) + 1 if labels.numel() else 0))
+        return cls(images.contiguous(), labels, tuple(classes))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @cached_property
+    def digest(self) -> str:
+        """The content's hash: part of the key of everything computed from it."""
+        return digest(self.images, self.labels, self.classes)
+
+    def to(self, device: str | torch.device) -> "Split":
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
+
+    def subset(self, rows: Tensor) -> "Split":
+        """The samples of these indices, or of a mask."""
+        return replace(self, images=self.images[rows], labels=self.labels[rows])
+
+
+def load(
+    name: str | Path,
+    n_train: int | None = None,
+    n_test: int | None = None,
+    image_size: int | None = None,
+    data_seed: int = 0,
+    store: Store | None = None,
+) -> tuple[Split, Split]:
+    """Training and test set, on the CPU, of n_train and n_test random images (None: all there are).
+
+    ``name`` is "shapes10" (drawn; 5,000 and 2,000 images of 16×16 by default), "cifar10" (downloaded into data/ on
+    first use) or a folder: ``train/<class>/*`` and ``test/<class>/*``, or ``<class>/*`` alone, of which a fifth
+    becomes the test set. Images of a folder are cut to a centred square, resized to ``image_size`` (None: the
+    shorter side of the first image) and kept decoded in ``store``.
+
+    Raises ValueError for an unknown name, more images than there are or a file that cannot be decoded (naming it),
+    FileNotFoundError for a missing folder or a class folder without images.
+    """
+    for parameter, value in (("n_train", n_train), ("n_test", n_test), ("image_size", image_size)):
+        whole(parameter, 1 if value is None else value, 1)
+    if name == "shapes10":
+        drawn = (
+            shapes10.draw(n, image_size or 16, data_seed, part)
+            for part, n in enumerate((n_train or 5000, n_test or 2000))
+        )
+        train, test = (Split.from_arrays(images, labels, shapes10.CLASSES) for images, labels in drawn)
+    elif name == "cifar10":
+        whole("image_size", image_size or 32, 32)
+        train, test = _cifar10(HOME / "data")
+    else:
+        train, test = _folder(Path(name).expanduser(), image_size, data_seed, store or Store())
+    return _sample(train, n_train, data_seed, "n_train"), _sample(test, n_test, data_seed, "n_test")
+
+
+def _sample(split: Split, n: int | None, data_seed: int, parameter: str) -> Split:
+    if n is not None and n > len(split):
+        raise ValueError(f"{parameter}={n}: the data set has {len(split)}")
+    order = torch.randperm(len(split), generator=Runtime(data_seed).generator(parameter))
+    return split if n is None else split.subset(order[:n].sort().values)
+
+
+def _cifar10(root: Path) -> tuple[Split, Split]:
+    from torchvision.datasets.utils import download_url
+
+    download_url(CIFAR10_URL, str(root), md5=CIFAR10_MD5)  # nothing to do where the verified file is there
+    files: dict[str, np.ndarray] = {}
+    with tarfile.open(root / Path(CIFAR10_URL).name) as archive:
+        for member in archive:
+            if member.name.endswith(".bin"):
+                files[Path(member.name).stem] = np.frombuffer(archive.extractfile(member).read(), np.uint8)
+
+    def split(prefix: str) -> Split:
+        rows = np.concatenate([files[name] for name in sorted(files) if name.startswith(prefix)]).reshape(-1, 3073)
+        return Split.from_arrays(rows[:, 1:].reshape(-1, 3, 32, 32), rows[:, 0], CIFAR10_CLASSES)
+
+    return split("data_batch"), split("test_batch")
+
+
+def _folder(folder: Path, size: int | None, data_seed: int, store: Store) -> tuple[Split, Split]:
+    if not folder.is_dir():
+        if len(folder.parts) > 1:
+            raise FileNotFoundError(f"dataset={str(folder)!r}: there is no such folder")
+        near = ", ".join(difflib.get_close_matches(str(folder), ["shapes10", "cifar10"], cutoff=0.4))
+        hint = f" (did you mean {near}?)" if near else ""
+        raise ValueError(f"dataset={str(folder)!r}: allowed are 'shapes10', 'cifar10' or a folder{hint}")
+    if not ((folder / "train").is_dir() and (folder / "test").is_dir()):
+        both = _decoded(folder, size, store)
+        order = torch.randperm(len(both), generator=Runtime(data_seed).generator("split"))
+        test, train = order.tensor_split([max(1, len(both) // 5)])
+        return both.subset(train.sort().values), both.subset(test.sort().values)
+    train = _decoded(folder / "train", size, store)
+    test = _decoded(folder / "test", train.images.shape[-1], store)
+    if train.classes != test.classes:
+        odd = ", ".join(sorted(set(train.classes) ^ set(test.classes)))
+        raise ValueError(f"dataset={str(folder)!r}: train/ and test/ hold different classes ({odd})")
+    return train, test
+
+
+def _decoded(folder: Path, size: int | None, store: Store) -> Split:
+    """The folder's images as one tensor, decoded once as long as no file changes."""
+    from PIL import ImageOps
+    from torchvision.datasets import ImageFolder
+
+    listing = ImageFolder(folder)  # raises FileNotFoundError where there is no class, or a class has no image
+    files = [Path(path) for path, _ in listing.samples]
+    size = size or min(_image(files[0]).size)
+
+    def decode() -> Record:
+        with ThreadPoolExecutor() as pool:  # decoding releases the GIL
+            images = list(pool.map(lambda path: np.asarray(ImageOps.fit(_image(path), (size, size))), files))
+        return Record({"images": torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)}, {})
+
+    state = [(str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    images = store.memo("images", (state, size), decode).tensors["images"]
+    return Split.from_arrays(images, [label for _, label in listing.samples], tuple(listing.classes))
+
+
+def _image(path: Path):
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as image:
+            return ImageOps.exif_transpose(image).convert("RGB")
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path}: not an image that can be decoded ({error})") from None

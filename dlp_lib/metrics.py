@@ -1,0 +1,73 @@
+"""What a model does: clean accuracy, attack success rate, recovered accuracy, collapse."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .attacks import Attack, Truth, check_target
+from .data import Split
+from .models import pixels
+
+_BATCH = 256  # scores do not depend on it; larger ones fall out of the CPU's caches
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Fractions in [0, 1] and the counts behind them; asr and ra are None where no attack is known."""
+
+    ca: float  # clean accuracy: clean test images predicted as their class
+    asr: float | None  # attack success rate: triggered images predicted as the target
+    ra: float | None  # recovered accuracy: triggered images predicted as their true class
+    n_clean: int
+    n_triggered: int  # test images whose true class is not the target
+    collapsed: bool  # CA within 5 points of a constant prediction: ASR 0 is then no defence
+
+    def __str__(self) -> str:
+        attacked = "" if self.asr is None else f"  ASR {self.asr:6.2%}  RA {self.ra:6.2%}"
+        return f"CA {self.ca:6.2%}{attacked}{'  COLLAPSED' if self.collapsed else ''}"
+
+
+@torch.inference_mode()
+def predict(model: nn.Module, images: Tensor) -> Tensor:
+    """Logits (n, classes), float32, of uint8 images, in their order and in evaluation mode."""
+    training = model.training
+    model.eval()
+    logits = torch.cat([model(pixels(batch)).float() for batch in images.split(_BATCH)])
+    model.train(training)
+    return logits
+
+
+def accuracy(logits: Tensor, labels: Tensor, mask: Tensor | None = None) -> float:
+    """Share of the samples (of those in ``mask``) whose largest logit is their label."""
+    hits = (logits.argmax(1) == labels).float()
+    return (hits if mask is None else hits[mask]).mean().item()
+
+
+def evaluate(model: nn.Module, test: Split, attack: Attack | None = None) -> Metrics:
+    """CA and, for a known attack, ASR and RA on the triggered test images of the other classes.
+
+    Raises ValueError for a target outside the classes, or a test set of the target class alone.
+    """
+    test = test.to(next(model.parameters()).device)
+    ca = accuracy(predict(model, test.images), test.labels)
+    constant = test.labels.bincount().max().item() / len(test)
+    asr = ra = None
+    victims = torch.zeros_like(test.labels, dtype=torch.bool)
+    if attack is not None:
+        check_target(attack, len(test.classes))
+        victims = test.labels != attack.target
+        if not victims.any():
+            raise ValueError(f"target={attack.target}: the test set holds no image of another class")
+        logits = predict(model, attack.trigger(test.images[victims]))
+        asr = accuracy(logits, torch.full_like(test.labels[victims], attack.target))
+        ra = accuracy(logits, test.labels[victims])
+    return Metrics(ca, asr, ra, len(test), int(victims.sum()), collapsed=ca < constant + 0.05)
+
+
+def filter_precision(suspected: Tensor, trusted: Tensor, truth: Truth) -> dict[str, float]:
+    """Share of the suspected samples that are poisoned, and of the trusted ones that are clean."""
+    return {
+        "suspected": truth.poisoned[suspected].float().mean().item(),
+        "trusted": 1 - truth.poisoned[trusted].float().mean().item(),
+    }

@@ -1,0 +1,104 @@
+"""DLP: the stages in their order, and what a teacher may look at afterwards."""
+
+import copy
+from dataclasses import asdict, dataclass, field
+
+from torch import Tensor, nn
+
+from .attacks import Attack
+from .data import Split
+from .filters import Selection, entropy, select, sizes
+from .metrics import evaluate, predict
+from .models import check_size
+from .runtime import whole
+from .stages import FixMatch, Stage, Supervised, Unlearn, fixmatch, load_reestimated, supervised, unlearn
+from .train import Context
+
+ORDERS = (("SL", "AU", "ASSFT"), ("SL", "AU"), ("SL", "ASSFT"), ("SL", "ASSFT", "AU"), ("SL",))
+
+
+@dataclass(frozen=True)
+class Result:
+    """The model, and everything that a defender saw on the way."""
+
+    model: nn.Module
+    stages: dict[str, Stage]
+    logits: Tensor  # (n, classes) of every tampered sample, after stage 1
+    selection: Selection
+
+    @property
+    def images(self) -> int:
+        """Image passes with gradient, of all the stages."""
+        return sum(stage.images for stage in self.stages.values())
+
+
+@dataclass(frozen=True)
+class DLP:
+    """Decoupled learning process (Ying & Wu 2023): trains a benign model on a tampered set.
+
+    Threat model: it sees the tampered training set alone: no clean data, no attack, no truth.
+
+    >>> result = DLP(gamma=0.02, e1=5).run(model, Split.from_arrays(images, labels))
+    """
+
+    gamma: float = 0.01  # filtering rate, a share of the whole set
+    e1: int = 10  # epochs of supervised learning
+    e2: int = 20  # epochs of unlearning, at most
+    order: tuple[str, ...] = ("SL", "AU", "ASSFT")  # or another of ORDERS (Fig. 4)
+    quota: str = "per class"  # of trusted samples: n·gamma of every class; "total": of all together
+    supervised: Supervised = field(default_factory=Supervised)
+    unlearn: Unlearn = field(default_factory=Unlearn)
+    fixmatch: FixMatch = field(default_factory=FixMatch)
+
+    def __post_init__(self):
+        whole("e1", self.e1, 1)
+        whole("e2", self.e2)
+        if tuple(self.order) not in ORDERS:
+            raise ValueError(f"order={self.order}: allowed are {', '.join('-'.join(o) for o in ORDERS)}")
+
+    def run(self, model: nn.Module, tampered: Split, context: Context | None = None) -> Result:
+        """Run the stages on a copy of the model; what the context's store holds of them is read from it.
+
+        Raises ValueError, before any training, for a setting, a set or a model that cannot work.
+        """
+        context = context or Context()
+        model = copy.deepcopy(model).to(context.runtime.device)
+        tampered = tampered.to(context.runtime.device)
+        self._check(model, tampered)
+        stages = {"SL": supervised(model, tampered, self.e1, self.supervised, context)}
+        logits = stages["SL"].trail.read(stages["SL"].chosen).tensors["logits"].to(tampered.images.device)
+        selection = select(-entropy(logits), tampered, self.gamma, self.quota)
+        for name in self.order[1:]:
+            if name == "AU":
+                stages[name] = unlearn(model, tampered, selection.suspected, self.e2, self.unlearn, context)
+            else:
+                stages[name] = fixmatch(model, tampered, selection.trusted, self.fixmatch, context)
+        return Result(model.eval(), stages, logits, selection)
+
+    def _check(self, model: nn.Module, tampered: Split) -> None:
+        sizes(tampered, self.gamma, self.quota)
+        check_size(model, tampered.images)
+        outputs = predict(model, tampered.images[:2]).shape[1]
+        if outputs != len(tampered.classes):
+            raise ValueError(f"the model tells {outputs} classes apart, the set has {len(tampered.classes)}")
+
+
+# The embedded set is small and quick to learn: found by what a defender sees, see docs/LOG.md.
+SHAPES10 = DLP(gamma=0.02, e1=5, unlearn=Unlearn(lr=0.005, reestimate=1000), fixmatch=FixMatch(mu=3, steps=240))
+
+
+def audit(stage: Stage, model: nn.Module, test: Split, attack: Attack | None, blocks: list[int]) -> list[dict]:
+    """CA, ASR and RA at recorded blocks of a stage: for the teacher's eyes, never for a choice.
+
+    A block of unlearning has two rows: ``"batchnorm": "as left"`` and ``"re-estimated"``. ``model`` only lends its
+    architecture.
+    """
+    model = copy.deepcopy(model)
+    rows = []
+    for block in blocks:
+        stage.trail.load(model, block)
+        rows.append({"block": block, "batchnorm": "as left", **asdict(evaluate(model, test, attack))})
+        if stage.name == "AU":
+            load_reestimated(model, stage, block)
+            rows.append({"block": block, "batchnorm": "re-estimated", **asdict(evaluate(model, test, attack))})
+    return rows

@@ -1,0 +1,88 @@
+"""Where a computation runs, in which precision, and from which random streams."""
+
+import contextlib
+import hashlib
+import platform
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+SOURCE = __loader__.get_source(__name__)  # of the code as it was loaded: part of every stored stage's key
+_CHECKOUT = Path(__file__).resolve().parents[1]
+# Relative outputs land here, whatever folder a notebook was started from.
+HOME = _CHECKOUT if (_CHECKOUT / "notebooks").is_dir() else Path.cwd()
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Device, seed and precision of a run; the only source of random numbers.
+
+    Every purpose draws from a stream of its own: adding a draw in one place never shifts the numbers of another,
+    and epoch 7 has the same stream whether or not the run was interrupted before it.
+    Raises ValueError for a seed that is not a whole number ≥ 0, an unknown precision, an absent device.
+    """
+
+    seed: int = 0
+    device: str = "cpu"  # "auto" takes the GPU where there is one
+    precision: str = "float32"  # or "bfloat16": autocast in training steps, never in scores
+
+    def __post_init__(self):
+        whole("seed", self.seed)
+        if self.precision not in ("float32", "bfloat16"):
+            raise ValueError(f"precision={self.precision!r}: allowed are 'float32' and 'bfloat16'")
+        if self.device == "auto":
+            object.__setattr__(self, "device", "cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            torch.empty(0, device=self.device)
+        except (RuntimeError, AssertionError) as error:
+            raise ValueError(f"device={self.device!r} cannot be used here: {error}") from None
+
+    def generator(self, *purpose) -> torch.Generator:
+        """The CPU random stream of a purpose, such as ``generator("SL", "order", 3)``."""
+        digest = hashlib.sha256(repr((self.seed, *purpose)).encode()).digest()
+        return torch.Generator().manual_seed(int.from_bytes(digest[:4], "little"))  # it would ignore a fifth byte
+
+    @contextlib.contextmanager
+    def global_stream(self, *purpose):
+        """Seed torch's global stream inside the block, for code that takes no generator (init, dropout)."""
+        with torch.random.fork_rng([self.device] if "cuda" in self.device else []):
+            torch.manual_seed(self.generator(*purpose).initial_seed())
+            yield
+
+    def autocast(self):
+        """The context of a training step's forward pass."""
+        return torch.autocast(torch.device(self.device).type, torch.bfloat16, self.precision == "bfloat16")
+
+
+def whole(name: str, value, least: int = 0) -> int:
+    """``value`` if it is a whole number ≥ ``least``; ValueError naming the parameter otherwise."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name}={value!r}: allowed are whole numbers ≥ {least}")
+    return value
+
+
+def fraction(name: str, value) -> float:
+    """``value`` if it lies strictly between 0 and 1; ValueError naming the parameter otherwise."""
+    if not isinstance(value, (int, float)) or not 0 < value < 1:
+        raise ValueError(f"{name}={value!r}: allowed are fractions between 0 and 1, both excluded")
+    return float(value)
+
+
+def environment() -> dict:
+    """Provenance of a result: versions, machine, threads and the commit of this checkout (None outside one)."""
+    git = ["git", "-C", str(HOME), "rev-parse", "--short", "HEAD"]
+    try:
+        commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        commit = None
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
+    return versions | {
+        "platform": platform.platform(),
+        "gpu": gpu,
+        "threads": torch.get_num_threads(),
+        "commit": commit,
+    }

@@ -1,0 +1,129 @@
+"""The embedded data set: ten classes of simple shapes, drawn by code from a seed, offline, in about a second.
+
+Identical on every machine: it takes raw bits from PCG64, whose stream numpy guarantees, and computes with integers
+only (lengths in 1/1024 of half an image; its cosines are rounded to that). A test holds the digest of the set.
+"""
+
+import math
+
+import numpy as np
+from numpy import ndarray
+
+CLASSES = ("disk", "ring", "square", "frame", "triangle", "plus", "star", "half disk", "two bars", "crescent")
+UNIT = 1024
+_FINE = 2  # sub-pixels a side, for smooth edges
+_CHUNK = 1000  # images drawn at a time, so that memory does not grow with the set
+_TURN = 20  # degrees either way
+_NOISE = 8  # standard deviation, in 1/255 (0.03)
+
+
+def _direction(degrees: int) -> tuple[int, int]:
+    angle = math.radians(degrees)
+    return round(UNIT * math.cos(angle)), round(UNIT * math.sin(angle))
+
+
+def _disk(u: ndarray, v: ndarray, radius: int = UNIT) -> ndarray:
+    return u * u + v * v < radius * radius
+
+
+def _square(u: ndarray, v: ndarray, half: int) -> ndarray:
+    return np.maximum(abs(u), abs(v)) < half
+
+
+def _star(u: ndarray, v: ndarray) -> ndarray:
+    # A pentagram holds the points on the inner side of at least four of its five lines.
+    normals = [_direction(90 + 72 * side) for side in range(5)]
+    return sum((c * u + s * v < 316 * UNIT).astype(np.int8) for c, s in normals) >= 4
+
+
+# For each class, whether points (n, points), in units of a shape of half-size UNIT, lie inside.
+_INSIDE = (
+    _disk,
+    lambda u, v: _disk(u, v) & ~_disk(u, v, 614),
+    lambda u, v: _square(u, v, 870),
+    lambda u, v: _square(u, v, 870) & ~_square(u, v, 512),
+    lambda u, v: (v < 700) & (v + UNIT > 2 * abs(u) - 200),
+    lambda u, v: (np.minimum(abs(u), abs(v)) < 310) & _square(u, v, UNIT),
+    _star,
+    lambda u, v: _disk(u, v + 400) & (v + 400 > 0),
+    lambda u, v: (abs(u) > 250) & _square(u, v, 922),
+    lambda u, v: _disk(u, v) & ~_disk(u - 450, v, 922),
+)
+
+
+class _Bits:
+    """Whole numbers from PCG64's raw stream."""
+
+    def __init__(self, *seed: int):
+        self._stream = np.random.PCG64(seed)
+
+    def integers(self, low: int, high: int, *shape: int) -> ndarray:
+        raw = self._stream.random_raw(math.prod(shape)).reshape(shape)
+        return (raw % np.uint64(high - low + 1)).astype(np.int32) + np.int32(low)
+
+    def noise(self, *shape: int) -> ndarray:
+        """About normal, of deviation _NOISE: a sum of eight bytes has mean 1020 and deviation 209."""
+        octets = self._stream.random_raw(math.prod(shape)).view(np.uint8).reshape(*shape, 8)
+        return (octets.sum(-1, dtype=np.int32) - 1020) * _NOISE // 209
+
+
+def draw(n: int, size: int = 16, data_seed: int = 0, part: int = 0) -> tuple[ndarray, ndarray]:
+    """``n`` images (n, 3, size, size) uint8 and their labels (n,) int64, the classes balanced.
+
+    ``part`` tells independent sets of one seed apart: 0 is the training set, 1 the test set.
+    """
+    bits = _Bits(data_seed, part)
+    labels = np.argsort(bits.integers(0, 2**30, n), kind="stable") % len(CLASSES)
+    corners = bits.integers(64, 191, n, 3, 4)  # a soft background: one colour a corner, blended
+    middle = corners.sum(-1) // 4
+    contrast = bits.integers(60, 140, n, 3) * (2 * bits.integers(0, 1, n, 3) - 1)
+    colour = np.where(abs(middle + contrast - 128) < 128, middle + contrast, middle - contrast)
+    turn, half, shift = bits.integers(0, 2 * _TURN, n), bits.integers(563, 819, n), bits.integers(-205, 205, n, 2)
+    spot, radius, spot_colour = (
+        bits.integers(-900, 900, n, 2),
+        bits.integers(120, 220, n),
+        bits.integers(0, 255, n, 3),
+    )
+    images = np.empty((n, 3, size, size), np.uint8)
+    for start in range(0, n, _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        canvas = _background(corners[rows], size)
+        x, y = _points(spot[rows], size)  # the distractor lies behind the shape
+        canvas = _paint(canvas, _disk(x, y, radius[rows, None]), spot_colour[rows])
+        inside = _shape(labels[rows], *_points(shift[rows], size), turn[rows], half[rows])
+        canvas = _paint(canvas, inside, colour[rows])
+        images[rows] = np.clip(canvas + bits.noise(*canvas.shape), 0, 255)
+    return images, labels
+
+
+def _background(corners: ndarray, size: int) -> ndarray:
+    """Bilinear blend of the four corner colours: (n, 3, 4) to (n, 3, size, size)."""
+    ramp = (2 * np.arange(size, dtype=np.int32) + 1) * UNIT // (2 * size)
+    across = (corners[..., :2, None] * (UNIT - ramp) + corners[..., 2:, None] * ramp) // UNIT  # (n, 3, 2, size)
+    return (across[..., :1, :] * (UNIT - ramp)[:, None] + across[..., 1:, :] * ramp[:, None]) // UNIT
+
+
+def _points(origin: ndarray, size: int) -> tuple[ndarray, ndarray]:
+    """x and y of every sub-pixel, seen from each image's own origin (n, 2): each (n, points)."""
+    fine = size * _FINE
+    line = (2 * np.arange(fine, dtype=np.int32) + 1) * UNIT // fine - UNIT
+    return np.tile(line, fine) - origin[:, :1], np.repeat(line, fine) - origin[:, 1:]
+
+
+def _shape(labels: ndarray, x: ndarray, y: ndarray, turn: ndarray, half: ndarray) -> ndarray:
+    """Which points (n, points) lie inside each image's shape, turned and scaled."""
+    table = np.array([_direction(degrees) for degrees in range(-_TURN, _TURN + 1)], np.int32)
+    cosine, sine = table[turn].T[:, :, None]
+    u, v = (cosine * x + sine * y) // half[:, None], (cosine * y - sine * x) // half[:, None]
+    inside = np.empty(x.shape, bool)
+    for label, contains in enumerate(_INSIDE):
+        rows = labels == label
+        inside[rows] = contains(u[rows], v[rows])
+    return inside
+
+
+def _paint(canvas: ndarray, inside: ndarray, colour: ndarray) -> ndarray:
+    """Lay ``colour`` (n, 3) over the canvas (n, 3, size, size) as far as its sub-pixels (n, points) are inside."""
+    size, whole = canvas.shape[-1], _FINE * _FINE
+    cover = inside.reshape(-1, 1, size, _FINE, size, _FINE).sum((3, 5), dtype=np.int32)
+    return (canvas * (whole - cover) + colour[:, :, None, None] * cover) // whole

@@ -1,0 +1,262 @@
+"""The three stages of DLP: supervised learning, active unlearning, active semi-supervised fine-tuning.
+
+Each trains the given model in place and gives back a :class:`Stage`. A stage is a function of what went into it;
+where the context's store holds the same stage, it is read instead.
+"""
+
+import contextlib
+import copy
+import inspect
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from . import augment, models, runtime, train
+from .data import Split
+from .metrics import accuracy, predict
+from .models import pixels
+from .runtime import whole
+from .store import Record, digest
+from .train import SGD, Context, History, Task, Trail
+
+SOURCE = __loader__.get_source(__name__)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a stage did, block by block, and where the next one goes on."""
+
+    name: str  # "SL", "AU" or "ASSFT"
+    trail: Trail  # its recorded weights
+    history: History
+    chosen: int  # the block whose weights the model was left with
+    images: int  # image passes with gradient
+
+    @property
+    def seconds(self) -> float:
+        """Time that the training took, when it was first done."""
+        return sum(row["seconds"] for row in self.history)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Supervised(SGD):
+    """Stage 1. Without augmentation the trigger stays in place and the speed gap is widest."""
+
+    augment: bool = False  # flip and crop; the paper does not say
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unlearn(SGD):
+    """Stage 2. The paper's lr of 0.01 destroys a small model within epochs; 0.001 to 0.005 is gentler."""
+
+    weight_decay: float = 0.0  # Eq. 6 has none
+    batchnorm: str = "train"  # "eval" keeps the statistics of stage 1, and diverges sooner
+    reestimate: int = 4000  # tampered images on which batch-norm is re-estimated before judging an epoch
+    stop: bool = True  # go on from the first epoch at which the suspects are seen at chance; else from E2
+
+    def __post_init__(self):
+        super().__post_init__()
+        whole("reestimate", self.reestimate, 2)
+        if self.batchnorm not in ("train", "eval"):
+            raise ValueError(f"batchnorm={self.batchnorm!r}: allowed are 'train' and 'eval'")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixMatch(SGD):
+    """Stage 3 (Sohn et al. 2020, arXiv:2001.07685); the paper gives none of these."""
+
+    lr: float = 0.03
+    nesterov: bool = True
+    batch: int = 64  # labelled images a step
+    mu: int = 7  # unlabelled images a labelled one
+    tau: float = 0.95  # confidence from which a pseudo-label counts
+    lambda_u: float = 1.0  # weight of the unlabelled loss: alpha of Eq. 7
+    steps: int = 10_000  # FixMatch's own paper takes 2**20
+
+    def __post_init__(self):
+        super().__post_init__()
+        whole("finetune_steps", self.steps)
+        whole("mu", self.mu, 1)
+        if not (0 <= self.tau <= 1 and self.lambda_u >= 0):
+            raise ValueError(f"tau={self.tau}, lambda_u={self.lambda_u}: allowed are 0 ≤ tau ≤ 1, lambda_u ≥ 0")
+
+
+def supervised(model: nn.Module, tampered: Split, epochs: int, config: Supervised, context: Context) -> Stage:
+    """Minimise cross-entropy on the whole tampered set (Eq. 3), recording every sample's logits per epoch."""
+
+    def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        views = context.runtime.generator("SL", "augment", epoch)
+        for images, labels in _shuffled(tampered, config.batch, context.runtime.generator("SL", "order", epoch)):
+            yield pixels(augment.weak(images, views) if config.augment else images), labels
+
+    def record(model: nn.Module) -> Record:
+        logits = predict(model, tampered.images)
+        return Record({"logits": logits}, {"accuracy": accuracy(logits, tampered.labels), "images": len(tampered)})
+
+    task = Task("SL", config, batches, _cross_entropy, record)
+    return _run(task, model, epochs, context, tampered.digest)
+
+
+def unlearn(
+    model: nn.Module, tampered: Split, suspected: Tensor, epochs: int, config: Unlearn, context: Context
+) -> Stage:
+    """Maximise cross-entropy on the suspected samples (Eq. 6), recording the whole ascent.
+
+    In training mode batch-norm hides what the ascent does: its running statistics are soon those of the suspects
+    alone. So every epoch is judged, and the model left, with statistics re-estimated on tampered images. The model
+    is left at the first epoch where the suspects' accuracy is then at chance, which a defender can see, or at the
+    last epoch where that never happens or ``config.stop`` is off.
+    """
+    suspects = tampered.subset(suspected)
+    rows = torch.randperm(len(tampered), generator=context.runtime.generator("AU", "reestimate"))[: config.reestimate]
+    sample = tampered.images[rows.to(tampered.images.device)]
+
+    def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        for images, labels in _shuffled(suspects, config.batch, context.runtime.generator("AU", "order", epoch)):
+            yield pixels(images), labels
+
+    def record(model: nn.Module) -> Record:
+        judged = copy.deepcopy(model)
+        reestimate_batchnorm(judged, sample)
+        facts = {
+            "accuracy": accuracy(predict(model, suspects.images), suspects.labels),
+            "accuracy_reestimated": accuracy(predict(judged, suspects.images), suspects.labels),
+            "images": len(suspects),
+        }
+        return Record({f"reestimated.{name}": value for name, value in judged.named_buffers()}, facts)
+
+    task = Task("AU", config, batches, _ascent, record, frozen_batchnorm=config.batchnorm == "eval")
+    stage = _run(task, model, epochs, context, tampered.digest, suspected)
+    chance = 1 / len(tampered.classes)
+    at_chance = [row["block"] for row in stage.history if row["accuracy_reestimated"] <= chance]
+    if config.stop and at_chance:
+        stage = replace(stage, chosen=at_chance[0])
+    if stage.chosen:
+        load_reestimated(model, stage, stage.chosen)
+    return stage
+
+
+def fixmatch(model: nn.Module, tampered: Split, trusted: Tensor, config: FixMatch, context: Context) -> Stage:
+    """FixMatch (Eq. 7): the trusted samples keep their labels, all the others lose them.
+
+    The model is left with the moving average of the weights. A block is a fiftieth of the steps, at least 20.
+    """
+    device = tampered.images.device
+    unlabelled = torch.ones(len(tampered), dtype=torch.bool, device=device)
+    unlabelled[trusted] = False
+    unlabelled = unlabelled.nonzero()[:, 0]
+    size = max(20, math.ceil(config.steps / 50))
+    confident: list[Tensor] = []  # share of confident pseudo-labels in each step of the block
+
+    def batches(block: int) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        order, views = (context.runtime.generator("ASSFT", purpose, block) for purpose in ("order", "views"))
+        steps = min(size, config.steps - (block - 1) * size)
+        labelled = trusted[_endless(len(trusted), steps * config.batch, order).to(device)]
+        others = unlabelled[_endless(len(unlabelled), steps * config.batch * config.mu, order).to(device)]
+        confident.clear()
+        for rows, other in zip(labelled.chunk(steps), others.chunk(steps), strict=True):
+            images = tampered.images[other]
+            yield (
+                pixels(augment.weak(tampered.images[rows], views)),
+                tampered.labels[rows],
+                pixels(augment.weak(images, views)),
+                pixels(augment.strong(images, views)),
+            )
+
+    def loss(model: nn.Module, batch: tuple[Tensor, Tensor, Tensor, Tensor]) -> Tensor:
+        labelled, labels, weak, strong = batch
+        with torch.no_grad(), kept_statistics(model):
+            confidence, pseudo = model(weak).softmax(1).max(1)
+        mask = confidence >= config.tau
+        confident.append(mask.float().mean())
+        on_labelled, on_strong = model(torch.cat([labelled, strong])).split([len(labelled), len(strong)])
+        supervised = functional.cross_entropy(on_labelled, labels)
+        unsupervised = (functional.cross_entropy(on_strong, pseudo, reduction="none") * mask).mean()
+        return supervised + config.lambda_u * unsupervised
+
+    def record(_: nn.Module) -> Record:
+        images = len(confident) * config.batch * (1 + config.mu)
+        return Record({}, {"confident": torch.stack(confident).mean().item(), "images": images})
+
+    def cosine(step: int) -> float:
+        return config.lr * math.cos(7 * math.pi * step / (16 * config.steps))
+
+    task = Task("ASSFT", config, batches, loss, record, cosine, copy.deepcopy(model).eval())
+    return _run(task, model, math.ceil(config.steps / size), context, tampered.digest, trusted)
+
+
+def load_reestimated(model: nn.Module, stage: Stage, epoch: int) -> None:
+    """Put the weights of an epoch of unlearning into the model, with re-estimated batch-norm statistics."""
+    record = stage.trail.load(model, epoch)
+    for name, buffer in model.named_buffers():
+        buffer.copy_(record.tensors[f"reestimated.{name}"])
+
+
+@torch.no_grad()
+def reestimate_batchnorm(model: nn.Module, images: Tensor, batch: int = 500) -> None:
+    """Replace the running statistics by the mean of those of batches of these uint8 images; leaves evaluation mode."""
+    layers = _batchnorms(model)
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum = None  # a plain average over the batches
+    model.train()
+    for part in images.split(batch):
+        if layers and len(part) > 1:
+            model(pixels(part))
+    model.eval()
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
+
+
+@contextlib.contextmanager
+def kept_statistics(model: nn.Module) -> Iterator[None]:
+    """Inside the block, batch-norm in training mode leaves its running statistics alone."""
+    layers = _batchnorms(model)
+    for layer in layers:
+        layer.track_running_stats = False
+    yield
+    for layer in layers:
+        layer.track_running_stats = True
+
+
+def _batchnorms(model: nn.Module) -> list[_BatchNorm]:
+    return [layer for layer in model.modules() if isinstance(layer, _BatchNorm) and layer.track_running_stats]
+
+
+def _cross_entropy(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+    images, labels = batch
+    return functional.cross_entropy(model(images), labels)
+
+
+def _ascent(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+    return -_cross_entropy(model, batch)
+
+
+def _shuffled(split: Split, batch: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    """One epoch's batches of uint8 images and labels; a last batch of one, which batch-norm cannot take, is left out."""
+    for rows in torch.randperm(len(split), generator=generator).to(split.images.device).split(batch):
+        if len(rows) > 1 or len(split) == 1:  # a set of one is not lost
+            yield split.images[rows], split.labels[rows]
+
+
+def _endless(n: int, count: int, generator: torch.Generator) -> Tensor:
+    """``count`` indices below n, from one random order after another."""
+    return torch.cat([torch.randperm(n, generator=generator) for _ in range(math.ceil(count / n))])[:count]
+
+
+def _run(task: Task, model: nn.Module, blocks: int, context: Context, *inputs) -> Stage:
+    """Train, recorded under the hash of all that decides the outcome; the length is left out: it is a prefix."""
+    code = [module.SOURCE for module in (augment, models, runtime, train)] + [SOURCE]
+    with contextlib.suppress(OSError, TypeError):  # a class typed into an interpreter has no source
+        code.append(inspect.getsource(type(model)))
+    start = (repr(model), dict(model.state_dict()))
+    settings = (task.config, context.runtime.seed, context.runtime.precision)
+    trail = Trail(context.store, f"{task.name}-{digest(code, start, settings, inputs)}")
+    history = train.train(model, task, blocks, trail, context)
+    return Stage(task.name, trail, history, len(history), sum(row["images"] for row in history))

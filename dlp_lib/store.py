@@ -1,0 +1,103 @@
+"""Content-addressed records: computed once, written atomically, checked when read, never unpickled."""
+
+import hashlib
+import json
+import os
+import uuid
+import warnings
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+
+class Record(NamedTuple):
+    tensors: dict[str, torch.Tensor]
+    facts: dict  # plain JSON
+
+
+class Store:
+    """Records under a folder, or in memory where ``root`` is None; both behave alike.
+
+    A record is one safetensors file whose header carries JSON facts and a SHA-256 of everything. It is written
+    under a temporary name, synced and renamed, so a killed run leaves whole records only. One that is truncated
+    or altered is reported by a warning and treated as absent.
+    """
+
+    def __init__(self, root: str | Path | None = None):
+        self.root = None if root is None else Path(root)
+        self._memory: dict[str, bytes] = {}
+
+    def write(self, name: str, tensors: dict[str, torch.Tensor], facts: dict) -> None:
+        """Keep a record under ``name``, a path such as ``"SL-1f0c/00005"``; it replaces an older one whole."""
+        from safetensors.torch import save
+
+        # safetensors knows only contiguous tensors; whoever loads them restores the memory format.
+        tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+        text = json.dumps(facts, allow_nan=False)
+        data = save(tensors, {"facts": text, "sha256": digest(tensors, text)})
+        if self.root is None:
+            self._memory[name] = data
+            return
+        path = self.root / f"{name}.safetensors"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{uuid.uuid4().hex}.tmp")
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+
+    def read(self, name: str) -> Record | None:
+        """The record, its tensors on the CPU, or None where there is none or only a damaged one."""
+        from safetensors.torch import load
+
+        try:
+            data = self._memory[name] if self.root is None else (self.root / f"{name}.safetensors").read_bytes()
+        except (KeyError, FileNotFoundError):
+            return None
+        try:
+            tensors = load(data)
+            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+            if header["sha256"] != digest(tensors, header["facts"]):
+                raise ValueError("its checksum does not match")
+            return Record(tensors, json.loads(header["facts"]))
+        except Exception as error:  # whatever damage does to a parser, the answer is the same
+            warnings.warn(f"stored record {name} is damaged ({error}): computing it again", stacklevel=2)
+            return None
+
+    def memo(self, name: str, parts, compute: Callable[[], Record]) -> Record:
+        """The record of ``compute()``, read from the store where it was computed from the same ``parts`` before."""
+        name = f"{name}-{digest(parts)}"
+        record = self.read(name)
+        if record is None:
+            record = compute()
+            self.write(name, *record)
+        return record
+
+
+def digest(*parts) -> str:
+    """32 hex digits of SHA-256 over nested dicts, sequences, dataclasses, tensors, text and numbers."""
+    state = hashlib.sha256()
+    _feed(state.update, parts)
+    return state.hexdigest()[:32]
+
+
+def _feed(update: Callable[[bytes], None], part) -> None:
+    if isinstance(part, torch.Tensor):
+        update(f"tensor {part.dtype} {tuple(part.shape)};".encode())
+        update(part.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    elif is_dataclass(part):
+        _feed(update, (type(part).__qualname__, {field.name: getattr(part, field.name) for field in fields(part)}))
+    elif isinstance(part, dict):
+        _feed(update, sorted(part.items()))
+    elif isinstance(part, (tuple, list)):
+        update(f"sequence {len(part)};".encode())
+        for item in part:
+            _feed(update, item)
+    elif part is None or isinstance(part, (bool, int, float, str)):
+        update(f"{type(part).__name__} {part!r};".encode())
+    else:
+        raise TypeError(f"{type(part).__name__} has no digest: give text, numbers, tensors or dataclasses")

@@ -1,0 +1,180 @@
+"""The one training loop: blocks of steps, each recorded, from any of which a killed run goes on."""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from .runtime import Runtime
+from .store import Record, Store
+
+SOURCE = __loader__.get_source(__name__)
+
+History = list[dict]  # a row of plain numbers per block (an epoch, or a number of steps)
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where training runs, where it is recorded (by default in memory), and whom it tells."""
+
+    runtime: Runtime = field(default_factory=Runtime)
+    store: Store = field(default_factory=Store)
+    progress: Callable[[str, int, int, dict], None] = lambda *_: None  # stage, block, blocks, row; of computed blocks
+
+
+@dataclass(frozen=True, kw_only=True)
+class SGD:
+    """Stochastic gradient descent; what every stage's config begins with."""
+
+    lr: float = 0.01  # the paper's
+    momentum: float = 0.9  # the paper's
+    weight_decay: float = 5e-4  # beta of Eq. 7; the paper does not say
+    nesterov: bool = False
+    batch: int = 128  # the paper's
+
+    def __post_init__(self):
+        if not (self.lr > 0 and 0 <= self.momentum < 1 and self.weight_decay >= 0 and self.batch >= 2):
+            raise ValueError(f"{self}: allowed are lr > 0, 0 ≤ momentum < 1, weight_decay ≥ 0, batch ≥ 2")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What ``train`` must know of a stage."""
+
+    name: str
+    config: SGD
+    batches: Callable[[int], Iterable[Any]]  # of a block; 1 is the first
+    loss: Callable[[nn.Module, Any], Tensor]  # of a batch, to be minimised
+    record: Callable[[nn.Module], Record]  # what else to keep of a block's end: tensors, and entries of its row
+    lr: Callable[[int], float] | None = None  # of the step; 0 is the first
+    ema: nn.Module | None = None  # a copy of the model that follows its average, and is kept in its stead
+    frozen_batchnorm: bool = False  # batch-norm in evaluation mode while training
+
+
+class Trail:
+    """The recorded blocks of one training run: weights, further tensors and a History row each.
+
+    One more record, "state", holds what a longer or a resumed run goes on from.
+    """
+
+    def __init__(self, store: Store, name: str):
+        self.store, self.name = store, name
+
+    def read(self, block: int | str) -> Record | None:
+        return self.store.read(f"{self.name}/{block}")
+
+    def history(self, blocks: int) -> History:
+        """The rows of the first blocks, as far as they are all recorded, or up to a divergence."""
+        rows: History = []
+        while len(rows) < blocks and not (rows and rows[-1]["diverged"]) and (record := self.read(len(rows) + 1)):
+            rows.append(record.facts)
+        return rows
+
+    def load(self, model: nn.Module, block: int) -> Record:
+        """Put the weights of a recorded block into the model; LookupError where it is not recorded."""
+        record = self.read(block)
+        if record is None:
+            raise LookupError(f"{self.name}: block {block} is not recorded")
+        _load(model, "model", record)
+        return record
+
+
+def train(model: nn.Module, task: Task, blocks: int, trail: Trail, context: Context) -> History:
+    """Train to ``blocks`` blocks, or read what of that is recorded; the model is left at the last one.
+
+    A block after which the loss or a weight is no longer finite is taken back, its row says ``"diverged": True``,
+    and the run ends there.
+    """
+    history = trail.history(blocks)
+    if len(history) < blocks and not (history and history[-1]["diverged"]):
+        settings = {"weight_decay": task.config.weight_decay, "nesterov": task.config.nesterov}
+        optimiser = torch.optim.SGD(model.parameters(), task.config.lr, task.config.momentum, **settings)
+        start, step = _resume(model, optimiser, task.ema, trail, len(history))
+        history = history[:start]
+        for block in range(start + 1, blocks + 1):
+            with context.runtime.global_stream(task.name, "dropout", block):
+                row, step = _block(model, task, block, step, optimiser, context.runtime)
+            extra = task.record(task.ema or model)
+            history.append({"block": block, **row, **extra.facts})
+            kept = {**_named("model", task.ema or model), **extra.tensors}
+            trail.store.write(f"{trail.name}/{block}", kept, history[-1])
+            state = {**_named("model", model), **_named("ema", task.ema), **_named_slots(model, optimiser)}
+            trail.store.write(f"{trail.name}/state", state, {"block": block, "step": step})
+            context.progress(task.name, block, blocks, history[-1])
+            if row["diverged"]:
+                break
+    if history:
+        trail.load(model, len(history))
+    return history
+
+
+def _block(model: nn.Module, task: Task, block: int, step: int, optimiser, runtime: Runtime) -> tuple[dict, int]:
+    models = [model, task.ema] if task.ema else [model]
+    before = [copy.deepcopy(each.state_dict()) for each in models]
+    began, first = time.perf_counter(), step
+    model.train()
+    for layer in model.modules():
+        if task.frozen_batchnorm and isinstance(layer, _BatchNorm):
+            layer.eval()
+    total = torch.zeros((), device=runtime.device)  # summed there, read once
+    for batch in task.batches(block):
+        optimiser.param_groups[0]["lr"] = task.lr(step) if task.lr else task.config.lr
+        with runtime.autocast():
+            loss = task.loss(model, batch)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        if task.ema:
+            _average(task.ema, model, step)
+        total += loss.detach()
+        step += 1
+    mean = (total / (step - first)).item()
+    finite = math.isfinite(mean) and all(value.isfinite().all() for value in model.state_dict().values())
+    if not finite:
+        for each, state in zip(models, before, strict=True):
+            each.load_state_dict(state)
+    return {"loss": mean if finite else None, "diverged": not finite, "seconds": time.perf_counter() - began}, step
+
+
+@torch.no_grad()
+def _average(ema: nn.Module, model: nn.Module, step: int) -> None:
+    """Move the average of weights and batch-norm statistics towards the model; its decay warms up to 0.999."""
+    share = 1 - min(0.999, (1 + step) / (10 + step))
+    for mean, value in zip(ema.state_dict().values(), model.state_dict().values(), strict=True):
+        if mean.is_floating_point():
+            mean.lerp_(value, share)
+
+
+def _resume(model: nn.Module, optimiser, ema: nn.Module | None, trail: Trail, recorded: int) -> tuple[int, int]:
+    """Load the newest state; (0, 0) where there is none that the recorded blocks lead up to."""
+    state = trail.read("state")
+    if state is None or state.facts["block"] > recorded:
+        return 0, 0
+    _load(model, "model", state)
+    if ema:
+        _load(ema, "ema", state)
+    weights = dict(model.named_parameters())
+    for name, value in state.tensors.items():
+        kind, _, rest = name.partition(".")
+        if kind not in ("model", "ema"):  # "momentum_buffer", say: made like the weight, to restore its memory format
+            optimiser.state[weights[rest]][kind] = torch.empty_like(weights[rest]).copy_(value)
+    return state.facts["block"], state.facts["step"]
+
+
+def _named(prefix: str, module: nn.Module | None) -> dict[str, Tensor]:
+    return {f"{prefix}.{name}": value for name, value in module.state_dict().items()} if module else {}
+
+
+def _named_slots(model: nn.Module, optimiser) -> dict[str, Tensor]:
+    slots = ((name, optimiser.state.get(weight, {})) for name, weight in model.named_parameters())
+    return {f"{slot}.{name}": value for name, state in slots for slot, value in state.items() if value is not None}
+
+
+def _load(module: nn.Module, prefix: str, record: Record) -> None:
+    module.load_state_dict({name: record.tensors[f"{prefix}.{name}"] for name in module.state_dict()})

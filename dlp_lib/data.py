@@ -96,6 +96,7 @@ def load(
     """
     for parameter, value in (("n_train", n_train), ("n_test", n_test), ("image_size", image_size)):
         whole(parameter, 1 if value is None else value, 1)
+    whole("data_seed", data_seed)
     if name == "shapes10":
         drawn = (
             shapes10.draw(n, image_size or 16, data_seed, part)
@@ -103,7 +104,8 @@ def load(
         )
         train, test = (Split.from_arrays(images, labels, shapes10.CLASSES) for images, labels in drawn)
     elif name == "cifar10":
-        whole("image_size", image_size or 32, 32)
+        if image_size not in (None, 32):
+            raise ValueError(f"image_size={image_size}: cifar10 has 32")
         train, test = _cifar10(HOME / "data")
     else:
         train, test = _folder(Path(name).expanduser(), image_size, data_seed, store or Store())
@@ -159,7 +161,8 @@ def _decoded(folder: Path, size: int | None, store: Store) -> Split:
     from PIL import ImageOps
     from torchvision.datasets import ImageFolder
 
-    listing = ImageFolder(folder)  # raises FileNotFoundError where there is no class, or a class has no image
+    # Takes every file that is not hidden; FileNotFoundError where there is no class, or a class has no image.
+    listing = ImageFolder(folder, is_valid_file=lambda path: not Path(path).name.startswith("."))
     files = [Path(path) for path, _ in listing.samples]
     size = size or min(_image(files[0]).size)
 

@@ -23,10 +23,6 @@ class Metrics:
     n_triggered: int  # test images whose true class is not the target
     collapsed: bool  # CA within 5 points of a constant prediction: ASR 0 is then no defence
 
-    def __str__(self) -> str:
-        attacked = "" if self.asr is None else f"  ASR {self.asr:6.2%}  RA {self.ra:6.2%}"
-        return f"CA {self.ca:6.2%}{attacked}{'  COLLAPSED' if self.collapsed else ''}"
-
 
 @torch.inference_mode()
 def predict(model: nn.Module, images: Tensor) -> Tensor:
@@ -40,7 +36,7 @@ def predict(model: nn.Module, images: Tensor) -> Tensor:
 
 def accuracy(logits: Tensor, labels: Tensor, mask: Tensor | None = None) -> float:
     """Share of the samples (of those in ``mask``) whose largest logit is their label."""
-    hits = (logits.argmax(1) == labels).float()
+    hits = (logits.argmax(1) == labels).double()
     return (hits if mask is None else hits[mask]).mean().item()
 
 
@@ -67,7 +63,5 @@ def evaluate(model: nn.Module, test: Split, attack: Attack | None = None) -> Met
 
 def filter_precision(suspected: Tensor, trusted: Tensor, truth: Truth) -> dict[str, float]:
     """Share of the suspected samples that are poisoned, and of the trusted ones that are clean."""
-    return {
-        "suspected": truth.poisoned[suspected].float().mean().item(),
-        "trusted": 1 - truth.poisoned[trusted].float().mean().item(),
-    }
+    poisoned = truth.poisoned.double()
+    return {"suspected": poisoned[suspected].mean().item(), "trusted": 1 - poisoned[trusted].mean().item()}

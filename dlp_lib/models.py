@@ -18,12 +18,13 @@ class _Block(nn.Module):
         self.conv1 = nn.Conv2d(width_in, width_out, 3, stride, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(width_out)
         self.conv2 = nn.Conv2d(width_out, width_out, 3, padding=1, bias=False)
-        self.same = same = stride == 1 and width_in == width_out
-        self.shortcut = nn.Identity() if same else nn.Conv2d(width_in, width_out, 1, stride, bias=False)
+        same = stride == 1 and width_in == width_out
+        self.shortcut = None if same else nn.Conv2d(width_in, width_out, 1, stride, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         y = functional.relu(self.bn1(x))
-        return self.shortcut(x if self.same else y) + self.conv2(functional.relu(self.bn2(self.conv1(y))))
+        x = self.shortcut(y) if self.shortcut else x
+        return x + self.conv2(functional.relu(self.bn2(self.conv1(y))))
 
 
 class WideResNet(nn.Module):
@@ -38,12 +39,11 @@ class WideResNet(nn.Module):
     def __init__(self, n_classes: int, blocks: int = 2, widen: int = 1):
         super().__init__()
         self.stem = nn.Conv2d(3, 16, 3, padding=1, bias=False)
-        layers, width = [], 16
+        self.blocks, width = nn.Sequential(), 16
         for group, stride in ((16, 1), (32, 2), (64, 2)):
             for block in range(blocks):
-                layers.append(_Block(width, group * widen, stride if block == 0 else 1))
+                self.blocks.append(_Block(width, group * widen, stride if block == 0 else 1))
                 width = group * widen
-        self.blocks = nn.Sequential(*layers)
         self.bn = nn.BatchNorm2d(width)
         self.head = nn.Linear(width, n_classes)
         for module in self.modules():
@@ -75,5 +75,4 @@ def check_size(model: nn.Module, images: Tensor) -> None:
     """ValueError where the images are smaller than the model can take."""
     least = getattr(model, "min_size", 1)
     if min(images.shape[-2:]) < least:
-        size = "×".join(map(str, images.shape[-2:]))
-        raise ValueError(f"image size {size}: {type(model).__name__} takes at least {least}×{least} pixels")
+        raise ValueError(f"images of {tuple(images.shape[-2:])} pixels: the model takes at least {(least, least)}")

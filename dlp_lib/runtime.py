@@ -7,7 +7,6 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 SOURCE = __loader__.get_source(__name__)  # of the code as it was loaded: part of every stored stage's key
@@ -20,9 +19,8 @@ HOME = _CHECKOUT if (_CHECKOUT / "notebooks").is_dir() else Path.cwd()
 class Runtime:
     """Device, seed and precision of a run; the only source of random numbers.
 
-    Every purpose draws from a stream of its own: adding a draw in one place never shifts the numbers of another,
-    and epoch 7 has the same stream whether or not the run was interrupted before it.
-    Raises ValueError for a seed that is not a whole number ≥ 0, an unknown precision, an absent device.
+    Every purpose has a stream of its own: adding a draw in one place never shifts the numbers of another, and epoch 7
+    has the same stream whether or not the run was interrupted before it. Raises ValueError for what it cannot take.
     """
 
     seed: int = 0
@@ -35,10 +33,8 @@ class Runtime:
             raise ValueError(f"precision={self.precision!r}: allowed are 'float32' and 'bfloat16'")
         if self.device == "auto":
             object.__setattr__(self, "device", "cuda" if torch.cuda.is_available() else "cpu")
-        try:
-            torch.empty(0, device=self.device)
-        except (RuntimeError, AssertionError) as error:
-            raise ValueError(f"device={self.device!r} cannot be used here: {error}") from None
+        if self.device != "cpu" and not (self.device.startswith("cuda") and torch.cuda.is_available()):
+            raise ValueError(f"device={self.device!r}: allowed are 'cpu', 'auto' and, where there is a GPU, 'cuda'")
 
     def generator(self, *purpose) -> torch.Generator:
         """The CPU random stream of a purpose, such as ``generator("SL", "order", 3)``."""
@@ -71,18 +67,13 @@ def fraction(name: str, value) -> float:
     return float(value)
 
 
-def environment() -> dict:
+def environment(runtime: Runtime) -> dict:
     """Provenance of a result: versions, machine, threads and the commit of this checkout (None outside one)."""
     git = ["git", "-C", str(HOME), "rev-parse", "--short", "HEAD"]
     try:
         commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         commit = None
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
-    return versions | {
-        "platform": platform.platform(),
-        "gpu": gpu,
-        "threads": torch.get_num_threads(),
-        "commit": commit,
-    }
+    machine = {"python": platform.python_version(), "torch": torch.__version__, "platform": platform.platform()}
+    device = torch.cuda.get_device_name() if "cuda" in runtime.device else "cpu"
+    return machine | {"device": device, "threads": torch.get_num_threads(), "commit": commit}

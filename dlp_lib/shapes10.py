@@ -17,9 +17,9 @@ _TURN = 20  # degrees either way
 _NOISE = 8  # standard deviation, in 1/255 (0.03)
 
 
-def _direction(degrees: int) -> tuple[int, int]:
-    angle = math.radians(degrees)
-    return round(UNIT * math.cos(angle)), round(UNIT * math.sin(angle))
+def _directions(*degrees: int) -> ndarray:
+    angles = map(math.radians, degrees)
+    return np.array([(round(UNIT * math.cos(angle)), round(UNIT * math.sin(angle))) for angle in angles], np.int32)
 
 
 def _disk(u: ndarray, v: ndarray, radius: int = UNIT) -> ndarray:
@@ -32,8 +32,7 @@ def _square(u: ndarray, v: ndarray, half: int) -> ndarray:
 
 def _star(u: ndarray, v: ndarray) -> ndarray:
     # A pentagram holds the points on the inner side of at least four of its five lines.
-    normals = [_direction(90 + 72 * side) for side in range(5)]
-    return sum((c * u + s * v < 316 * UNIT).astype(np.int8) for c, s in normals) >= 4
+    return sum((c * u + s * v < 316 * UNIT).astype(np.int8) for c, s in _directions(90, 162, 234, 306, 378)) >= 4
 
 
 # For each class, whether points (n, points), in units of a shape of half-size UNIT, lie inside.
@@ -51,39 +50,23 @@ _INSIDE = (
 )
 
 
-class _Bits:
-    """Whole numbers from PCG64's raw stream."""
-
-    def __init__(self, *seed: int):
-        self._stream = np.random.PCG64(seed)
-
-    def integers(self, low: int, high: int, *shape: int) -> ndarray:
-        raw = self._stream.random_raw(math.prod(shape)).reshape(shape)
-        return (raw % np.uint64(high - low + 1)).astype(np.int32) + np.int32(low)
-
-    def noise(self, *shape: int) -> ndarray:
-        """About normal, of deviation _NOISE: a sum of eight bytes has mean 1020 and deviation 209."""
-        octets = self._stream.random_raw(math.prod(shape)).view(np.uint8).reshape(*shape, 8)
-        return (octets.sum(-1, dtype=np.int32) - 1020) * _NOISE // 209
-
-
 def draw(n: int, size: int = 16, data_seed: int = 0, part: int = 0) -> tuple[ndarray, ndarray]:
     """``n`` images (n, 3, size, size) uint8 and their labels (n,) int64, the classes balanced.
 
     ``part`` tells independent sets of one seed apart: 0 is the training set, 1 the test set.
     """
-    bits = _Bits(data_seed, part)
-    labels = np.argsort(bits.integers(0, 2**30, n), kind="stable") % len(CLASSES)
-    corners = bits.integers(64, 191, n, 3, 4)  # a soft background: one colour a corner, blended
+    stream = np.random.PCG64([data_seed, part])
+
+    def integers(low: int, high: int, *shape: int) -> ndarray:
+        return (stream.random_raw((n, *shape)) % np.uint64(high - low + 1)).astype(np.int32) + np.int32(low)
+
+    labels = np.argsort(integers(0, 2**30), kind="stable") % len(CLASSES)
+    corners = integers(64, 191, 3, 4)  # a soft background: one colour a corner, blended
     middle = corners.sum(-1) // 4
-    contrast = bits.integers(60, 140, n, 3) * (2 * bits.integers(0, 1, n, 3) - 1)
+    contrast = integers(60, 140, 3) * (2 * integers(0, 1, 3) - 1)
     colour = np.where(abs(middle + contrast - 128) < 128, middle + contrast, middle - contrast)
-    turn, half, shift = bits.integers(0, 2 * _TURN, n), bits.integers(563, 819, n), bits.integers(-205, 205, n, 2)
-    spot, radius, spot_colour = (
-        bits.integers(-900, 900, n, 2),
-        bits.integers(120, 220, n),
-        bits.integers(0, 255, n, 3),
-    )
+    turn, half, shift = integers(0, 2 * _TURN), integers(563, 819), integers(-205, 205, 2)
+    spot, radius, spot_colour = integers(-900, 900, 2), integers(120, 220), integers(0, 255, 3)
     images = np.empty((n, 3, size, size), np.uint8)
     for start in range(0, n, _CHUNK):
         rows = slice(start, start + _CHUNK)
@@ -92,7 +75,9 @@ def draw(n: int, size: int = 16, data_seed: int = 0, part: int = 0) -> tuple[nda
         canvas = _paint(canvas, _disk(x, y, radius[rows, None]), spot_colour[rows])
         inside = _shape(labels[rows], *_points(shift[rows], size), turn[rows], half[rows])
         canvas = _paint(canvas, inside, colour[rows])
-        images[rows] = np.clip(canvas + bits.noise(*canvas.shape), 0, 255)
+        octets = stream.random_raw(canvas.shape)[..., None].view(np.uint8)
+        noise = (octets.sum(-1, dtype=np.int32) - 1020) * _NOISE // 209  # eight bytes: mean 1020, deviation 209
+        images[rows] = np.clip(canvas + noise, 0, 255)
     return images, labels
 
 
@@ -112,8 +97,7 @@ def _points(origin: ndarray, size: int) -> tuple[ndarray, ndarray]:
 
 def _shape(labels: ndarray, x: ndarray, y: ndarray, turn: ndarray, half: ndarray) -> ndarray:
     """Which points (n, points) lie inside each image's shape, turned and scaled."""
-    table = np.array([_direction(degrees) for degrees in range(-_TURN, _TURN + 1)], np.int32)
-    cosine, sine = table[turn].T[:, :, None]
+    cosine, sine = _directions(*range(-_TURN, _TURN + 1))[turn].T[:, :, None]
     u, v = (cosine * x + sine * y) // half[:, None], (cosine * y - sine * x) // half[:, None]
     inside = np.empty(x.shape, bool)
     for label, contains in enumerate(_INSIDE):

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim.swa_utils import update_bn
 
 from . import augment, models, runtime, train
 from .data import Split
@@ -35,12 +36,10 @@ class Stage:
     trail: Trail  # its recorded weights
     history: History
     chosen: int  # the block whose weights the model was left with
-    images: int  # image passes with gradient
 
-    @property
-    def seconds(self) -> float:
-        """Time that the training took, when it was first done."""
-        return sum(row["seconds"] for row in self.history)
+    def total(self, column: str) -> float:
+        """Sum of a History column: "images" (passes with gradient) or "seconds" (when it was first computed)."""
+        return sum(row[column] for row in self.history)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +121,7 @@ def unlearn(
 
     def record(model: nn.Module) -> Record:
         judged = copy.deepcopy(model)
-        reestimate_batchnorm(judged, sample)
+        update_bn((pixels(part) for part in sample.chunk(math.ceil(len(sample) / 500))), judged)
         facts = {
             "accuracy": accuracy(predict(model, suspects.images), suspects.labels),
             "accuracy_reestimated": accuracy(predict(judged, suspects.images), suspects.labels),
@@ -170,8 +169,9 @@ def fixmatch(model: nn.Module, tampered: Split, trusted: Tensor, config: FixMatc
 
     def loss(model: nn.Module, batch: tuple[Tensor, Tensor, Tensor, Tensor]) -> Tensor:
         labelled, labels, weak, strong = batch
-        with torch.no_grad(), kept_statistics(model):
-            confidence, pseudo = model(weak).softmax(1).max(1)
+        with torch.no_grad():  # on copies of the running statistics, which only the forward pass below may move
+            buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+            confidence, pseudo = functional_call(model, buffers, (weak,)).softmax(1).max(1)
         mask = confidence >= config.tau
         confident.append(mask.float().mean())
         on_labelled, on_strong = model(torch.cat([labelled, strong])).split([len(labelled), len(strong)])
@@ -197,38 +197,6 @@ def load_reestimated(model: nn.Module, stage: Stage, epoch: int) -> None:
         buffer.copy_(record.tensors[f"reestimated.{name}"])
 
 
-@torch.no_grad()
-def reestimate_batchnorm(model: nn.Module, images: Tensor, batch: int = 500) -> None:
-    """Replace the running statistics by the mean of those of batches of these uint8 images; leaves evaluation mode."""
-    layers = _batchnorms(model)
-    momenta = [layer.momentum for layer in layers]
-    for layer in layers:
-        layer.reset_running_stats()
-        layer.momentum = None  # a plain average over the batches
-    model.train()
-    for part in images.split(batch):
-        if layers and len(part) > 1:
-            model(pixels(part))
-    model.eval()
-    for layer, momentum in zip(layers, momenta, strict=True):
-        layer.momentum = momentum
-
-
-@contextlib.contextmanager
-def kept_statistics(model: nn.Module) -> Iterator[None]:
-    """Inside the block, batch-norm in training mode leaves its running statistics alone."""
-    layers = _batchnorms(model)
-    for layer in layers:
-        layer.track_running_stats = False
-    yield
-    for layer in layers:
-        layer.track_running_stats = True
-
-
-def _batchnorms(model: nn.Module) -> list[_BatchNorm]:
-    return [layer for layer in model.modules() if isinstance(layer, _BatchNorm) and layer.track_running_stats]
-
-
 def _cross_entropy(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
     images, labels = batch
     return functional.cross_entropy(model(images), labels)
@@ -239,9 +207,9 @@ def _ascent(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
 
 
 def _shuffled(split: Split, batch: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch's batches of uint8 images and labels; a last batch of one, which batch-norm cannot take, is left out."""
+    """One epoch's batches of uint8 images and labels; batch-norm cannot take a last batch of one, which is left out."""
     for rows in torch.randperm(len(split), generator=generator).to(split.images.device).split(batch):
-        if len(rows) > 1 or len(split) == 1:  # a set of one is not lost
+        if len(rows) > 1 or len(split) == 1:
             yield split.images[rows], split.labels[rows]
 
 
@@ -259,4 +227,4 @@ def _run(task: Task, model: nn.Module, blocks: int, context: Context, *inputs) -
     settings = (task.config, context.runtime.seed, context.runtime.precision)
     trail = Trail(context.store, f"{task.name}-{digest(code, start, settings, inputs)}")
     history = train.train(model, task, blocks, trail, context)
-    return Stage(task.name, trail, history, len(history), sum(row["images"] for row in history))
+    return Stage(task.name, trail, history, len(history))

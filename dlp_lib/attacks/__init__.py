@@ -11,11 +11,11 @@ from ..runtime import Runtime, fraction
 from .badnets import BadNets
 from .blended import Blended
 
-__all__ = ["Attack", "BadNets", "Blended", "Truth", "check_target", "poison"]
+__all__ = ["Attack", "BadNets", "Blended", "Truth", "check_target", "named", "poison"]
 
 
 class Attack(Protocol):
-    """An all-to-one attack: a frozen dataclass, so that its fields and class say all there is to know."""
+    """An all-to-one attack: a frozen dataclass of settings."""
 
     target: int  # the class that triggered images are to be taken for
     clean_label: bool  # True: it poisons images of the target class and changes no label
@@ -49,23 +49,26 @@ def poison(clean: Split, attack: Attack, poisoning_rate: float, runtime: Runtime
     check_target(attack, len(clean.classes))
     n = len(clean)
     count = round(fraction("poisoning_rate", poisoning_rate) * n)
-    labels = clean.labels.cpu()
-    takes = labels == attack.target if attack.clean_label else labels != attack.target
-    candidates = takes.nonzero()[:, 0]
+    candidates = ((clean.labels == attack.target) == attack.clean_label).nonzero()[:, 0].cpu()
     if not 0 < count <= len(candidates):
         raise ValueError(
             f"poisoning_rate={poisoning_rate} selects {count} of {n} images: {type(attack).__name__} can take "
             f"1 to {len(candidates)}, so the largest possible rate is {len(candidates) / n:.4g}"
         )
-    # From a CPU stream: the same images whatever the device.
     order = torch.randperm(len(candidates), generator=runtime.generator("poison"))
     rows = candidates[order[:count]].to(clean.images.device)
-    images, new_labels = clean.images.clone(), clean.labels.clone()
-    images[rows] = attack.trigger(images[rows])
-    new_labels[rows] = attack.target
-    poisoned = torch.zeros_like(clean.labels, dtype=torch.bool)
-    poisoned[rows] = True
-    return replace(clean, images=images, labels=new_labels), Truth(poisoned, clean.labels)
+    poisoned = torch.zeros_like(clean.labels, dtype=torch.bool).index_fill(0, rows, True)
+    images = clean.images.index_copy(0, rows, attack.trigger(clean.images[rows]))
+    labels = clean.labels.index_fill(0, rows, attack.target)
+    return replace(clean, images=images, labels=labels), Truth(poisoned, clean.labels)
+
+
+def named(name: str, target: int) -> Attack:
+    """The attack of a name, such as "BadNets", with its default settings; ValueError for an unknown one."""
+    kinds = {kind.__name__: kind for kind in (BadNets, Blended)}
+    if name not in kinds:
+        raise ValueError(f"attack={name!r}: allowed are {', '.join(kinds)}")
+    return kinds[name](target=target)
 
 
 def check_target(attack: Attack, n_classes: int) -> None:

@@ -1,0 +1,41 @@
+# Works on a machine with nothing but Python ≥ 3.11 and make; a second call installs nothing.
+PYTHON ?= python3
+NOTEBOOK ?= 00_quickstart
+OUT ?= build/demo
+ifeq ($(OS),Windows_NT)
+BIN := .venv/Scripts
+else
+BIN := .venv/bin
+endif
+READY := .venv/installed
+
+.PHONY: help demo test lab lint sync clean
+help:            ## list the commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+demo: $(READY)   ## DLP end to end on the embedded data set; PARAMS=file.yaml and SEED=1 vary it
+	$(BIN)/python notebooks/run.py $(NOTEBOOK) --out $(OUT) $(if $(PARAMS),--params $(PARAMS)) $(if $(SEED),-p seed=$(SEED))
+
+test: $(READY)   ## all tests
+	$(BIN)/python -m pytest --cov --cov-fail-under=90
+
+lab: $(READY)    ## JupyterLab on the notebooks
+	$(BIN)/jupyter lab notebooks
+
+lint: $(READY)   ## formatting and lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+sync: $(READY)   ## bring notebooks and their paired texts together, the newer one wins
+	$(BIN)/jupytext --sync notebooks/py/*.py
+
+clean:           ## remove everything that can be made again, the environment included
+	rm -rf .venv build .pytest_cache .ruff_cache .coverage *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

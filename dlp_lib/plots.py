@@ -1,0 +1,123 @@
+"""Figures: plain data in, matplotlib axes out. Clean and poisoned have the same two colours everywhere."""
+
+import base64
+import io
+
+from torch import Tensor
+
+from .filters import Selection
+from .metrics import Metrics
+from .train import History
+
+# Okabe and Ito's palette, safe for colour-blind readers; dark enough on white.
+CLEAN, POISONED, RECOVERED, NEUTRAL = "#0072B2", "#D55E00", "#009E73", "#666666"
+
+
+def show(figure, alt: str) -> None:
+    """Display a figure in a notebook with its alternative text, and close it."""
+    from IPython.display import display
+    from matplotlib import pyplot
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=100, bbox_inches="tight")
+    pyplot.close(figure)
+    png = base64.b64encode(buffer.getvalue()).decode()
+    display({"image/png": png, "text/plain": alt}, metadata={"image/png": {"alt": alt}}, raw=True)
+
+
+def ticker():
+    """A progress callback for notebooks: one line per stage, rewritten after every block."""
+    from IPython.display import display
+
+    lines = {}
+
+    def tick(stage: str, block: int, blocks: int, row: dict) -> None:
+        loss = "diverged" if row["diverged"] else f"loss {row['loss']:.3f}"
+        text = {"text/plain": f"{stage} {block}/{blocks}  {loss}"}
+        if (stage, blocks) in lines:
+            lines[stage, blocks].update(text, raw=True)
+        else:
+            lines[stage, blocks] = display(text, raw=True, display_id=True)
+
+    return tick
+
+
+def gallery(axes, images: Tensor, titles: list[str], colour: str = "black"):
+    """One image (3, h, w) uint8 to each of the axes, with its title."""
+    for ax, image, title in zip(axes, images.permute(0, 2, 3, 1).cpu(), titles, strict=True):
+        ax.imshow(image)
+        ax.set_title(title, fontsize=9, color=colour)
+        ax.set_axis_off()
+    return axes
+
+
+def learning_gap(ax, clean: list[float], poisoned: list[float]):
+    """Training accuracy of the two subsets after each epoch (Fig. 1)."""
+    epochs = range(1, len(clean) + 1)
+    ax.plot(epochs, [100 * value for value in poisoned], "s-", color=POISONED, label="poisoned samples")
+    ax.plot(epochs, [100 * value for value in clean], "o-", color=CLEAN, label="clean samples")
+    ax.set(xlabel="epoch", ylabel="training accuracy (%)", ylim=(0, 104), xticks=epochs)
+    ax.legend()
+    return ax
+
+
+def entropy_histogram(ax, entropy: Tensor, selection: Selection, poisoned: Tensor | None = None):
+    """Entropy of every training sample in bits, both cuts marked; coloured by the truth where it is given."""
+    groups = {"all samples": (NEUTRAL, entropy)}
+    if poisoned is not None:
+        groups = {"clean samples": (CLEAN, entropy[~poisoned]), "poisoned samples": (POISONED, entropy[poisoned])}
+    colours, values = zip(*groups.values(), strict=True)
+    ax.hist([value.cpu().numpy() for value in values], 60, stacked=True, color=colours, label=list(groups))
+    ax.set_yscale("symlog", linthresh=10)  # few samples matter as much as many
+    ax.axvline(entropy[selection.suspected].max().item(), color="black", linestyle="--", label="suspected up to here")
+    ax.axvline(entropy[selection.trusted].min().item(), color="black", linestyle=":", label="trusted from here")
+    ax.set(xlabel="predictive entropy (bits)", ylabel="samples")
+    ax.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1))
+    return ax
+
+
+def unlearning(ax, history: History, stop: int):
+    """Accuracy on the suspects along the ascent, and the epoch from which the pipeline goes on."""
+    epochs = [row["block"] for row in history]
+    for column, style, label in (
+        ("accuracy", ":", "as left"),
+        ("accuracy_reestimated", "-", "batch-norm re-estimated"),
+    ):
+        ax.plot(epochs, [100 * row[column] for row in history], style, color="black", label=label)
+    ax.axvline(stop, color=NEUTRAL, linewidth=3, alpha=0.5, label=f"stop: epoch {stop}")
+    ax.set(xlabel="epoch of ascent", ylabel="accuracy on the suspects (%)", ylim=(-2, 104))
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.legend()
+    return ax
+
+
+def stage_bars(ax, measured: dict[str, Metrics]):
+    """CA, ASR and RA of several models, side by side; a collapsed one is named as such."""
+    for offset, name, colour in ((-0.27, "ca", CLEAN), (0, "asr", POISONED), (0.27, "ra", RECOVERED)):
+        heights = [100 * (getattr(metrics, name) or 0) for metrics in measured.values()]
+        places = [place + offset for place in range(len(heights))]
+        bars = ax.bar(places, heights, 0.25, color=colour, label=name.upper())
+        ax.bar_label(bars, fmt="%.1f", fontsize=8)
+    names = [name + ("\n(collapsed)" if metrics.collapsed else "") for name, metrics in measured.items()]
+    ax.set(ylabel="share of test images (%)", ylim=(0, 112), xticks=range(len(names)), xticklabels=names)
+    ax.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))
+    return ax
+
+
+def pipeline(ax):
+    """DLP's three stages and what flows between them (Fig. 2)."""
+    stages = ("1  SL\nlearn all of it", "filter\nby entropy", "2  AU\nunlearn D'p", "3  ASSFT\nFixMatch")
+    boxes = ("tampered\nset", *stages, "benign\nmodel")
+    for place, text in enumerate(boxes):
+        colour = {0: POISONED, 5: RECOVERED}.get(place, CLEAN if text[0].isdigit() else NEUTRAL)
+        box = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": colour, "linewidth": 2}
+        ax.text(place, 0, text, ha="center", va="center", bbox=box, fontsize=10)
+        if place:
+            ax.annotate("", (place - 0.4, 0), (place - 0.6, 0), arrowprops={"arrowstyle": "->", "linewidth": 1.5})
+    arc = {"arrowstyle": "->", "connectionstyle": "arc3,rad=-0.35", "linewidth": 1.5, "color": CLEAN}
+    ax.annotate("", (4, 0.3), (2, 0.3), arrowprops=arc)
+    ax.text(3, 0.95, "trusted samples D'c keep their labels", ha="center", color=CLEAN)
+    ax.text(2.5, -0.6, "suspects D'p", ha="center", color=POISONED)
+    ax.set(xlim=(-0.6, 5.6), ylim=(-0.7, 1.2))
+    ax.set_axis_off()
+    return ax

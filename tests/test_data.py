@@ -1,0 +1,203 @@
+import functools
+import hashlib
+import http.server
+import io
+import tarfile
+import threading
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dlp_lib import HOME, Split, Store, data, load
+
+IMAGES = np.zeros((4, 3, 8, 8), np.uint8)
+LABELS = [0, 1, 2, 1]
+
+
+def test_arrays_become_a_split_whatever_their_layout():
+    images = np.random.default_rng(0).integers(0, 256, (5, 8, 9, 3), dtype=np.uint8)
+    split = Split.from_arrays(images, [0, 1, 0, 1, 1])
+    assert split.images.shape == (5, 3, 8, 9)
+    assert np.array_equal(split.images.permute(0, 2, 3, 1).numpy(), images)
+    assert split.classes == ("0", "1")
+    again = Split.from_arrays(torch.tensor(images).permute(0, 3, 1, 2), np.array([0, 1, 0, 1, 1], np.uint8))
+    assert again.digest == split.digest
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (IMAGES.astype(np.float32), LABELS, "float32.*allowed is uint8"),
+        (IMAGES[:, :1], LABELS, r"\(4, 1, 8, 8\)"),
+        (IMAGES[0], LABELS, r"\(3, 8, 8\)"),
+        (IMAGES[:0], LABELS[:0], "none of them 0"),
+        (IMAGES, LABELS[:3], "one for each of 4 images"),
+        (IMAGES, [0.0, 1.0, 2.0, 1.0], "float32"),
+        (IMAGES, [0, 1, 2, -1], "from -1 to 2"),
+    ],
+)
+def test_bad_arrays_are_refused(images, labels, message):
+    with pytest.raises(ValueError, match=message):
+        Split.from_arrays(images, labels)
+
+
+def test_labels_beyond_the_classes_are_refused():
+    with pytest.raises(ValueError, match=r"from 0 to 2; allowed are 0 to 1"):
+        Split.from_arrays(IMAGES, LABELS, ("cat", "dog"))
+
+
+def test_subset_takes_indices_and_masks():
+    split = Split.from_arrays(IMAGES, LABELS)
+    assert split.subset(torch.tensor([2, 0])).labels.tolist() == [2, 0]
+    assert split.subset(split.labels == 1).labels.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"name": "shapes"}, ValueError, "did you mean shapes10"),
+        ({"name": "cifar-10"}, ValueError, "did you mean cifar10"),
+        ({"name": "zzz"}, ValueError, "allowed are 'shapes10', 'cifar10' or a folder$"),
+        ({"name": "no/such"}, FileNotFoundError, "no such folder"),
+        ({"name": "shapes10", "n_train": 0}, ValueError, "n_train=0"),
+        ({"name": "shapes10", "n_test": 2.5}, ValueError, "n_test=2.5"),
+        ({"name": "shapes10", "image_size": -4}, ValueError, "image_size=-4"),
+        ({"name": "shapes10", "data_seed": -1}, ValueError, "data_seed=-1"),
+        ({"name": "cifar10", "image_size": 16}, ValueError, "image_size=16"),
+    ],
+)
+def test_bad_names_and_sizes_are_refused(arguments, error, message):
+    with pytest.raises(error, match=message):
+        load(**arguments)
+
+
+def save(path, mode, size=(12, 10), value=128):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, (value, 0, 255)).convert(mode).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two classes, train/ and test/, files of several modes, formats and sizes."""
+    for index, (mode, ending) in enumerate(
+        [("RGB", "png"), ("L", "png"), ("P", "gif"), ("RGBA", "png"), ("RGB", "jpg")]
+    ):
+        save(tmp_path / "set" / "train" / "ant" / f"{index}.{ending}", mode, (12 + index, 10))
+    save(tmp_path / "set" / "train" / "bee" / "0.png", "RGB")
+    for name in ("ant", "bee"):
+        save(tmp_path / "set" / "test" / name / "0.png", "RGB", value=7)
+    return tmp_path / "set"
+
+
+def test_a_folder_of_images(folder):
+    train, test = load(folder)
+    assert train.images.shape == (6, 3, 10, 10)  # the shorter side of the first image
+    assert train.classes == test.classes == ("ant", "bee")
+    assert train.labels.tolist() == [0] * 5 + [1]
+    assert test.images[0, :, 5, 5].tolist() == [7, 0, 255]
+    assert load(folder, image_size=8)[0].images.shape == (6, 3, 8, 8)
+
+
+def test_a_folder_is_decoded_once_as_long_as_nothing_changes(folder, tmp_path, monkeypatch):
+    store = Store(tmp_path / "store")
+    before = load(folder, image_size=8, store=store)[0].digest
+    decoded = []
+    original = data._image
+    monkeypatch.setattr(data, "_image", lambda path: decoded.append(path) or original(path))
+    assert load(folder, image_size=8, store=store)[0].digest == before
+    assert not decoded
+    save(folder / "train" / "bee" / "0.png", "RGB", value=3)
+    assert load(folder, image_size=8, store=store)[0].digest != before
+    assert len(decoded) == 6
+
+
+def test_a_file_that_cannot_be_decoded_is_named(folder):
+    (folder / "train" / "bee" / "bad.jpg").write_bytes(b"no picture")
+    with pytest.raises(ValueError, match=r"bad\.jpg: not an image"):
+        load(folder)
+
+
+def test_an_empty_class_folder_is_named(folder):
+    (folder / "train" / "wasp").mkdir()
+    with pytest.raises(FileNotFoundError, match="wasp"):
+        load(folder)
+
+
+def test_train_and_test_must_hold_the_same_classes(folder):
+    (folder / "test" / "bee").rename(folder / "test" / "wasp")
+    with pytest.raises(ValueError, match=r"different classes \(bee, wasp\)"):
+        load(folder)
+
+
+def test_a_folder_without_parts_is_split_by_the_data_seed(tmp_path):
+    for index in range(20):
+        save(tmp_path / "ab"[index % 2] / f"{index}.png", "RGB", value=index)
+    splits = [load(tmp_path, data_seed=seed) for seed in (0, 0, 1)]
+    values = [[part.images[:, 0, 0, 0].tolist() for part in split] for split in splits]
+    assert sorted(values[0][0] + values[0][1]) == list(range(20))
+    assert len(values[0][1]) == 4
+    assert values[0] == values[1] != values[2]
+
+
+def test_a_random_part_of_a_set(folder):
+    train, _ = load(folder, n_train=3)
+    assert len(train) == 3
+    assert train.digest == load(folder, n_train=3)[0].digest
+    with pytest.raises(ValueError, match="n_train=7: the data set has 6"):
+        load(folder, n_train=7)
+
+
+@pytest.fixture
+def archive(tmp_path, monkeypatch):
+    """A small archive in the layout of CIFAR-10's binary one, where the download finds it."""
+    rows = np.random.default_rng(0).integers(0, 256, (6, 2, 3073), dtype=np.uint8)
+    rows[:, :, 0] %= 10
+    source = tmp_path / "source" / "cifar-10-binary.tar.gz"
+    source.parent.mkdir()
+    names = [f"data_batch_{number}.bin" for number in range(1, 6)] + ["test_batch.bin", "readme.html"]
+    with tarfile.open(source, "w:gz") as file:
+        for index in (3, 0, 5, 1, 6, 4, 2):  # in no order
+            content = rows[index].tobytes() if index < 6 else b"text"
+            member = tarfile.TarInfo(f"cifar-10-batches-bin/{names[index]}")
+            member.size = len(content)
+            file.addfile(member, io.BytesIO(content))
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=source.parent)
+    monkeypatch.setattr(handler.func, "log_message", lambda *_: None)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(data, "CIFAR10_URL", f"http://127.0.0.1:{server.server_port}/{source.name}")
+    monkeypatch.setattr(data, "CIFAR10_MD5", hashlib.md5(source.read_bytes()).hexdigest())
+    monkeypatch.setattr(data, "HOME", tmp_path / "home")
+    yield rows
+    server.shutdown()
+    server.server_close()
+
+
+def test_cifar10_is_downloaded_checked_and_parsed(archive, monkeypatch):
+    train, test = load("cifar10")
+    assert train.labels.tolist() == archive[:5, :, 0].ravel().tolist()
+    assert np.array_equal(train.images.numpy(), archive[:5, :, 1:].reshape(10, 3, 32, 32))
+    assert np.array_equal(test.images.numpy(), archive[5, :, 1:].reshape(2, 3, 32, 32))
+    assert train.classes[3] == "cat"
+    monkeypatch.setattr(data, "CIFAR10_URL", "http://127.0.0.1:9/cifar-10-binary.tar.gz")  # not needed again
+    assert load("cifar10")[0].digest == train.digest
+
+
+def test_a_download_with_a_wrong_checksum_is_refused(archive, monkeypatch):
+    monkeypatch.setattr(data, "CIFAR10_MD5", "0" * 32)
+    with pytest.raises(RuntimeError, match="not found or corrupted"):
+        load("cifar10")
+
+
+REAL = HOME / "data" / "cifar10-jpeg"
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="CIFAR-10 as JPEG files is not in data/cifar10-jpeg")
+def test_real_cifar10_as_a_folder(tmp_path):
+    train, test = load(REAL, n_train=1000, n_test=500, store=Store(tmp_path))
+    assert train.images.shape == (1000, 3, 32, 32)
+    assert train.classes == data.CIFAR10_CLASSES
+    assert 110 < train.images.float().mean() < 130
+    assert len(test) == 500

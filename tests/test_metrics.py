@@ -1,0 +1,87 @@
+import pytest
+import torch
+
+from dlp_lib import BadNets, Split, Truth, accuracy, evaluate, filter_precision, predict
+from dlp_lib.models import pixels
+
+
+class Corner(torch.nn.Module):
+    """Answers class 0 where the last pixel is white, else the class that the first pixel spells."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(()))
+        self.norm = torch.nn.BatchNorm2d(3)
+
+    def forward(self, images):
+        spelt = (images[:, 0, 0, 0] * 255).round().long()
+        answer = torch.where(images[:, 0, -1, -1] == 1, 0, spelt)
+        return 5 * torch.nn.functional.one_hot(answer, 4).float()
+
+
+@pytest.fixture
+def test_set():
+    labels = torch.tensor([0, 0, 1, 1, 2, 2, 3, 3])
+    images = torch.zeros(8, 3, 8, 8, dtype=torch.uint8)
+    images[:, :, 0, 0] = labels.to(torch.uint8)[:, None]
+    images[3, :, 0, 0] = 2  # one that looks like another class
+    return Split(images, labels, tuple("abcd"))
+
+
+def test_ca_asr_and_ra_by_hand(test_set):
+    metrics = evaluate(Corner(), test_set, BadNets(target=0))
+    assert (metrics.ca, metrics.asr, metrics.ra) == (7 / 8, 1.0, 0.0)
+    assert (metrics.n_clean, metrics.n_triggered) == (8, 6)  # images of the target class are no victims
+    assert not metrics.collapsed
+
+
+def test_a_model_that_ignores_the_trigger(test_set):
+    model = Corner()
+    model.forward = lambda images: torch.nn.functional.one_hot((images[:, 0, 0, 0] * 255).round().long(), 4).float()
+    metrics = evaluate(model, test_set, BadNets(target=0))
+    assert (metrics.asr, metrics.ra) == (0.0, 5 / 6)
+
+
+def test_without_an_attack_only_ca_is_known(test_set):
+    metrics = evaluate(Corner(), test_set)
+    assert (metrics.ca, metrics.asr, metrics.ra, metrics.n_triggered) == (7 / 8, None, None, 0)
+
+
+def test_a_constant_prediction_is_a_collapse_and_not_a_defence(test_set):
+    model = Corner()
+    model.forward = lambda images: torch.tensor([0.0, 0, 0, 1]).expand(len(images), 4)
+    metrics = evaluate(model, test_set, BadNets(target=0))
+    assert metrics.asr == 0
+    assert metrics.collapsed
+
+
+def test_bad_targets_and_test_sets_are_refused(test_set):
+    with pytest.raises(ValueError, match="target=4"):
+        evaluate(Corner(), test_set, BadNets(target=4))
+    with pytest.raises(ValueError, match="no image of another class"):
+        evaluate(Corner(), test_set.subset(test_set.labels == 1), BadNets(target=1))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_predict_keeps_order_and_mode_and_scores_in_evaluation_mode(training, model, shapes):
+    images = torch.cat([shapes[0].images, shapes[1].images])  # more than one batch
+    model.train(training)
+    logits = predict(model, images)
+    assert model.training == training
+    model.eval()
+    alone = torch.cat([model(pixels(image[None])) for image in images[::50]])
+    torch.testing.assert_close(logits[::50], alone.detach(), rtol=1e-4, atol=1e-4)
+    assert logits.shape == (500, 10)
+    assert logits.dtype == torch.float32
+
+
+def test_accuracy_of_a_subset():
+    logits = torch.eye(3)
+    assert accuracy(logits, torch.tensor([0, 1, 1])) == pytest.approx(2 / 3)
+    assert accuracy(logits, torch.tensor([0, 1, 1]), torch.tensor([False, False, True])) == 0
+
+
+def test_filter_precision_counts_both_parts():
+    truth = Truth(torch.tensor([True, True, False, False]), torch.zeros(4))
+    precision = filter_precision(torch.tensor([0, 2]), torch.tensor([1, 2, 3, 3]), truth)
+    assert precision == {"suspected": 0.5, "trusted": 0.75}

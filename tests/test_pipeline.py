@@ -1,0 +1,155 @@
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from dlp_lib import (
+    DLP,
+    SHAPES10,
+    BadNets,
+    Context,
+    FixMatch,
+    Runtime,
+    Split,
+    Store,
+    Supervised,
+    Unlearn,
+    audit,
+    evaluate,
+    shapes10,
+    wrn_16_1,
+)  # fmt: skip
+from dlp_lib.pipeline import ORDERS
+
+QUICK = DLP(
+    gamma=0.05, e1=2, e2=3, supervised=Supervised(lr=0.05), unlearn=Unlearn(reestimate=100), fixmatch=FixMatch(batch=8, mu=2, steps=3)
+)  # fmt: skip
+
+
+def test_arrays_without_mask_or_attack_become_a_model():
+    """The door for a user's own untrusted set: NumPy arrays, NHWC, nothing else known."""
+    images, labels = shapes10.draw(200)
+    model = wrn_16_1(10, Runtime())
+    result = QUICK.run(model, Split.from_arrays(images.transpose(0, 2, 3, 1), labels))
+    assert result.model(torch.rand(2, 3, 16, 16)).shape == (2, 10)
+    assert list(result.stages) == ["SL", "AU", "ASSFT"]
+    assert not result.model.training
+    assert evaluate(result.model, Split.from_arrays(images, labels)).asr is None
+
+
+def test_the_users_model_is_left_alone(model, tampered, same_state):
+    before = copy.deepcopy(model)
+    result = QUICK.run(model, tampered[0])
+    assert same_state(model, before)
+    assert not same_state(result.model, before)
+
+
+@pytest.mark.parametrize("order", ORDERS, ids="-".join)
+def test_every_order_runs_its_stages_and_shares_the_first(order, model, tampered, same_state):
+    result = replace(QUICK, order=order).run(model, tampered[0])
+    assert tuple(result.stages) == order
+    left = copy.deepcopy(model)
+    record = result.stages[order[-1]].trail.load(left, result.stages[order[-1]].chosen)
+    for name, buffer in left.named_buffers():
+        if order[-1] == "AU":  # it is left with the re-estimated statistics
+            buffer.copy_(record.tensors[f"reestimated.{name}"])
+    assert same_state(result.model, left)
+
+
+def test_runs_repeat_by_seed(model, tampered, same_state):
+    runs = [QUICK.run(model, tampered[0], Context(Runtime(seed))) for seed in (0, 0, 1)]
+    assert same_state(runs[0].model, runs[1].model)
+    assert not same_state(runs[0].model, runs[2].model)
+
+
+def test_stored_stages_are_read_and_knobs_reuse_what_they_do_not_touch(model, tampered, tmp_path, same_state):
+    computed = []
+    context = Context(store=Store(tmp_path), progress=lambda stage, *_: computed.append(stage))
+    first = QUICK.run(model, tampered[0], context)
+    assert computed == ["SL"] * 2 + ["AU"] * 3 + ["ASSFT"]
+    computed.clear()
+    assert same_state(QUICK.run(model, tampered[0], context).model, first.model)
+    assert computed == []
+    replace(QUICK, gamma=0.1).run(model, tampered[0], context)
+    assert "SL" not in computed
+    computed.clear()
+    replace(QUICK, e1=3, order=("SL",)).run(model, tampered[0], context)
+    assert computed == ["SL"]  # the third epoch alone
+    computed.clear()
+    replace(QUICK, e2=5, order=("SL", "AU")).run(model, tampered[0], context)
+    assert computed == ["AU", "AU"]
+
+
+def test_the_selection_is_made_on_the_last_logits_of_stage_1(model, tampered):
+    result = replace(QUICK, order=("SL",)).run(model, tampered[0])
+    probabilities = result.logits.softmax(1)
+    entropy = -(probabilities * probabilities.log2()).sum(1)
+    cut = entropy[result.selection.suspected].max()
+    assert (entropy <= cut).sum() == len(result.selection.suspected) == 15
+    assert len(result.selection.trusted) == 150  # half of every class: 15 each
+
+
+def test_audit_sees_every_recorded_block_and_both_sides_of_unlearning(model, tampered, shapes):
+    result = QUICK.run(model, tampered[0])
+    rows = audit(result.stages["AU"], model, shapes[1], BadNets(), [1, 3])
+    assert [(row["block"], row["batchnorm"]) for row in rows] == [
+        (1, "as left"), (1, "re-estimated"), (3, "as left"), (3, "re-estimated"),
+    ]  # fmt: skip
+    assert all(0 <= row["ca"] <= 1 and row["n_triggered"] == 180 for row in rows)
+    final = audit(result.stages["ASSFT"], model, shapes[1], BadNets(), [1])[0]
+    assert final["ca"] == evaluate(result.model, shapes[1]).ca
+
+
+@pytest.mark.parametrize(
+    "setting", [{"e1": 0}, {"e1": 1.5}, {"e2": -1}, {"e2": None}, {"order": ("AU", "SL")}, {"order": "SL"}]
+)
+def test_bad_settings_are_refused(setting):
+    [(name, _)] = setting.items()
+    with pytest.raises(ValueError, match=f"{name}="):
+        replace(QUICK, **setting)
+
+
+def small(labels, size=16):
+    images = np.zeros((len(labels), 3, size, size), np.uint8)
+    return Split.from_arrays(images, labels, tuple("abcdefghij"))
+
+
+@pytest.mark.parametrize(
+    ("dlp", "tampered_set", "message"),
+    [
+        (replace(QUICK, gamma=1.0), small(list(range(10)) * 4), "gamma=1.0"),
+        (replace(QUICK, gamma=0.01), small(list(range(10)) * 4), "selects no sample of 40"),
+        (replace(QUICK, gamma=0.1, quota="total"), small(list(range(10)) * 4), "none of some class"),
+        (replace(QUICK, quota="most"), small(list(range(10)) * 4), "quota='most'"),
+        (QUICK, small(list(range(9)) * 4), "holds 0 samples of class 'j'"),
+        (QUICK, small(list(range(10)) * 4, size=7), "at least"),
+        (QUICK, Split.from_arrays(np.zeros((40, 3, 16, 16), np.uint8), [0, 1] * 20), "tells 10 classes apart.*has 2"),
+    ],
+)
+def test_bad_input_is_refused_before_any_training(dlp, tampered_set, message, model, tmp_path):
+    context = Context(store=Store(tmp_path / "store"), progress=lambda *_: pytest.fail("it trained"))
+    with pytest.raises(ValueError, match=message):
+        dlp.run(model, tampered_set, context)
+    assert not (tmp_path / "store").exists()
+
+
+def test_dlp_removes_a_backdoor():
+    """The real thing, small: BadNets on 1,500 shapes is learned, found, unlearned, and stays away."""
+    from dlp_lib import filter_precision, load, poison, supervised
+
+    runtime = Runtime(0)
+    train, test = load("shapes10", 1500, 500)
+    tampered, truth = poison(train, BadNets(), 0.1, runtime)
+    model, context = wrn_16_1(10, runtime), Context(runtime)
+    dlp = replace(SHAPES10, gamma=0.04, e1=8, fixmatch=FixMatch(mu=3, steps=100))
+    result = dlp.run(model, tampered, context)
+    attacked = audit(result.stages["SL"], model, test, BadNets(), [8])[0]
+    assert attacked["asr"] > 0.9
+    assert filter_precision(result.selection.suspected, result.selection.trusted, truth)["suspected"] > 0.8
+    defended = evaluate(result.model, test, BadNets())
+    assert defended.asr < 0.15
+    assert defended.ca > max(0.5, attacked["ca"])
+    supervised(model, tampered, 16, dlp.supervised, context)
+    assert evaluate(model, test, BadNets()).asr > 0.9  # which training alone does not do

@@ -1,0 +1,74 @@
+import pytest
+import torch
+
+from dlp_lib import Runtime, environment
+from dlp_lib.runtime import fraction, whole
+
+
+def numbers(runtime, *purpose):
+    return torch.rand(4, generator=runtime.generator(*purpose)).tolist()
+
+
+def test_streams_differ_by_purpose_index_and_seed_and_repeat():
+    draws = [numbers(Runtime(seed), *purpose) for seed in (0, 1) for purpose in (("a", 1), ("a", 2), ("b", 1))]
+    assert len({tuple(draw) for draw in draws}) == 6
+    assert numbers(Runtime(0), "a", 1) == draws[0]
+
+
+def test_global_stream_is_seeded_inside_and_untouched_outside():
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    with Runtime(0).global_stream("init"):
+        first = torch.rand(2)
+    with Runtime(0).global_stream("init"):
+        assert torch.equal(torch.rand(2), first)
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_bfloat16_is_used_in_training_steps():
+    layer = torch.nn.Linear(4, 4)
+    for precision in ("float32", "bfloat16"):
+        with Runtime(precision=precision).autocast():
+            assert layer(torch.ones(1, 4)).dtype == getattr(torch, precision)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"seed": -1}, "seed=-1"),
+        ({"seed": 0.5}, "seed=0.5"),
+        ({"seed": True}, "seed=True"),
+        ({"precision": "int8"}, "float32"),
+        ({"device": "abacus"}, "abacus"),
+    ],
+)
+def test_bad_settings_are_named(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Runtime(**settings)
+
+
+def test_auto_takes_what_there_is():
+    assert Runtime(device="auto").device == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def test_whole_and_fraction_name_parameter_and_value():
+    assert whole("e1", 3, 1) == 3
+    assert fraction("gamma", 0.5) == 0.5
+    for value in (0, 1, -0.1, 1.5, "0.1", True, float("nan")):
+        with pytest.raises(ValueError, match="gamma="):
+            fraction("gamma", value)
+    with pytest.raises(ValueError, match=r"e1=0: allowed are whole numbers ≥ 1"):
+        whole("e1", 0, 1)
+
+
+def test_environment_says_where_a_result_comes_from():
+    facts = environment(Runtime())
+    assert facts["torch"] == torch.__version__
+    assert facts["device"] == "cpu"
+    assert facts["threads"] == torch.get_num_threads()
+
+
+def test_environment_outside_a_checkout(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert environment(Runtime())["commit"] is None

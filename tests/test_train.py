@@ -1,0 +1,204 @@
+import copy
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from dlp_lib import SGD, Context, Runtime, Store, Supervised, supervised, wrn_16_1
+from dlp_lib.models import pixels
+from dlp_lib.store import Record
+from dlp_lib.train import Task, Trail, train
+
+
+def learn(tampered, epochs, store=None, seed=0, progress=lambda *_: None, precision="float32"):
+    """Stage 1 on 60 images, from the seed's weights."""
+    runtime = Runtime(seed, precision=precision)
+    model = wrn_16_1(10, runtime)
+    part = tampered[0].subset(torch.arange(60))
+    config = Supervised(batch=16, augment=True)
+    return model, supervised(model, part, epochs, config, Context(runtime, store or Store(), progress))
+
+
+def rows(stage):
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in stage.history]
+
+
+def test_five_epochs_and_then_three_equal_eight(tampered, tmp_path, same_state):
+    store = Store(tmp_path)
+    learn(tampered, 5, store)
+    computed = []
+    model, stage = learn(tampered, 8, store, progress=lambda *event: computed.append(event[:3]))
+    assert computed == [("SL", 6, 8), ("SL", 7, 8), ("SL", 8, 8)]
+    straight, whole = learn(tampered, 8)
+    assert same_state(model, straight)
+    assert rows(stage) == rows(whole)
+
+
+def test_one_seed_repeats_and_two_differ(tampered, same_state):
+    one, other, same = (learn(tampered, 2, seed=seed)[0] for seed in (0, 1, 0))
+    assert same_state(one, same)
+    assert not same_state(one, other)
+
+
+def test_a_shorter_run_is_read_from_a_longer_one(tampered, same_state):
+    store = Store()
+    learn(tampered, 4, store)
+    model, stage = learn(tampered, 2, store, progress=lambda *_: pytest.fail("it was recorded"))
+    assert same_state(model, learn(tampered, 2)[0])
+    assert (stage.chosen, stage.total("images")) == (2, 120)
+
+
+@pytest.mark.parametrize("moment", ["block", "state"])
+def test_a_killed_run_resumes_to_the_same_end(moment, tampered, tmp_path, monkeypatch, same_state):
+    class Killed(BaseException):
+        pass
+
+    store, write = Store(tmp_path), Store.write
+    calls = []
+
+    def dies(self, name, tensors, facts):
+        calls.append(name)
+        if len(calls) == {"block": 5, "state": 6}[moment]:  # while the third block is being recorded
+            raise Killed
+        write(self, name, tensors, facts)
+
+    monkeypatch.setattr(Store, "write", dies)
+    with pytest.raises(Killed):
+        learn(tampered, 4, store)
+    monkeypatch.undo()
+    model, stage = learn(tampered, 4, store)
+    straight, whole = learn(tampered, 4)
+    assert same_state(model, straight)
+    assert rows(stage) == rows(whole)
+
+
+@pytest.mark.parametrize("name", ["2", "3", "state"])
+def test_a_damaged_record_is_computed_again(name, tampered, tmp_path, same_state):
+    store = Store(tmp_path)
+    straight, whole = learn(tampered, 3, store)
+    [path] = tmp_path.glob(f"SL-*/{name}.safetensors")
+    path.write_bytes(path.read_bytes()[:-3])
+    if name == "state":  # all the blocks are there
+        model, stage = learn(tampered, 3, store)
+        with pytest.warns(UserWarning, match="damaged"):
+            longer, _ = learn(tampered, 4, store)
+        assert same_state(longer, learn(tampered, 4)[0])
+    else:
+        with pytest.warns(UserWarning, match="damaged"):
+            model, stage = learn(tampered, 3, store)
+    assert same_state(model, straight)
+    assert rows(stage) == rows(whole)
+
+
+def test_settings_seeds_precision_and_data_have_records_of_their_own(tampered):
+    names = {learn(tampered, 1, seed=seed)[1].trail.name for seed in (0, 1)}
+    names.add(learn(tampered, 1, precision="bfloat16")[1].trail.name)
+    part, runtime = tampered[0].subset(torch.arange(59)), Runtime()
+    for config in (Supervised(batch=16, augment=True), Supervised(batch=16), Supervised(batch=16, lr=0.02)):
+        names.add(supervised(wrn_16_1(10, runtime), part, 1, config, Context(runtime)).trail.name)
+    assert len(names) == 6
+
+
+class Line(torch.nn.Module):
+    """A small model with batch-norm, for comparisons step by step."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = torch.nn.Sequential(
+            torch.nn.Conv2d(3, 4, 3, stride=4), torch.nn.BatchNorm2d(4), torch.nn.Flatten(), torch.nn.Linear(64, 10)
+        )
+
+    def forward(self, images):
+        return self.layers(images)
+
+
+def batches_of(split, size):
+    return [(pixels(split.images[i : i + size]), split.labels[i : i + size]) for i in range(0, len(split), size)]
+
+
+def cross_entropy(model, batch):
+    return F.cross_entropy(model(batch[0]), batch[1])
+
+
+def test_the_loop_against_a_plain_one(shapes):
+    """SGD with Nesterov momentum, weight decay, a schedule and an average of the weights, by hand."""
+    batches = batches_of(shapes[0], 50)
+    torch.manual_seed(0)
+    model = Line()
+    plain, plain_average = copy.deepcopy(model), copy.deepcopy(model)
+    config = SGD(lr=0.1, momentum=0.8, weight_decay=0.01, nesterov=True)
+    ema = copy.deepcopy(model)
+    task = Task(
+        "test", config, lambda _: batches, cross_entropy, lambda _: Record({}, {}), lr=lambda k: 0.1 / (1 + k), ema=ema
+    )
+    history = train(model, task, 2, Trail(Store(), "test"), Context())
+
+    speed = {name: torch.zeros_like(weight) for name, weight in plain.named_parameters()}
+    losses = []
+    for step, batch in enumerate(batches * 2):
+        plain.zero_grad()
+        loss = cross_entropy(plain.train(), batch)
+        loss.backward()
+        losses.append(loss.item())
+        with torch.no_grad():
+            for name, weight in plain.named_parameters():
+                gradient = weight.grad + 0.01 * weight
+                speed[name] = 0.8 * speed[name] + gradient
+                weight -= 0.1 / (1 + step) * (gradient + 0.8 * speed[name])
+            decay = min(0.999, (1 + step) / (10 + step))
+            for mean, value in zip(plain_average.state_dict().values(), plain.state_dict().values(), strict=True):
+                if mean.is_floating_point():
+                    mean.copy_(decay * mean + (1 - decay) * value)
+    assert [row["loss"] for row in history] == pytest.approx([sum(losses[:6]) / 6, sum(losses[6:]) / 6], rel=1e-4)
+    pairs = zip(model.named_parameters(), plain_average.named_parameters(), strict=True)  # the average is left
+    for (name, ours), (_, theirs) in pairs:
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize("with_ema", [False, True])
+def test_a_loss_that_is_no_longer_finite_ends_the_run_at_the_last_finite_weights(with_ema, shapes, same_state):
+    torch.manual_seed(0)
+    model = Line()
+    ema = copy.deepcopy(model) if with_ema else None
+    batches = batches_of(shapes[0], 100)
+    kept = []
+
+    def loss(model, batch):
+        return cross_entropy(model, batch) * (float("inf") if len(kept) == 2 else 1)
+
+    def record(model):
+        kept.append(copy.deepcopy(model))
+        return Record({}, {})
+
+    task = Task("test", SGD(), lambda _: batches, loss, record, ema=ema)
+    trail = Trail(Store(), "test")
+    history = train(model, task, 5, trail, Context())
+    assert [row["diverged"] for row in history] == [False, False, True]
+    assert history[-1]["loss"] is None
+    assert same_state(model, kept[1])
+    assert all(value.isfinite().all() for value in model.state_dict().values())
+    assert train(model, task, 5, trail, Context()) == history  # it is known to have ended
+
+
+def test_dropout_repeats_and_resumes(shapes, same_state):
+    def run(blocks, trail):
+        torch.manual_seed(1)
+        model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Dropout(0.5), torch.nn.Linear(768, 10))
+        task = Task("test", SGD(), lambda _: batches_of(shapes[0], 100), cross_entropy, lambda _: Record({}, {}))
+        train(model, task, blocks, trail, Context())
+        return model
+
+    trail = Trail(Store(), "test")
+    run(1, trail)
+    assert same_state(run(3, trail), run(3, Trail(Store(), "other")))
+
+
+def test_bad_settings_are_refused():
+    for settings in ({"lr": 0}, {"momentum": 1}, {"weight_decay": -1}, {"batch": 1}):
+        with pytest.raises(ValueError, match="allowed are"):
+            SGD(**settings)
+
+
+def test_a_block_that_is_not_recorded_is_named(model):
+    with pytest.raises(LookupError, match="test: block 3 is not recorded"):
+        Trail(Store(), "test").load(model, 3)

@@ -1,6 +1,6 @@
 """Backdoor attacks and defences, for teaching: DLP (Ying & Wu 2023) and everything around it."""
 
-from .attacks import Attack, BadNets, Blended, Truth, poison
+from .attacks import ATTACKS, Attack, BadNets, Blended, Truth, poison
 from .data import Split, load
 from .filters import Selection, entropy, select
 from .metrics import Metrics, accuracy, evaluate, filter_precision, predict

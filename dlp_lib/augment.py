@@ -2,10 +2,9 @@
 
 The strong view is FixMatch's (Sohn et al. 2020, arXiv:2001.07685, appendix D): flip and crop, two of
 RandAugment's fourteen operations, each with a magnitude drawn anew, then Cutout of half the side.
-All draws come from one CPU generator, so that every device makes the same views, without a sync.
+All draws come from one CPU generator: the same views on every device, and no sync.
 """
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -16,10 +15,7 @@ SOURCE = __loader__.get_source(__name__)
 
 
 def weak(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Horizontal flip with probability ½ and a crop shifted by up to an eighth of the side, edges reflected.
-
-    Takes and gives uint8 (n, 3, h, w).
-    """
+    """Flip (probability ½) and crop, shifted by up to an eighth of the side, edges reflected; uint8 (n, 3, h, w)."""
     n, _, height, width = images.shape
     flip = torch.rand(n, 1, generator=generator).to(images.device) < 0.5
     shift = torch.rand(n, 2, generator=generator).to(images.device)
@@ -108,32 +104,27 @@ def _posterize(images: Tensor, bits: Tensor) -> Tensor:
     return images & _each(256 - 2 ** (8 - bits.floor().clamp(max=8))).to(torch.uint8)
 
 
-def _warp(images: Tensor, x: tuple, y: tuple) -> Tensor:
-    """Sample at x and y, each three factors of the output's (x, y, 1), all in [-1, 1]; black outside."""
+def _warp(images: Tensor, xx=1.0, xy=0.0, x1=0.0, yx=0.0, yy=1.0, y1=0.0) -> Tensor:
+    """Sample at (xx·x + xy·y + x1, yx·x + yy·y + y1), the output's x and y running from -1 to 1; black outside."""
     zero = images.new_zeros(len(images), dtype=torch.float32)
-    matrix = torch.stack([torch.stack([zero + factor for factor in row], 1) for row in (x, y)], 1)
+    matrix = torch.stack([zero + factor for factor in (xx, xy, x1, yx, yy, y1)], 1).view(-1, 2, 3)
     grid = functional.affine_grid(matrix, list(images.shape), align_corners=False)
     return functional.grid_sample(images.float(), grid, mode="nearest", align_corners=False).to(torch.uint8)
 
 
 def _rotate(images: Tensor, degrees: Tensor) -> Tensor:
-    angle, aspect = degrees * (math.pi / 180), images.shape[-2] / images.shape[-1]
-    cosine, sine = angle.cos(), angle.sin()
-    return _warp(images, (cosine, -sine * aspect, 0), (sine / aspect, cosine, 0))
+    cosine, sine, aspect = degrees.deg2rad().cos(), degrees.deg2rad().sin(), images.shape[-2] / images.shape[-1]
+    return _warp(images, cosine, -sine * aspect, 0, sine / aspect, cosine, 0)
 
 
-def _shear(images: Tensor, slope: Tensor, horizontal: bool) -> Tensor:
-    # About the top left corner, as PIL does.
-    aspect = images.shape[-2] / images.shape[-1]
-    if horizontal:
-        return _warp(images, (1, slope * aspect, slope * aspect), (0, 1, 0))
-    return _warp(images, (1, 0, 0), (slope / aspect, 1, slope / aspect))
+def _shear(images: Tensor, slope: Tensor, axis: int) -> Tensor:
+    slope = slope * (images.shape[-2] / images.shape[-1]) ** (1 if axis else -1)  # about a corner, as PIL
+    return _warp(images, xy=slope, x1=slope) if axis else _warp(images, yx=slope, y1=slope)
 
 
-def _translate(images: Tensor, share: Tensor, horizontal: bool) -> Tensor:
-    side = images.shape[-1 if horizontal else -2]
-    shift = -2 * (share * side).round() / side
-    return _warp(images, (1, 0, shift if horizontal else 0), (0, 1, 0 if horizontal else shift))
+def _translate(images: Tensor, share: Tensor, axis: int) -> Tensor:
+    shift = -2 * (share * images.shape[axis - 2]).round() / images.shape[axis - 2]
+    return _warp(images, x1=shift) if axis else _warp(images, y1=shift)
 
 
 # name: (operation, least, largest magnitude), the ranges of FixMatch's table 12.
@@ -148,8 +139,8 @@ OPERATIONS: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], float, float]] =
     "posterize": (_posterize, 4, 9),  # 4 to 8 bits: the floor is taken
     "solarize": (lambda images, limit: torch.where(images < 256 * _each(limit), images, 255 - images), 0, 1),
     "rotate": (_rotate, -30, 30),
-    "shear x": (lambda images, slope: _shear(images, slope, True), -0.3, 0.3),
-    "shear y": (lambda images, slope: _shear(images, slope, False), -0.3, 0.3),
-    "translate x": (lambda images, share: _translate(images, share, True), -0.3, 0.3),
-    "translate y": (lambda images, share: _translate(images, share, False), -0.3, 0.3),
+    "shear x": (lambda images, slope: _shear(images, slope, 1), -0.3, 0.3),
+    "shear y": (lambda images, slope: _shear(images, slope, 0), -0.3, 0.3),
+    "translate x": (lambda images, share: _translate(images, share, 1), -0.3, 0.3),
+    "translate y": (lambda images, share: _translate(images, share, 0), -0.3, 0.3),
 }

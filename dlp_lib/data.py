@@ -22,11 +22,7 @@ CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """A set of labelled images; neither labels nor images need be trustworthy.
-
-    Raises ValueError for images that are not uint8 (n, 3, h, w), an empty set, and labels that are not whole numbers
-    below the number of classes, one an image.
-    """
+    """A set of labelled images; neither labels nor images need be trustworthy. ValueError for what does not fit."""
 
     images: Tensor  # (n, 3, h, w) uint8
     labels: Tensor  # (n,) int64
@@ -47,15 +43,11 @@ class Split:
 
     @classmethod
     def from_arrays(cls, images, labels, classes: tuple[str, ...] | None = None) -> "Split":
-        """A set from NumPy arrays or tensors: uint8 images, NCHW or NHWC, and whole-number labels.
-
-        Without ``classes`` they are named 0, 1, …, up to the largest label.
-        """
+        """From NumPy arrays or tensors: uint8 images, NCHW or NHWC, whole-number labels; classes are named 0, 1, …"""
         images, labels = torch.as_tensor(images), torch.as_tensor(labels)
         if images.ndim == 4 and images.shape[1] != 3 and images.shape[3] == 3:
             images = images.permute(0, 3, 1, 2)
-        if not labels.dtype.is_floating_point:
-            labels = labels.long()
+        labels = labels if labels.dtype.is_floating_point else labels.long()
         if classes is None:
             classes = map(str, range(int(labels.max()) + 1 if labels.numel() else 0))
         return cls(images.contiguous(), labels, tuple(classes))
@@ -87,12 +79,10 @@ def load(
     """Training and test set, on the CPU, of n_train and n_test random images (None: all there are).
 
     ``name`` is "shapes10" (drawn; 5,000 and 2,000 images of 16×16 by default), "cifar10" (downloaded into data/ on
-    first use) or a folder: ``train/<class>/*`` and ``test/<class>/*``, or ``<class>/*`` alone, of which a fifth
-    becomes the test set. Images of a folder are cut to a centred square, resized to ``image_size`` (None: the
-    shorter side of the first image) and kept decoded in ``store``.
-
-    Raises ValueError for an unknown name, more images than there are or a file that cannot be decoded (naming it),
-    FileNotFoundError for a missing folder or a class folder without images.
+    first use) or a folder: ``train/<class>/*`` and ``test/<class>/*``, or ``<class>/*`` alone, of which a fifth is for
+    testing. A folder's images are cut to a centred square, resized to ``image_size`` (None: the first one's shorter
+    side) and kept decoded in ``store``. Raises ValueError for an unknown name, more images than there are or a file
+    that cannot be decoded (naming it), FileNotFoundError for a missing folder or a class without images.
     """
     for parameter, value in (("n_train", n_train), ("n_test", n_test), ("image_size", image_size)):
         whole(parameter, 1 if value is None else value, 1)
@@ -140,8 +130,8 @@ def _folder(folder: Path, size: int | None, data_seed: int, store: Store) -> tup
     if not folder.is_dir():
         if len(folder.parts) > 1:
             raise FileNotFoundError(f"dataset={str(folder)!r}: there is no such folder")
-        near = ", ".join(difflib.get_close_matches(str(folder), ["shapes10", "cifar10"], cutoff=0.4))
-        hint = f" (did you mean {near}?)" if near else ""
+        near = difflib.get_close_matches(str(folder), ["shapes10", "cifar10"], cutoff=0.4)
+        hint = f" (did you mean {near[0]}?)" if near else ""
         raise ValueError(f"dataset={str(folder)!r}: allowed are 'shapes10', 'cifar10' or a folder{hint}")
     if not ((folder / "train").is_dir() and (folder / "test").is_dir()):
         both = _decoded(folder, size, store)
@@ -173,7 +163,7 @@ def _decoded(folder: Path, size: int | None, store: Store) -> Split:
 
     state = [(str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     images = store.memo("images", (state, size), decode).tensors["images"]
-    return Split.from_arrays(images, [label for _, label in listing.samples], tuple(listing.classes))
+    return Split.from_arrays(images, listing.targets, tuple(listing.classes))
 
 
 def _image(path: Path):

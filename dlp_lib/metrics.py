@@ -9,6 +9,7 @@ from .attacks import Attack, Truth, check_target
 from .data import Split
 from .models import pixels
 
+SOURCE = __loader__.get_source(__name__)
 _BATCH = 256  # scores do not depend on it; larger ones fall out of the CPU's caches
 
 

@@ -69,10 +69,3 @@ def wrn_16_1(n_classes: int, runtime: Runtime) -> WideResNet:
 def pixels(images: Tensor) -> Tensor:
     """uint8 images (n, 3, h, w) as the models take them: float32 in [0, 1], channels last."""
     return images.to(torch.float32, memory_format=torch.channels_last).div_(255)
-
-
-def check_size(model: nn.Module, images: Tensor) -> None:
-    """ValueError where the images are smaller than the model can take."""
-    least = getattr(model, "min_size", 1)
-    if min(images.shape[-2:]) < least:
-        raise ValueError(f"images of {tuple(images.shape[-2:])} pixels: the model takes at least {(least, least)}")

@@ -9,7 +9,6 @@ from .attacks import Attack
 from .data import Split
 from .filters import Selection, entropy, select, sizes
 from .metrics import evaluate, predict
-from .models import check_size
 from .runtime import whole
 from .stages import FixMatch, Stage, Supervised, Unlearn, fixmatch, load_reestimated, supervised, unlearn
 from .train import Context
@@ -32,8 +31,6 @@ class DLP:
     """Decoupled learning process (Ying & Wu 2023): trains a benign model on a tampered set.
 
     Threat model: it sees the tampered training set alone: no clean data, no attack, no truth.
-
-    >>> result = DLP(gamma=0.02, e1=5).run(model, Split.from_arrays(images, labels))
     """
 
     gamma: float = 0.01  # filtering rate, a share of the whole set
@@ -60,7 +57,10 @@ class DLP:
         model = copy.deepcopy(model).to(context.runtime.device)
         tampered = tampered.to(context.runtime.device)
         sizes(tampered, self.gamma, self.quota)
-        check_size(model, tampered.images)
+        if min(tampered.images.shape[-2:]) < getattr(model, "min_size", 1):
+            raise ValueError(
+                f"images of {tuple(tampered.images.shape[-2:])}: the model takes {model.min_size} pixels and more"
+            )
         outputs = predict(model, tampered.images[:2]).shape[1]
         if outputs != len(tampered.classes):
             raise ValueError(f"the model tells {outputs} classes apart, the tampered set has {len(tampered.classes)}")
@@ -82,8 +82,7 @@ SHAPES10 = DLP(gamma=0.02, e1=4, unlearn=Unlearn(lr=0.005, reestimate=1000), fix
 def audit(stage: Stage, model: nn.Module, test: Split, attack: Attack | None, blocks: list[int]) -> list[dict]:
     """CA, ASR and RA at recorded blocks of a stage: for the teacher's eyes, never for a choice.
 
-    A block of unlearning has two rows: ``"batchnorm": "as left"`` and ``"re-estimated"``. ``model`` only lends its
-    architecture.
+    A block of unlearning has two rows, "as left" and "re-estimated". ``model`` only lends its architecture.
     """
     model = copy.deepcopy(model).to(test.images.device)
     rows = []

@@ -48,10 +48,6 @@ class Runtime:
             torch.manual_seed(self.generator(*purpose).initial_seed())
             yield
 
-    def autocast(self):
-        """The context of a training step's forward pass."""
-        return torch.autocast(torch.device(self.device).type, torch.bfloat16, self.precision == "bfloat16")
-
 
 def whole(name: str, value, least: int = 0) -> int:
     """``value`` if it is a whole number ≥ ``least``; ValueError naming the parameter otherwise."""

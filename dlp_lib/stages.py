@@ -1,7 +1,6 @@
 """The three stages of DLP: supervised learning, active unlearning, active semi-supervised fine-tuning.
 
-Each trains the given model in place and gives back a :class:`Stage`. A stage is a function of what went into it;
-where the context's store holds the same stage, it is read instead.
+Each trains the given model in place, or reads from the context's store what the same inputs came to before.
 """
 
 import contextlib
@@ -17,7 +16,7 @@ from torch.func import functional_call
 from torch.nn import functional
 from torch.optim.swa_utils import update_bn
 
-from . import augment, models, runtime, train
+from . import augment, metrics, models, runtime, train
 from .data import Split
 from .metrics import accuracy, predict
 from .models import pixels
@@ -119,22 +118,21 @@ def unlearn(
         for images, labels in _shuffled(suspects, config.batch, context.runtime.generator("AU", "order", epoch)):
             yield pixels(images), labels
 
+    def ascent(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+        return -_cross_entropy(model, batch)
+
     def record(model: nn.Module) -> Record:
         judged = copy.deepcopy(model)
         update_bn((pixels(part) for part in sample.chunk(math.ceil(len(sample) / 500))), judged)
-        facts = {
-            "accuracy": accuracy(predict(model, suspects.images), suspects.labels),
-            "accuracy_reestimated": accuracy(predict(judged, suspects.images), suspects.labels),
-            "images": len(suspects),
-        }
-        return Record({f"reestimated.{name}": value for name, value in judged.named_buffers()}, facts)
+        left, seen = (accuracy(predict(each, suspects.images), suspects.labels) for each in (model, judged))
+        tensors = {f"reestimated.{name}": value for name, value in judged.named_buffers()}
+        return Record(tensors, {"accuracy": left, "accuracy_reestimated": seen, "images": len(suspects)})
 
-    task = Task("AU", config, batches, _ascent, record, frozen_batchnorm=config.batchnorm == "eval")
+    task = Task("AU", config, batches, ascent, record, frozen_batchnorm=config.batchnorm == "eval")
     stage = _run(task, model, epochs, context, tampered.digest, suspected)
     chance = 1 / len(tampered.classes)
-    at_chance = [row["block"] for row in stage.history if row["accuracy_reestimated"] <= chance]
-    if config.stop and at_chance:
-        stage = replace(stage, chosen=at_chance[0])
+    at_chance = [row["block"] for row in stage.history if config.stop and row["accuracy_reestimated"] <= chance]
+    stage = replace(stage, chosen=min(at_chance, default=stage.chosen))
     if stage.chosen:
         load_reestimated(model, stage, stage.chosen)
     return stage
@@ -146,9 +144,7 @@ def fixmatch(model: nn.Module, tampered: Split, trusted: Tensor, config: FixMatc
     The model is left with the moving average of the weights. A block is a fiftieth of the steps, at least 20.
     """
     device = tampered.images.device
-    unlabelled = torch.ones(len(tampered), dtype=torch.bool, device=device)
-    unlabelled[trusted] = False
-    unlabelled = unlabelled.nonzero()[:, 0]
+    unlabelled = torch.ones(len(tampered), device=device).index_fill(0, trusted, 0).nonzero()[:, 0]
     size = max(20, math.ceil(config.steps / 50))
     confident: list[Tensor] = []  # share of confident pseudo-labels in each step of the block
 
@@ -159,13 +155,9 @@ def fixmatch(model: nn.Module, tampered: Split, trusted: Tensor, config: FixMatc
         others = unlabelled[_endless(len(unlabelled), steps * config.batch * config.mu, order).to(device)]
         confident.clear()
         for rows, other in zip(labelled.chunk(steps), others.chunk(steps), strict=True):
-            images = tampered.images[other]
-            yield (
-                pixels(augment.weak(tampered.images[rows], views)),
-                tampered.labels[rows],
-                pixels(augment.weak(images, views)),
-                pixels(augment.strong(images, views)),
-            )
+            labelled_images, images = augment.weak(tampered.images[rows], views), tampered.images[other]
+            weak, strong = augment.weak(images, views), augment.strong(images, views)
+            yield pixels(labelled_images), tampered.labels[rows], pixels(weak), pixels(strong)
 
     def loss(model: nn.Module, batch: tuple[Tensor, Tensor, Tensor, Tensor]) -> Tensor:
         labelled, labels, weak, strong = batch
@@ -202,12 +194,8 @@ def _cross_entropy(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
     return functional.cross_entropy(model(images), labels)
 
 
-def _ascent(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-    return -_cross_entropy(model, batch)
-
-
 def _shuffled(split: Split, batch: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch's batches of uint8 images and labels; batch-norm cannot take a last batch of one, which is left out."""
+    """One epoch's batches, uint8; a last batch of one is left out, which batch-norm could not take."""
     for rows in torch.randperm(len(split), generator=generator).to(split.images.device).split(batch):
         if len(rows) > 1 or len(split) == 1:
             yield split.images[rows], split.labels[rows]
@@ -220,11 +208,10 @@ def _endless(n: int, count: int, generator: torch.Generator) -> Tensor:
 
 def _run(task: Task, model: nn.Module, blocks: int, context: Context, *inputs) -> Stage:
     """Train, recorded under the hash of all that decides the outcome; the length is left out: it is a prefix."""
-    code = [module.SOURCE for module in (augment, models, runtime, train)] + [SOURCE]
+    code = [module.SOURCE for module in (augment, metrics, models, runtime, train)] + [SOURCE]
     with contextlib.suppress(OSError, TypeError):  # a class typed into an interpreter has no source
         code.append(inspect.getsource(type(model)))
-    start = (repr(model), dict(model.state_dict()))
-    settings = (task.config, context.runtime.seed, context.runtime.precision)
-    trail = Trail(context.store, f"{task.name}-{digest(code, start, settings, inputs)}")
+    parts = (code, repr(model), dict(model.state_dict()), task.config, replace(context.runtime, device="cpu"), inputs)
+    trail = Trail(context.store, f"{task.name}-{digest(parts)}")
     history = train.train(model, task, blocks, trail, context)
     return Stage(task.name, trail, history, len(history))

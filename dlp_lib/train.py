@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,10 +58,7 @@ class Task:
 
 
 class Trail:
-    """The recorded blocks of one training run: weights, further tensors and a History row each.
-
-    One more record, "state", holds what a longer or a resumed run goes on from.
-    """
+    """The recorded blocks of one training run. One more, "state", is what a longer run goes on from."""
 
     def __init__(self, store: Store, name: str):
         self.store, self.name = store, name
@@ -81,7 +78,7 @@ class Trail:
         record = self.read(block)
         if record is None:
             raise LookupError(f"{self.name}: block {block} is not recorded")
-        _load(model, "model", record)
+        model.load_state_dict({name: record.tensors[f"model.{name}"] for name in model.state_dict()})
         return record
 
 
@@ -93,18 +90,19 @@ def train(model: nn.Module, task: Task, blocks: int, trail: Trail, context: Cont
     """
     history = trail.history(blocks)
     if len(history) < blocks and not (history and history[-1]["diverged"]):
-        settings = {"weight_decay": task.config.weight_decay, "nesterov": task.config.nesterov}
-        optimiser = torch.optim.SGD(model.parameters(), task.config.lr, task.config.momentum, **settings)
-        start, step = _resume(model, optimiser, task.ema, trail, len(history))
+        modules = nn.ModuleDict({"model": model} | ({"ema": task.ema} if task.ema else {}))
+        settings = {name: getattr(task.config, name) for name in ("lr", "momentum", "weight_decay", "nesterov")}
+        optimiser = torch.optim.SGD(model.parameters(), **settings)
+        start, step = _resume(modules, optimiser, trail, len(history))
         history = history[:start]
         for block in range(start + 1, blocks + 1):
             with context.runtime.global_stream(task.name, "dropout", block):
-                row, step = _block(model, task, block, step, optimiser, context.runtime)
+                row, step = _block(modules, task, block, step, optimiser, context.runtime)
             extra = task.record(task.ema or model)
             history.append({"block": block, **row, **extra.facts})
-            kept = {**_named("model", task.ema or model), **extra.tensors}
-            trail.store.write(f"{trail.name}/{block}", kept, history[-1])
-            state = {**_named("model", model), **_named("ema", task.ema), **_named_slots(model, optimiser)}
+            kept = {f"model.{name}": value for name, value in (task.ema or model).state_dict().items()}
+            trail.store.write(f"{trail.name}/{block}", kept | extra.tensors, history[-1])
+            state = modules.state_dict() | dict(_slots(modules, optimiser))
             trail.store.write(f"{trail.name}/state", state, {"block": block, "step": step})
             context.progress(task.name, block, blocks, history[-1])
             if row["diverged"]:
@@ -114,18 +112,16 @@ def train(model: nn.Module, task: Task, blocks: int, trail: Trail, context: Cont
     return history
 
 
-def _block(model: nn.Module, task: Task, block: int, step: int, optimiser, runtime: Runtime) -> tuple[dict, int]:
-    models = [model, task.ema] if task.ema else [model]
-    before = [copy.deepcopy(each.state_dict()) for each in models]
+def _block(modules: nn.ModuleDict, task: Task, block: int, step: int, optimiser, runtime: Runtime) -> tuple[dict, int]:
+    model, before = modules["model"].train(), copy.deepcopy(modules.state_dict())
     began, first = time.perf_counter(), step
-    model.train()
     for layer in model.modules():
         if task.frozen_batchnorm and isinstance(layer, _BatchNorm):
             layer.eval()
     total = torch.zeros((), device=runtime.device)  # summed there, read once
     for batch in task.batches(block):
         optimiser.param_groups[0]["lr"] = task.lr(step) if task.lr else task.config.lr
-        with runtime.autocast():
+        with torch.autocast(total.device.type, torch.bfloat16, runtime.precision == "bfloat16"):
             loss = task.loss(model, batch)
         optimiser.zero_grad()
         loss.backward()
@@ -137,8 +133,7 @@ def _block(model: nn.Module, task: Task, block: int, step: int, optimiser, runti
     mean = (total / (step - first)).item()
     finite = math.isfinite(mean) and all(value.isfinite().all() for value in model.state_dict().values())
     if not finite:
-        for each, state in zip(models, before, strict=True):
-            each.load_state_dict(state)
+        modules.load_state_dict(before)
     return {"loss": mean if finite else None, "diverged": not finite, "seconds": time.perf_counter() - began}, step
 
 
@@ -151,30 +146,21 @@ def _average(ema: nn.Module, model: nn.Module, step: int) -> None:
             mean.lerp_(value, share)
 
 
-def _resume(model: nn.Module, optimiser, ema: nn.Module | None, trail: Trail, recorded: int) -> tuple[int, int]:
+def _slots(modules: nn.ModuleDict, optimiser) -> Iterator[tuple[str, Tensor]]:
+    """The optimiser's tensors, such as "momentum_buffer/model.head.bias"."""
+    for name, weight in modules.named_parameters():
+        for slot, value in optimiser.state.get(weight, {}).items():
+            yield f"{slot}/{name}", value
+
+
+def _resume(modules: nn.ModuleDict, optimiser, trail: Trail, recorded: int) -> tuple[int, int]:
     """Load the newest state; (0, 0) where there is none that the recorded blocks lead up to."""
     state = trail.read("state")
     if state is None or state.facts["block"] > recorded:
         return 0, 0
-    _load(model, "model", state)
-    if ema:
-        _load(ema, "ema", state)
-    weights = dict(model.named_parameters())
+    modules.load_state_dict({name: state.tensors.pop(name) for name in modules.state_dict()})
     for name, value in state.tensors.items():
-        kind, _, rest = name.partition(".")
-        if kind not in ("model", "ema"):  # "momentum_buffer", say: made like the weight, to restore its memory format
-            optimiser.state[weights[rest]][kind] = torch.empty_like(weights[rest]).copy_(value)
+        slot, _, name = name.partition("/")
+        weight = modules.get_parameter(name)
+        optimiser.state[weight][slot] = torch.empty_like(weight).copy_(value)  # in the weight's memory format
     return state.facts["block"], state.facts["step"]
-
-
-def _named(prefix: str, module: nn.Module | None) -> dict[str, Tensor]:
-    return {f"{prefix}.{name}": value for name, value in module.state_dict().items()} if module else {}
-
-
-def _named_slots(model: nn.Module, optimiser) -> dict[str, Tensor]:
-    slots = ((name, optimiser.state.get(weight, {})) for name, weight in model.named_parameters())
-    return {f"{slot}.{name}": value for name, state in slots for slot, value in state.items() if value is not None}
-
-
-def _load(module: nn.Module, prefix: str, record: Record) -> None:
-    module.load_state_dict({name: record.tensors[f"{prefix}.{name}"] for name in module.state_dict()})

@@ -106,6 +106,4 @@ def test_bad_settings_are_refused(shapes):
 
 
 def test_attacks_by_name():
-    assert attacks.named("Blended", 4) == Blended(target=4)
-    with pytest.raises(ValueError, match=r"attack='badnet': allowed are BadNets, Blended"):
-        attacks.named("badnet", 0)
+    assert attacks.ATTACKS["Blended"](target=4) == Blended(target=4)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from dlp_lib import Runtime, wrn_16_1
-from dlp_lib.models import check_size, pixels
+from dlp_lib.models import pixels
 
 
 @pytest.mark.parametrize("size", [8, 16, 32, 64])
@@ -29,11 +29,6 @@ def test_the_seed_decides_the_weights(same_state):
 def test_pixels_run_from_0_to_1():
     images = torch.tensor([0, 51, 255], dtype=torch.uint8).expand(1, 2, 3).expand(2, 3, 2, 3)
     assert pixels(images)[0, 0, 0].tolist() == pytest.approx([0, 0.2, 1])
-
-
-def test_images_that_are_too_small_are_refused(model):
-    with pytest.raises(ValueError, match=r"\(16, 7\).*\(8, 8\)"):
-        check_size(model, torch.zeros(1, 3, 16, 7, dtype=torch.uint8))
 
 
 def test_one_class_is_refused():

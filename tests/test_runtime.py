@@ -26,13 +26,6 @@ def test_global_stream_is_seeded_inside_and_untouched_outside():
     assert torch.equal(torch.rand(2), expected)
 
 
-def test_bfloat16_is_used_in_training_steps():
-    layer = torch.nn.Linear(4, 4)
-    for precision in ("float32", "bfloat16"):
-        with Runtime(precision=precision).autocast():
-            assert layer(torch.ones(1, 4)).dtype == getattr(torch, precision)
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

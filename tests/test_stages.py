@@ -108,9 +108,8 @@ def test_the_stop_is_the_first_epoch_at_chance_and_the_whole_ascent_is_recorded(
     row = stage.history[stage.chosen - 1]
     assert accuracy(judged, tampered[0].labels[suspected]) == row["accuracy_reestimated"]
 
-    off = dlp_lib.unlearn(
-        copy.deepcopy(learned), tampered[0], suspected, 5, Unlearn(lr=0.02, reestimate=300, stop=False), context
-    )
+    unstopped = Unlearn(lr=0.02, reestimate=300, stop=False)
+    off = dlp_lib.unlearn(copy.deepcopy(learned), tampered[0], suspected, 5, unstopped, context)
     assert off.chosen == 5
     prefix = dlp_lib.unlearn(learned, tampered[0], suspected, stage.chosen, config, context)
     assert prefix.trail.name == stage.trail.name
@@ -143,7 +142,7 @@ def test_no_epochs_change_nothing(model, tampered, suspected, trusted, context, 
 def test_fixmatch_against_a_plain_reference(model, tampered, trusted, context):
     """Three steps, each loss from its formula and each view from the same draws."""
     plain = copy.deepcopy(model)
-    config = FixMatch(batch=8, mu=2, tau=0.12, lambda_u=0.5, steps=3, lr=0.05)
+    config = FixMatch(batch=8, mu=2, tau=0.2, lambda_u=0.5, steps=3, lr=0.05)
     stage = fixmatch(model, tampered[0], trusted, config, context)
     images, labels = tampered[0].images, tampered[0].labels
     order, views = (context.runtime.generator("ASSFT", purpose, 1) for purpose in ("order", "views"))
@@ -162,7 +161,7 @@ def test_fixmatch_against_a_plain_reference(model, tampered, trusted, context):
         loss = F.cross_entropy(logits[:8], labels[rows])
         confident = 0
         for p, z in zip(shares_of_classes, logits[8:], strict=True):
-            if p.max() >= 0.12:
+            if p.max() >= 0.2:
                 confident += 1
                 loss = loss + 0.5 * F.cross_entropy(z[None], p.argmax()[None]) / 16
         shares.append(confident / 16)
@@ -258,7 +257,7 @@ def test_an_edited_stage_never_answers_from_the_cache(tmp_path):
     assert run() == first[1:]  # read from the store
     source = package / "stages.py"
     text = source.read_text(encoding="utf-8")
-    edited = text.replace("return -_cross_entropy(", "return _cross_entropy(")
+    edited = text.replace("-_cross_entropy(", "_cross_entropy(")
     assert edited != text
     source.write_text(edited, encoding="utf-8")
     mutated = run()

@@ -193,6 +193,21 @@ def test_dropout_repeats_and_resumes(shapes, same_state):
     assert same_state(run(3, trail), run(3, Trail(Store(), "other")))
 
 
+def test_bfloat16_is_used_in_training_steps_and_never_in_scores(shapes):
+    kinds = []
+
+    def loss(model, batch):
+        kinds.append(model(batch[0]).dtype)
+        return cross_entropy(model, batch)
+
+    for precision in ("float32", "bfloat16"):
+        task = Task("test", SGD(), lambda _: batches_of(shapes[0], 300), loss, lambda _: Record({}, {}))
+        train(Line(), task, 1, Trail(Store(), "test"), Context(Runtime(precision=precision)))
+    assert kinds == [torch.float32, torch.bfloat16]
+    stage = learn((shapes[0], None), 1, precision="bfloat16")[1]
+    assert stage.trail.read(1).tensors["logits"].dtype == torch.float32
+
+
 def test_bad_settings_are_refused():
     for settings in ({"lr": 0}, {"momentum": 1}, {"weight_decay": -1}, {"batch": 1}):
         with pytest.raises(ValueError, match="allowed are"):

@@ -11,7 +11,7 @@ from ..runtime import Runtime, fraction
 from .badnets import BadNets
 from .blended import Blended
 
-__all__ = ["Attack", "BadNets", "Blended", "Truth", "check_target", "named", "poison"]
+__all__ = ["ATTACKS", "Attack", "BadNets", "Blended", "Truth", "check_target", "poison"]
 
 
 class Attack(Protocol):
@@ -23,6 +23,9 @@ class Attack(Protocol):
     def trigger(self, images: Tensor) -> Tensor:
         """The images, uint8 (n, 3, h, w), with the trigger as at test time; a new tensor."""
         ...
+
+
+ATTACKS = {kind.__name__: kind for kind in (BadNets, Blended)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,35 +43,24 @@ class Truth:
 def poison(clean: Split, attack: Attack, poisoning_rate: float, runtime: Runtime) -> tuple[Split, Truth]:
     """The tampered set, and the truth about it.
 
-    ``poisoning_rate`` is a share of the whole set. Poison-label attacks take random images of the other
-    classes and relabel them as the target; clean-label ones take random images of the target class.
-
-    Raises ValueError for a rate outside (0, 1), one that selects no image or more than there are to take
-    (naming the largest possible), and a target outside the classes.
+    ``poisoning_rate`` is a share of the whole set. Poison-label attacks take random images of the other classes and
+    relabel them as the target; clean-label ones take random images of the target class. Raises ValueError for a rate
+    that selects no image or more than there are (naming the largest possible), and a target outside the classes.
     """
     check_target(attack, len(clean.classes))
     n = len(clean)
     count = round(fraction("poisoning_rate", poisoning_rate) * n)
     candidates = ((clean.labels == attack.target) == attack.clean_label).nonzero()[:, 0].cpu()
     if not 0 < count <= len(candidates):
-        raise ValueError(
-            f"poisoning_rate={poisoning_rate} selects {count} of {n} images: {type(attack).__name__} can take "
-            f"1 to {len(candidates)}, so the largest possible rate is {len(candidates) / n:.4g}"
-        )
+        most = f"1 to {len(candidates)}, so the largest possible rate is {len(candidates) / n:.4g}"
+        name = type(attack).__name__
+        raise ValueError(f"poisoning_rate={poisoning_rate} selects {count} of {n} images: {name} can take {most}")
     order = torch.randperm(len(candidates), generator=runtime.generator("poison"))
     rows = candidates[order[:count]].to(clean.images.device)
     poisoned = torch.zeros_like(clean.labels, dtype=torch.bool).index_fill(0, rows, True)
     images = clean.images.index_copy(0, rows, attack.trigger(clean.images[rows]))
     labels = clean.labels.index_fill(0, rows, attack.target)
     return replace(clean, images=images, labels=labels), Truth(poisoned, clean.labels)
-
-
-def named(name: str, target: int) -> Attack:
-    """The attack of a name, such as "BadNets", with its default settings; ValueError for an unknown one."""
-    kinds = {kind.__name__: kind for kind in (BadNets, Blended)}
-    if name not in kinds:
-        raise ValueError(f"attack={name!r}: allowed are {', '.join(kinds)}")
-    return kinds[name](target=target)
 
 
 def check_target(attack: Attack, n_classes: int) -> None:

@@ -9,10 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class BadNets:
-    """A black and white checkerboard in the bottom right corner; poison-label.
-
-    >>> BadNets(target=0).trigger(images)
-    """
+    """A black and white checkerboard in the bottom right corner; poison-label."""
 
     target: int = 0
     patch: int = 3  # side of the square, in pixels

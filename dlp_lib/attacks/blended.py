@@ -9,10 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Blended:
-    """x' = (1 − alpha)·x + alpha·pattern, the pattern a fixed image of uniform noise; poison-label.
-
-    >>> Blended(target=0, alpha=0.2).trigger(images)
-    """
+    """x' = (1 − alpha)·x + alpha·pattern, the pattern a fixed image of uniform noise; poison-label."""
 
     target: int = 0
     alpha: float = 0.2  # the pattern's share, in training and at test alike
@@ -25,11 +22,9 @@ class Blended:
 
     def pattern(self, images: Tensor) -> Tensor:
         """The blended-in image (3, h, w), float32, 0 to 255; drawn on the CPU, so alike on every device."""
-        generator = torch.Generator().manual_seed(self.pattern_seed)
-        noise = torch.randint(256, images.shape[1:], generator=generator)
+        noise = torch.randint(256, images.shape[1:], generator=torch.Generator().manual_seed(self.pattern_seed))
         return noise.to(images.device, torch.float32)
 
     def trigger(self, images: Tensor) -> Tensor:
         """uint8 (n, 3, h, w) in and out."""
-        blended = (1 - self.alpha) * images + self.alpha * self.pattern(images)
-        return blended.round().clamp(0, 255).to(torch.uint8)
+        return images.float().lerp(self.pattern(images), self.alpha).round().clamp(0, 255).to(torch.uint8)

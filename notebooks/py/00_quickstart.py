@@ -68,7 +68,7 @@ import matplotlib.pyplot as plt
 import torch
 
 import dlp_lib
-from dlp_lib import DLP, HOME, SHAPES10, Context, Runtime, Store, attacks, evaluate, plots
+from dlp_lib import ATTACKS, DLP, HOME, SHAPES10, Context, Runtime, Store, evaluate, plots
 
 # %% [markdown]
 # `Runtime` fixes the device and every random number, `Store` keeps what was computed. `poison` does the attacker's
@@ -77,7 +77,7 @@ from dlp_lib import DLP, HOME, SHAPES10, Context, Runtime, Store, attacks, evalu
 # %%
 runtime, store = Runtime(seed, device), Store(HOME / "build" / "store")
 train, test = dlp_lib.load(dataset, n_train, image_size=image_size, store=store)
-backdoor = attacks.named(attack, target)
+backdoor = ATTACKS[attack](target=target)
 tampered, truth = dlp_lib.poison(train.to(runtime.device), backdoor, poisoning_rate, runtime)
 print(f"{truth}; target class: {train.classes[target]!r}")
 

@@ -1,7 +1,6 @@
 """Weak and strong views of a whole batch at once, each image with its own draw.
 
-The strong view is FixMatch's (Sohn et al. 2020, arXiv:2001.07685, appendix D): flip and crop, two of
-RandAugment's fourteen operations, each with a magnitude drawn anew, then Cutout of half the side.
+The strong view is FixMatch's (Sohn et al. 2020, arXiv:2001.07685, appendix D).
 All draws come from one CPU generator: the same views on every device, and no sync.
 """
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from . import shapes10
 from .runtime import HOME, Runtime, whole
-from .store import Record, Store, digest
+from .store import Store, digest
 
 CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 CIFAR10_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
@@ -156,14 +156,14 @@ def _decoded(folder: Path, size: int | None, store: Store) -> Split:
     files = [Path(path) for path, _ in listing.samples]
     size = size or min(_image(files[0]).size)
 
-    def decode() -> Record:
+    state = [(str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    name = f"images-{digest(state, size)}"
+    record = store.read(name)
+    if record is None:
         with ThreadPoolExecutor() as pool:  # decoding releases the GIL
             images = list(pool.map(lambda path: np.asarray(ImageOps.fit(_image(path), (size, size))), files))
-        return Record({"images": torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)}, {})
-
-    state = [(str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    images = store.memo("images", (state, size), decode).tensors["images"]
-    return Split.from_arrays(images, listing.targets, tuple(listing.classes))
+        record = store.write(name, {"images": torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)}, {})
+    return Split.from_arrays(record.tensors["images"], listing.targets, tuple(listing.classes))
 
 
 def _image(path: Path):

@@ -1,6 +1,7 @@
 """DLP: the stages in their order, and what a teacher may look at afterwards."""
 
 import copy
+import itertools
 from dataclasses import asdict, dataclass, field
 
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from .data import Split
 from .filters import Selection, entropy, select, sizes
 from .metrics import evaluate, predict
 from .runtime import whole
-from .stages import FixMatch, Stage, Supervised, Unlearn, fixmatch, load_reestimated, supervised, unlearn
+from .stages import FixMatch, Stage, Supervised, Unlearn, fixmatch, supervised, unlearn
 from .train import Context
 
 ORDERS = (("SL",), ("SL", "AU"), ("SL", "ASSFT"), ("SL", "ASSFT", "AU"), ("SL", "AU", "ASSFT"))
@@ -82,14 +83,11 @@ SHAPES10 = DLP(gamma=0.02, e1=4, unlearn=Unlearn(lr=0.005, reestimate=1000), fix
 def audit(stage: Stage, model: nn.Module, test: Split, attack: Attack | None, blocks: list[int]) -> list[dict]:
     """CA, ASR and RA at recorded blocks of a stage: for the teacher's eyes, never for a choice.
 
-    A block of unlearning has two rows, "as left" and "re-estimated". ``model`` only lends its architecture.
+    A block of unlearning has two rows: as left, and re-estimated. ``model`` only lends its architecture.
     """
     model = copy.deepcopy(model).to(test.images.device)
     rows = []
-    for block in blocks:
-        stage.trail.load(model, block)
-        rows.append({"block": block, "batchnorm": "as left", **asdict(evaluate(model, test, attack))})
-        if stage.name == "AU":
-            load_reestimated(model, stage, block)
-            rows.append({"block": block, "batchnorm": "re-estimated", **asdict(evaluate(model, test, attack))})
+    for block, reestimated in itertools.product(blocks, (False, True) if stage.name == "AU" else (False,)):
+        stage.trail.load(model, block, reestimated)
+        rows.append({"block": block, "reestimated": reestimated, **asdict(evaluate(model, test, attack))})
     return rows

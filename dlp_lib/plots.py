@@ -25,23 +25,6 @@ def show(figure, alt: str) -> None:
     display({"image/png": png, "text/plain": alt}, metadata={"image/png": {"alt": alt}}, raw=True)
 
 
-def ticker():
-    """A progress callback for notebooks: one line per stage, rewritten after every block."""
-    from IPython.display import display
-
-    lines = {}
-
-    def tick(stage: str, block: int, blocks: int, row: dict) -> None:
-        loss = "diverged" if row["diverged"] else f"loss {row['loss']:.3f}"
-        text = {"text/plain": f"{stage} {block}/{blocks}  {loss}"}
-        if (stage, blocks) in lines:
-            lines[stage, blocks].update(text, raw=True)
-        else:
-            lines[stage, blocks] = display(text, raw=True, display_id=True)
-
-    return tick
-
-
 def gallery(axes, images: Tensor, titles: list[str], colour: str = "black"):
     """One image (3, h, w) uint8 to each of the axes, with its title."""
     for ax, image, title in zip(axes, images.permute(0, 2, 3, 1).cpu(), titles, strict=True):
@@ -54,8 +37,8 @@ def gallery(axes, images: Tensor, titles: list[str], colour: str = "black"):
 def learning_gap(ax, clean: list[float], poisoned: list[float]):
     """Training accuracy of the two subsets after each epoch (Fig. 1)."""
     epochs = range(1, len(clean) + 1)
-    ax.plot(epochs, [100 * value for value in poisoned], "s-", color=POISONED, label="poisoned samples")
-    ax.plot(epochs, [100 * value for value in clean], "o-", color=CLEAN, label="clean samples")
+    for values, style, colour, name in ((poisoned, "s-", POISONED, "poisoned"), (clean, "o-", CLEAN, "clean")):
+        ax.plot(epochs, [100 * value for value in values], style, color=colour, label=f"{name} samples")
     ax.set(xlabel="epoch", ylabel="training accuracy (%)", ylim=(0, 104), xticks=epochs)
     ax.legend()
     return ax
@@ -79,11 +62,8 @@ def entropy_histogram(ax, entropy: Tensor, selection: Selection, poisoned: Tenso
 def unlearning(ax, history: History, stop: int):
     """Accuracy on the suspects along the ascent, and the epoch from which the pipeline goes on."""
     epochs = [row["block"] for row in history]
-    for column, style, label in (
-        ("accuracy", ":", "as left"),
-        ("accuracy_reestimated", "-", "batch-norm re-estimated"),
-    ):
-        ax.plot(epochs, [100 * row[column] for row in history], style, color="black", label=label)
+    for column, style, name in (("accuracy", ":", "as left"), ("accuracy_reestimated", "-", "re-estimated")):
+        ax.plot(epochs, [100 * row[column] for row in history], style, color="black", label=name)
     ax.axvline(stop, color=NEUTRAL, linewidth=3, alpha=0.5, label=f"stop: epoch {stop}")
     ax.set(xlabel="epoch of ascent", ylabel="accuracy on the suspects (%)", ylim=(-2, 104))
     ax.xaxis.get_major_locator().set_params(integer=True)
@@ -96,8 +76,7 @@ def stage_bars(ax, measured: dict[str, Metrics]):
     for offset, name, colour in ((-0.27, "ca", CLEAN), (0, "asr", POISONED), (0.27, "ra", RECOVERED)):
         heights = [100 * (getattr(metrics, name) or 0) for metrics in measured.values()]
         places = [place + offset for place in range(len(heights))]
-        bars = ax.bar(places, heights, 0.25, color=colour, label=name.upper())
-        ax.bar_label(bars, fmt="%.1f", fontsize=8)
+        ax.bar_label(ax.bar(places, heights, 0.25, color=colour, label=name.upper()), fmt="%.1f", fontsize=8)
     names = [name + ("\n(collapsed)" if metrics.collapsed else "") for name, metrics in measured.items()]
     ax.set(ylabel="share of test images (%)", ylim=(0, 112), xticks=range(len(names)), xticklabels=names)
     ax.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import platform
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,7 @@ from pathlib import Path
 import torch
 
 SOURCE = __loader__.get_source(__name__)  # of the code as it was loaded: part of every stored stage's key
-_CHECKOUT = Path(__file__).resolve().parents[1]
-# Relative outputs land here, whatever folder a notebook was started from.
+_CHECKOUT = Path(__file__).resolve().parents[1]  # data and outputs go there, wherever a notebook was started from
 HOME = _CHECKOUT if (_CHECKOUT / "notebooks").is_dir() else Path.cwd()
 
 
@@ -65,11 +65,9 @@ def fraction(name: str, value) -> float:
 
 def environment(runtime: Runtime) -> dict:
     """Provenance of a result: versions, machine, threads and the commit of this checkout (None outside one)."""
-    git = ["git", "-C", str(HOME), "rev-parse", "--short", "HEAD"]
-    try:
-        commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        commit = None
+    git = shutil.which("git")
+    asked = [git, "-C", str(HOME), "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(asked, capture_output=True, text=True).stdout.strip() or None if git else None
     machine = {"python": platform.python_version(), "torch": torch.__version__, "platform": platform.platform()}
     device = torch.cuda.get_device_name() if "cuda" in runtime.device else "cpu"
     return machine | {"device": device, "threads": torch.get_num_threads(), "commit": commit}

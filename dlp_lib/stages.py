@@ -134,7 +134,7 @@ def unlearn(
     at_chance = [row["block"] for row in stage.history if config.stop and row["accuracy_reestimated"] <= chance]
     stage = replace(stage, chosen=min(at_chance, default=stage.chosen))
     if stage.chosen:
-        load_reestimated(model, stage, stage.chosen)
+        stage.trail.load(model, stage.chosen, reestimated=True)
     return stage
 
 
@@ -180,13 +180,6 @@ def fixmatch(model: nn.Module, tampered: Split, trusted: Tensor, config: FixMatc
 
     task = Task("ASSFT", config, batches, loss, record, cosine, copy.deepcopy(model).eval())
     return _run(task, model, math.ceil(config.steps / size), context, tampered.digest, trusted)
-
-
-def load_reestimated(model: nn.Module, stage: Stage, epoch: int) -> None:
-    """Put the weights of an epoch of unlearning into the model, with re-estimated batch-norm statistics."""
-    record = stage.trail.load(model, epoch)
-    for name, buffer in model.named_buffers():
-        buffer.copy_(record.tensors[f"reestimated.{name}"])
 
 
 def _cross_entropy(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:

@@ -19,19 +19,18 @@ class Record(NamedTuple):
 
 
 class Store:
-    """Records under a folder, or in memory where ``root`` is None; both behave alike.
+    """Records under a folder, or in memory where ``root`` is None.
 
-    A record is one safetensors file whose header carries JSON facts and a SHA-256 of everything. It is written
-    under a temporary name, synced and renamed, so a killed run leaves whole records only. One that is truncated
-    or altered is reported by a warning and treated as absent.
+    A record is one safetensors file whose header carries JSON facts and a SHA-256 of everything. It is written under a
+    temporary name, synced and renamed. One that is truncated or altered brings a warning and counts as absent.
     """
 
     def __init__(self, root: str | Path | None = None):
         self.root = None if root is None else Path(root)
         self._memory: dict[str, bytes] = {}
 
-    def write(self, name: str, tensors: dict[str, torch.Tensor], facts: dict) -> None:
-        """Keep a record under ``name``, a path such as ``"SL-1f0c/00005"``; it replaces an older one whole."""
+    def write(self, name: str, tensors: dict[str, torch.Tensor], facts: dict) -> Record:
+        """Keep a record under ``name``, a path such as ``"SL-1f0c/5"``, and give it back; an older one is replaced."""
         from safetensors.torch import save
 
         # safetensors knows only contiguous tensors; whoever loads them restores the memory format.
@@ -40,15 +39,16 @@ class Store:
         data = save(tensors, {"facts": text, "sha256": digest(tensors, text)})
         if self.root is None:
             self._memory[name] = data
-            return
-        path = self.root / f"{name}.safetensors"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{uuid.uuid4().hex}.tmp")
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        else:
+            path = self.root / f"{name}.safetensors"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = path.with_suffix(f".{uuid.uuid4().hex}.tmp")
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        return Record(tensors, facts)
 
     def read(self, name: str) -> Record | None:
         """The record, its tensors on the CPU, or None where there is none or only a damaged one."""
@@ -67,15 +67,6 @@ class Store:
         except Exception as error:  # whatever damage does to a parser, the answer is the same
             warnings.warn(f"stored record {name} is damaged ({error}): computing it again", stacklevel=2)
             return None
-
-    def memo(self, name: str, parts, compute: Callable[[], Record]) -> Record:
-        """The record of ``compute()``, read from the store where it was computed from the same ``parts`` before."""
-        name = f"{name}-{digest(parts)}"
-        record = self.read(name)
-        if record is None:
-            record = compute()
-            self.write(name, *record)
-        return record
 
 
 def digest(*parts) -> str:

@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,13 +73,17 @@ class Trail:
             rows.append(record.facts)
         return rows
 
-    def load(self, model: nn.Module, block: int) -> Record:
-        """Put the weights of a recorded block into the model; LookupError where it is not recorded."""
+    def load(self, model: nn.Module, block: int, reestimated: bool = False) -> None:
+        """Put the weights of a recorded block into the model, those of unlearning with re-estimated batch-norm if asked.
+
+        LookupError where the block is not recorded.
+        """
         record = self.read(block)
         if record is None:
             raise LookupError(f"{self.name}: block {block} is not recorded")
-        model.load_state_dict({name: record.tensors[f"model.{name}"] for name in model.state_dict()})
-        return record
+        weights = {name: record.tensors[f"model.{name}"] for name in model.state_dict()}
+        statistics = {name: record.tensors[f"reestimated.{name}"] for name, _ in model.named_buffers() if reestimated}
+        model.load_state_dict(weights | statistics)
 
 
 def train(model: nn.Module, task: Task, blocks: int, trail: Trail, context: Context) -> History:
@@ -102,8 +106,12 @@ def train(model: nn.Module, task: Task, blocks: int, trail: Trail, context: Cont
             history.append({"block": block, **row, **extra.facts})
             kept = {f"model.{name}": value for name, value in (task.ema or model).state_dict().items()}
             trail.store.write(f"{trail.name}/{block}", kept | extra.tensors, history[-1])
-            state = modules.state_dict() | dict(_slots(modules, optimiser))
-            trail.store.write(f"{trail.name}/state", state, {"block": block, "step": step})
+            slots = {
+                f"{slot}/{name}": value  # such as "momentum_buffer/model.head.bias"
+                for name, weight in modules.named_parameters()
+                for slot, value in optimiser.state.get(weight, {}).items()
+            }
+            trail.store.write(f"{trail.name}/state", modules.state_dict() | slots, {"block": block, "step": step})
             context.progress(task.name, block, blocks, history[-1])
             if row["diverged"]:
                 break
@@ -118,6 +126,7 @@ def _block(modules: nn.ModuleDict, task: Task, block: int, step: int, optimiser,
     for layer in model.modules():
         if task.frozen_batchnorm and isinstance(layer, _BatchNorm):
             layer.eval()
+    averaged = task.ema.state_dict().values() if task.ema else []
     total = torch.zeros((), device=runtime.device)  # summed there, read once
     for batch in task.batches(block):
         optimiser.param_groups[0]["lr"] = task.lr(step) if task.lr else task.config.lr
@@ -126,8 +135,10 @@ def _block(modules: nn.ModuleDict, task: Task, block: int, step: int, optimiser,
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        if task.ema:
-            _average(task.ema, model, step)
+        with torch.no_grad():  # the average of weights and batch-norm statistics; its decay warms up to 0.999
+            for mean, value in zip(averaged, model.state_dict().values(), strict=bool(averaged)):
+                if mean.is_floating_point():
+                    mean.lerp_(value, 1 - min(0.999, (1 + step) / (10 + step)))
         total += loss.detach()
         step += 1
     mean = (total / (step - first)).item()
@@ -135,22 +146,6 @@ def _block(modules: nn.ModuleDict, task: Task, block: int, step: int, optimiser,
     if not finite:
         modules.load_state_dict(before)
     return {"loss": mean if finite else None, "diverged": not finite, "seconds": time.perf_counter() - began}, step
-
-
-@torch.no_grad()
-def _average(ema: nn.Module, model: nn.Module, step: int) -> None:
-    """Move the average of weights and batch-norm statistics towards the model; its decay warms up to 0.999."""
-    share = 1 - min(0.999, (1 + step) / (10 + step))
-    for mean, value in zip(ema.state_dict().values(), model.state_dict().values(), strict=True):
-        if mean.is_floating_point():
-            mean.lerp_(value, share)
-
-
-def _slots(modules: nn.ModuleDict, optimiser) -> Iterator[tuple[str, Tensor]]:
-    """The optimiser's tensors, such as "momentum_buffer/model.head.bias"."""
-    for name, weight in modules.named_parameters():
-        for slot, value in optimiser.state.get(weight, {}).items():
-            yield f"{slot}/{name}", value
 
 
 def _resume(modules: nn.ModuleDict, optimiser, trail: Trail, recorded: int) -> tuple[int, int]:

@@ -37,7 +37,6 @@ def test_poisoning_changes_what_it_says_and_nothing_else(attack, shapes):
     assert tampered.images.dtype == torch.uint8
     assert (tampered.images[truth.poisoned] != clean.images[truth.poisoned]).flatten(1).any(1).all()
     assert torch.equal(clean.images, before[1])
-    assert str(truth) == "15 of 300 training images poisoned (5.0%)"
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=repr)

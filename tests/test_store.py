@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dlp_lib import SGD, BadNets, Blended, Store
-from dlp_lib.store import Record, digest
+from dlp_lib.store import digest
 
 TENSORS = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor([1, 2]), "bit": torch.tensor([True])}
 FACTS = {"loss": 0.5, "diverged": False, "text": "é", "none": None}
@@ -65,18 +65,6 @@ def test_a_write_that_is_cut_short_leaves_the_old_record(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         store.write("x", TENSORS, {"version": 2})
     assert store.read("x").facts == {"version": 1}
-
-
-def test_memo_computes_once_per_input(store):
-    calls = []
-
-    def compute():
-        calls.append(1)
-        return Record({"t": torch.ones(2)}, {"n": len(calls)})
-
-    assert store.memo("m", ("a", 1), compute).facts == {"n": 1}
-    assert store.memo("m", ("a", 1), compute).facts == {"n": 1}
-    assert store.memo("m", ("a", 2), compute).facts == {"n": 2}
 
 
 def test_digest_tells_apart_what_differs():

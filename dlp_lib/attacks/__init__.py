@@ -20,9 +20,7 @@ class Attack(Protocol):
     target: int  # the class that triggered images are to be taken for
     clean_label: bool  # True: it poisons images of the target class and changes no label
 
-    def trigger(self, images: Tensor) -> Tensor:
-        """The images, uint8 (n, 3, h, w), with the trigger as at test time; a new tensor."""
-        ...
+    def trigger(self, images: Tensor) -> Tensor: ...  # uint8 (n, 3, h, w), with the trigger as at test time
 
 
 ATTACKS = {kind.__name__: kind for kind in (BadNets, Blended)}
@@ -34,10 +32,6 @@ class Truth:
 
     poisoned: Tensor  # (n,) bool
     labels: Tensor  # (n,) int64, before poisoning
-
-    def __str__(self) -> str:
-        count, n = int(self.poisoned.sum()), len(self.poisoned)
-        return f"{count:,} of {n:,} training images poisoned ({count / n:.1%})"
 
 
 def poison(clean: Split, attack: Attack, poisoning_rate: float, runtime: Runtime) -> tuple[Split, Truth]:

@@ -79,7 +79,7 @@ runtime, store = Runtime(seed, device), Store(HOME / "build" / "store")
 train, test = dlp_lib.load(dataset, n_train, image_size=image_size, store=store)
 backdoor = ATTACKS[attack](target=target)
 tampered, truth = dlp_lib.poison(train.to(runtime.device), backdoor, poisoning_rate, runtime)
-print(f"{truth}; target class: {train.classes[target]!r}")
+print(f"{int(truth.poisoned.sum())} of {len(tampered)} images poisoned; target class: {train.classes[target]!r}")
 
 # %% [markdown]
 # **Predict.** Below are five clean test images, and the same five with the trigger. Would you notice the trigger while
@@ -122,7 +122,13 @@ recipe = SHAPES10 if dataset == "shapes10" else DLP()
 fixmatch = replace(recipe.fixmatch, steps=finetune_steps)
 dlp = replace(recipe, gamma=gamma, e1=e1, e2=e2, quota=quota, fixmatch=fixmatch)
 untrained = dlp_lib.wrn_16_1(len(train.classes), runtime)
-context = Context(runtime, store, plots.ticker())
+
+
+def tell(stage, block, blocks, row):
+    print(f"\r{stage}: {block} of {blocks}", end="\n" if block == blocks else "")
+
+
+context = Context(runtime, store, tell)
 
 # %% [markdown]
 # ## 3. Stage 1: supervised learning, and the speed gap

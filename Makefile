@@ -9,7 +9,7 @@ BIN := .venv/bin
 endif
 READY := .venv/installed
 
-.PHONY: help demo test lab lint sync clean
+.PHONY: help demo test lab lint outputs sync clean
 help:            ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
 
@@ -32,6 +32,9 @@ lab: $(READY)    ## JupyterLab on the notebooks
 lint: $(READY)   ## formatting and lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+outputs: $(READY) ## execute every notebook at its defaults and keep the outputs that readers see
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --coalesce-streams --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
 
 sync: $(READY)   ## bring notebooks and their paired texts together, the newer one wins
 	$(BIN)/jupytext --sync notebooks/py/*.py

@@ -88,11 +88,9 @@ def load(
         whole(parameter, 1 if value is None else value, 1)
     whole("data_seed", data_seed)
     if name == "shapes10":
-        drawn = (
-            shapes10.draw(n, image_size or 16, data_seed, part)
-            for part, n in enumerate((n_train or 5000, n_test or 2000))
-        )
-        train, test = (Split.from_arrays(images, labels, shapes10.CLASSES) for images, labels in drawn)
+        counts = enumerate((n_train or 5000, n_test or 2000))
+        drawn = (shapes10.draw(n, image_size or 16, data_seed, part) for part, n in counts)
+        train, test = (Split.from_arrays(*arrays, shapes10.CLASSES) for arrays in drawn)
     elif name == "cifar10":
         if image_size not in (None, 32):
             raise ValueError(f"image_size={image_size}: cifar10 has 32")
@@ -155,9 +153,8 @@ def _decoded(folder: Path, size: int | None, store: Store) -> Split:
     listing = ImageFolder(folder, is_valid_file=lambda path: not Path(path).name.startswith("."))
     files = [Path(path) for path, _ in listing.samples]
     size = size or min(_image(files[0]).size)
-
     state = [(str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    name = f"images-{digest(state, size)}"
+    name = f"images-{digest(str(folder.resolve()), state, size)}"
     record = store.read(name)
     if record is None:
         with ThreadPoolExecutor() as pool:  # decoding releases the GIL

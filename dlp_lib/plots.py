@@ -27,7 +27,7 @@ def show(figure, alt: str) -> None:
 
 def gallery(axes, images: Tensor, titles: list[str], colour: str = "black"):
     """One image (3, h, w) uint8 to each of the axes, with its title."""
-    for ax, image, title in zip(axes, images.permute(0, 2, 3, 1).cpu(), titles, strict=True):
+    for ax, image, title in zip(axes, images.permute(0, 2, 3, 1).cpu().numpy(), titles, strict=True):
         ax.imshow(image)
         ax.set_title(title, fontsize=9, color=colour)
         ax.set_axis_off()

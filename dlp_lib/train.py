@@ -74,10 +74,7 @@ class Trail:
         return rows
 
     def load(self, model: nn.Module, block: int, reestimated: bool = False) -> None:
-        """Put the weights of a recorded block into the model, those of unlearning with re-estimated batch-norm if asked.
-
-        LookupError where the block is not recorded.
-        """
+        """Put a block's weights into the model, of unlearning with re-estimated batch-norm if asked; or LookupError."""
         record = self.read(block)
         if record is None:
             raise LookupError(f"{self.name}: block {block} is not recorded")

@@ -12,6 +12,7 @@ import papermill
 import yaml
 from bs4 import BeautifulSoup
 from nbconvert import HTMLExporter
+from nbconvert.preprocessors import coalesce_streams
 
 NOTEBOOKS = Path(__file__).resolve().parent
 
@@ -26,7 +27,7 @@ def check(notebook: Path, parameters: dict) -> None:
 
 def html(notebook: Path) -> str:
     """The executed notebook as a page whose figures carry their alternative texts."""
-    executed = nbformat.read(notebook, as_version=4)
+    executed, _ = coalesce_streams(nbformat.read(notebook, as_version=4), {})  # progress lines overwrite each other
     page = BeautifulSoup(HTMLExporter().from_notebook_node(executed)[0], "html.parser")
     outputs = [output for cell in executed.cells for output in cell.get("outputs", ())]
     texts = [output["data"]["text/plain"] for output in outputs if "image/png" in output.get("data", ())]

@@ -317,7 +317,7 @@ _ = (HOME / out / "metrics.json").write_text(json.dumps(report, indent=2), encod
 #
 # ## Exercises
 #
-# 1. *(5 minutes)* Set `e1 = 12` and run again. What happens to the entropy histogram and to the share of suspects that
+# 1. *(5 minutes)* Set `e1 = 10` and run again. What happens to the entropy histogram and to the share of suspects that
 #    are poisoned? Which stage suffers first?
 # 2. *(10 minutes)* Set `gamma = 0.15`, more than there is poison. What fills the rest of the suspects, and what does
 #    unlearning them do to CA? What could a defender have seen in the suspects' labels?

@@ -1,8 +1,4 @@
-"""Weak and strong views of a whole batch at once, each image with its own draw.
-
-The strong view is FixMatch's (Sohn et al. 2020, arXiv:2001.07685, appendix D).
-All draws come from one CPU generator: the same views on every device, and no sync.
-"""
+"""Weak and strong views of a whole batch at once; all draws from one CPU generator: the same everywhere, and no sync."""
 
 from collections.abc import Callable
 
@@ -16,11 +12,9 @@ SOURCE = __loader__.get_source(__name__)
 def weak(images: Tensor, generator: torch.Generator) -> Tensor:
     """Flip (probability ½) and crop, shifted by up to an eighth of the side, edges reflected; uint8 (n, 3, h, w)."""
     n, _, height, width = images.shape
-    flip = torch.rand(n, 1, generator=generator).to(images.device) < 0.5
-    shift = torch.rand(n, 2, generator=generator).to(images.device)
-    rows = _window(shift[:, :1], height)
-    columns = _window(shift[:, 1:], width)
-    columns = torch.where(flip, columns.flip(1), columns)
+    flip, top, left = torch.rand(n, 3, generator=generator).to(images.device).split(1, dim=1)
+    rows, columns = _window(top, height), _window(left, width)
+    columns = torch.where(flip < 0.5, columns.flip(1), columns)
     sample = torch.arange(n, device=images.device)[:, None, None]
     picked = images.permute(0, 2, 3, 1)[sample, rows[:, :, None], columns[:, None, :]]  # (n, h, w, 3)
     return picked.permute(0, 3, 1, 2)
@@ -34,38 +28,30 @@ def _window(shift: Tensor, size: int) -> Tensor:
 
 
 def strong(images: Tensor, generator: torch.Generator) -> Tensor:
-    """FixMatch's strong view: weak view, RandAugment (two operations an image), Cutout; uint8 (n, 3, h, w)."""
+    """FixMatch's (Sohn et al. 2020, arXiv:2001.07685): weak, two of RandAugment's operations, Cutout; uint8 (n, 3, h, w)."""
     images = weak(images, generator)
-    for _ in range(2):
-        images = _random_operation(images, generator)
+    images = _random_operation(_random_operation(images, generator), generator)
     return _cutout(images, torch.rand(len(images), 2, generator=generator).to(images.device))
 
 
 def _random_operation(images: Tensor, generator: torch.Generator) -> Tensor:
     """One operation an image. Images are sorted by operation, so that each operation runs once."""
-    n = len(images)
-    choice = torch.randint(len(OPERATIONS), (n,), generator=generator)
-    amount = torch.rand(n, generator=generator).to(images.device)
-    order = choice.argsort()
+    choice = torch.randint(len(OPERATIONS), (len(images),), generator=generator)
+    amount = torch.rand(len(images), generator=generator).to(images.device)
+    order = choice.argsort().to(images.device)
     sizes = choice.bincount(minlength=len(OPERATIONS)).tolist()  # known on the CPU: no sync
-    inverse = order.argsort().to(images.device)
-    order = order.to(images.device)
     groups = zip(OPERATIONS.values(), images[order].split(sizes), amount[order].split(sizes), strict=True)
-    views = [
-        operation(group, low + (high - low) * share) if len(group) else group
-        for (operation, low, high), group, share in groups
-    ]
-    return torch.cat(views)[inverse]
+    views = [kind(group, low + (high - low) * share) for (kind, low, high), group, share in groups if len(group)]
+    return torch.cat(views)[order.argsort()]
 
 
 def _cutout(images: Tensor, centre: Tensor) -> Tensor:
     """A grey square of half the side around ``centre`` (n, 2) in [0, 1), cut off at the edges."""
-    height, width = images.shape[-2:]
-    y = torch.arange(height, device=images.device) - (centre[:, :1] * height).long()
-    x = torch.arange(width, device=images.device) - (centre[:, 1:] * width).long()
-    hole_y = (y >= -(height // 4)) & (y < height // 4)
-    hole_x = (x >= -(width // 4)) & (x < width // 4)
-    return images.masked_fill((hole_y[:, :, None] & hole_x[:, None, :])[:, None], 127)
+    holes = []
+    for side, middle in zip(images.shape[-2:], centre.unbind(1), strict=True):
+        line = torch.arange(side, device=images.device) - (middle * side).long()[:, None]
+        holes.append((line >= -(side // 4)) & (line < side // 4))
+    return images.masked_fill(holes[0][:, None, :, None] & holes[1][:, None, None, :], 127)
 
 
 # The fourteen operations: uint8 images (n, 3, h, w) and a magnitude each (n,) in, uint8 out. They follow the

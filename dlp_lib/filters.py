@@ -45,11 +45,10 @@ def select(suspicion: Tensor, tampered: Split, gamma: float, quota: str = "per c
 
 
 def sizes(tampered: Split, gamma: float, quota: str) -> tuple[int, int]:
-    """How many samples gamma asks to suspect, and how many of each class to trust; known before any training.
+    """How many samples gamma asks to suspect, and how many of each class to trust (it gives half of itself at most).
 
     ``quota``: "per class", n·gamma of every class, as the paper's sentence says, or "total", n·gamma shared evenly over
-    the classes, as its Eq. 7 says. (A class gives at most half of its samples.) Raises ValueError for gamma outside
-    (0, 1) or selecting no sample, for one sample of each class at least, and for a class of fewer than two samples.
+    the classes, as its Eq. 7 says. Raises ValueError where that is no sample, or a class holds fewer than two.
     """
     n, n_classes = len(tampered), len(tampered.classes)
     n_suspected = int(fraction("gamma", gamma) * n + 1e-9)  # in floats, 0.29·100 is 28.999…

@@ -30,8 +30,7 @@ class _Block(nn.Module):
 class WideResNet(nn.Module):
     """Wide residual network of 6·blocks + 4 layers (Zagoruyko & Komodakis 2016, arXiv:1605.07146).
 
-    Takes float images (n, 3, h, w) in [0, 1], h and w at least 8; gives logits (n, n_classes).
-    The pixels are centred inside the model, so that whoever perturbs them works in pixel units.
+    Float images (n, 3, h, w) in [0, 1], h and w at least 8, to logits (n, n_classes). The pixels are centred inside.
     """
 
     min_size = 8

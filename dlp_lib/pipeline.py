@@ -50,10 +50,7 @@ class DLP:
             raise ValueError(f"order={self.order}: allowed are {', '.join('-'.join(order) for order in ORDERS)}")
 
     def run(self, model: nn.Module, tampered: Split, context: Context | None = None) -> Result:
-        """Run the stages on a copy of the model; what the context's store holds of them is read from it.
-
-        Raises ValueError, before any training, for a setting, a set or a model that cannot work.
-        """
+        """Run the stages on a copy of the model; ValueError, before any training, for what cannot work."""
         context = context or Context()
         model = copy.deepcopy(model).to(context.runtime.device)
         tampered = tampered.to(context.runtime.device)
@@ -81,10 +78,7 @@ SHAPES10 = DLP(gamma=0.02, e1=4, unlearn=Unlearn(lr=0.005, reestimate=1000), fix
 
 
 def audit(stage: Stage, model: nn.Module, test: Split, attack: Attack | None, blocks: list[int]) -> list[dict]:
-    """CA, ASR and RA at recorded blocks of a stage: for the teacher's eyes, never for a choice.
-
-    A block of unlearning has two rows: as left, and re-estimated. ``model`` only lends its architecture.
-    """
+    """CA, ASR and RA at recorded blocks, of unlearning both as left and re-estimated: never for a choice."""
     model = copy.deepcopy(model).to(test.images.device)
     rows = []
     for block, reestimated in itertools.product(blocks, (False, True) if stage.name == "AU" else (False,)):

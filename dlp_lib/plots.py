@@ -25,15 +25,6 @@ def show(figure, alt: str) -> None:
     display({"image/png": png, "text/plain": alt}, metadata={"image/png": {"alt": alt}}, raw=True)
 
 
-def gallery(axes, images: Tensor, titles: list[str], colour: str = "black"):
-    """One image (3, h, w) uint8 to each of the axes, with its title."""
-    for ax, image, title in zip(axes, images.permute(0, 2, 3, 1).cpu().numpy(), titles, strict=True):
-        ax.imshow(image)
-        ax.set_title(title, fontsize=9, color=colour)
-        ax.set_axis_off()
-    return axes
-
-
 def learning_gap(ax, clean: list[float], poisoned: list[float]):
     """Training accuracy of the two subsets after each epoch (Fig. 1)."""
     epochs = range(1, len(clean) + 1)

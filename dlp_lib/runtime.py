@@ -1,4 +1,4 @@
-"""Where a computation runs, in which precision, and from which random streams."""
+"""Where a computation runs, and from which random streams."""
 
 import contextlib
 import hashlib
@@ -17,20 +17,17 @@ HOME = _CHECKOUT if (_CHECKOUT / "notebooks").is_dir() else Path.cwd()
 
 @dataclass(frozen=True)
 class Runtime:
-    """Device, seed and precision of a run; the only source of random numbers.
+    """Device and seed of a run; the only source of random numbers.
 
-    Every purpose has a stream of its own: adding a draw in one place never shifts the numbers of another, and epoch 7
-    has the same stream whether or not the run was interrupted before it. Raises ValueError for what it cannot take.
+    Every purpose has a stream of its own: a draw in one place never shifts the numbers of another, and epoch 7 has the
+    same stream whether or not the run was interrupted before it. Raises ValueError for what it cannot take.
     """
 
     seed: int = 0
     device: str = "cpu"  # "auto" takes the GPU where there is one
-    precision: str = "float32"  # or "bfloat16": autocast in training steps, never in scores
 
     def __post_init__(self):
         whole("seed", self.seed)
-        if self.precision not in ("float32", "bfloat16"):
-            raise ValueError(f"precision={self.precision!r}: allowed are 'float32' and 'bfloat16'")
         if self.device == "auto":
             object.__setattr__(self, "device", "cuda" if torch.cuda.is_available() else "cpu")
         if self.device != "cpu" and not (self.device.startswith("cuda") and torch.cuda.is_available()):
@@ -65,9 +62,8 @@ def fraction(name: str, value) -> float:
 
 def environment(runtime: Runtime) -> dict:
     """Provenance of a result: versions, machine, threads and the commit of this checkout (None outside one)."""
-    git = shutil.which("git")
-    asked = [git, "-C", str(HOME), "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(asked, capture_output=True, text=True).stdout.strip() or None if git else None
+    ask = [shutil.which("git"), "-C", str(HOME), "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(ask, capture_output=True, text=True).stdout.strip() or None if ask[0] else None
     machine = {"python": platform.python_version(), "torch": torch.__version__, "platform": platform.platform()}
     device = torch.cuda.get_device_name() if "cuda" in runtime.device else "cpu"
     return machine | {"device": device, "threads": torch.get_num_threads(), "commit": commit}

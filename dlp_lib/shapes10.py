@@ -51,10 +51,7 @@ _INSIDE = (
 
 
 def draw(n: int, size: int = 16, data_seed: int = 0, part: int = 0) -> tuple[ndarray, ndarray]:
-    """``n`` images (n, 3, size, size) uint8 and their labels (n,) int64, the classes balanced.
-
-    ``part`` tells independent sets of one seed apart: 0 is the training set, 1 the test set.
-    """
+    """Images (n, 3, size, size) uint8 and their labels (n,), balanced; part 0 is for training, 1 an independent one."""
     stream = np.random.PCG64([data_seed, part])
 
     def integers(low: int, high: int, *shape: int) -> ndarray:

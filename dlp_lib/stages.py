@@ -1,7 +1,4 @@
-"""The three stages of DLP: supervised learning, active unlearning, active semi-supervised fine-tuning.
-
-Each trains the given model in place, or reads from the context's store what the same inputs came to before.
-"""
+"""DLP's three stages. Each trains the given model in place, or reads what the same inputs came to before."""
 
 import contextlib
 import copy
@@ -105,10 +102,9 @@ def unlearn(
 ) -> Stage:
     """Maximise cross-entropy on the suspected samples (Eq. 6), recording the whole ascent.
 
-    In training mode batch-norm hides what the ascent does: its running statistics are soon those of the suspects
-    alone. So every epoch is judged, and the model left, with statistics re-estimated on tampered images. The model
-    is left at the first epoch where the suspects' accuracy is then at chance, which a defender can see, or at the
-    last epoch where that never happens or ``config.stop`` is off.
+    In training mode batch-norm hides what the ascent does: its running statistics are soon those of the suspects alone.
+    So every epoch is judged, and the model left, with statistics re-estimated on tampered images: at the first epoch
+    where the suspects' accuracy is then at chance, which a defender can see; else, or without ``stop``, at the last.
     """
     suspects = tampered.subset(suspected)
     rows = torch.randperm(len(tampered), generator=context.runtime.generator("AU", "reestimate"))[: config.reestimate]
@@ -118,9 +114,6 @@ def unlearn(
         for images, labels in _shuffled(suspects, config.batch, context.runtime.generator("AU", "order", epoch)):
             yield pixels(images), labels
 
-    def ascent(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-        return -_cross_entropy(model, batch)
-
     def record(model: nn.Module) -> Record:
         judged = copy.deepcopy(model)
         update_bn((pixels(part) for part in sample.chunk(math.ceil(len(sample) / 500))), judged)
@@ -128,7 +121,7 @@ def unlearn(
         tensors = {f"reestimated.{name}": value for name, value in judged.named_buffers()}
         return Record(tensors, {"accuracy": left, "accuracy_reestimated": seen, "images": len(suspects)})
 
-    task = Task("AU", config, batches, ascent, record, frozen_batchnorm=config.batchnorm == "eval")
+    task = Task("AU", config, batches, lambda *step: -_cross_entropy(*step), record, frozen=config.batchnorm == "eval")
     stage = _run(task, model, epochs, context, tampered.digest, suspected)
     chance = 1 / len(tampered.classes)
     at_chance = [row["block"] for row in stage.history if config.stop and row["accuracy_reestimated"] <= chance]
@@ -175,10 +168,8 @@ def fixmatch(model: nn.Module, tampered: Split, trusted: Tensor, config: FixMatc
         images = len(confident) * config.batch * (1 + config.mu)
         return Record({}, {"confident": torch.stack(confident).mean().item(), "images": images})
 
-    def cosine(step: int) -> float:
-        return config.lr * math.cos(7 * math.pi * step / (16 * config.steps))
-
-    task = Task("ASSFT", config, batches, loss, record, cosine, copy.deepcopy(model).eval())
+    ema, rate = copy.deepcopy(model).eval(), 7 * math.pi / (16 * max(1, config.steps))
+    task = Task("ASSFT", config, batches, loss, record, lambda step: config.lr * math.cos(rate * step), ema)
     return _run(task, model, math.ceil(config.steps / size), context, tampered.digest, trusted)
 
 
@@ -204,7 +195,7 @@ def _run(task: Task, model: nn.Module, blocks: int, context: Context, *inputs) -
     code = [module.SOURCE for module in (augment, metrics, models, runtime, train)] + [SOURCE]
     with contextlib.suppress(OSError, TypeError):  # a class typed into an interpreter has no source
         code.append(inspect.getsource(type(model)))
-    parts = (code, repr(model), dict(model.state_dict()), task.config, replace(context.runtime, device="cpu"), inputs)
+    parts = (code, repr(model), dict(model.state_dict()), task.config, context.runtime.seed, inputs)
     trail = Trail(context.store, f"{task.name}-{digest(parts)}")
     history = train.train(model, task, blocks, trail, context)
     return Stage(task.name, trail, history, len(history))

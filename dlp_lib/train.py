@@ -15,7 +15,6 @@ from .runtime import Runtime
 from .store import Record, Store
 
 SOURCE = __loader__.get_source(__name__)
-
 History = list[dict]  # a row of plain numbers per block (an epoch, or a number of steps)
 
 
@@ -54,7 +53,7 @@ class Task:
     record: Callable[[nn.Module], Record]  # what else to keep of a block's end: tensors, and entries of its row
     lr: Callable[[int], float] | None = None  # of the step; 0 is the first
     ema: nn.Module | None = None  # a copy of the model that follows its average, and is kept in its stead
-    frozen_batchnorm: bool = False  # batch-norm in evaluation mode while training
+    frozen: bool = False  # batch-norm in evaluation mode while training
 
 
 class Trail:
@@ -86,8 +85,7 @@ class Trail:
 def train(model: nn.Module, task: Task, blocks: int, trail: Trail, context: Context) -> History:
     """Train to ``blocks`` blocks, or read what of that is recorded; the model is left at the last one.
 
-    A block after which the loss or a weight is no longer finite is taken back, its row says ``"diverged": True``,
-    and the run ends there.
+    A block that leaves the loss or a weight not finite is taken back, its row says "diverged", and the run ends there.
     """
     history = trail.history(blocks)
     if len(history) < blocks and not (history and history[-1]["diverged"]):
@@ -98,7 +96,7 @@ def train(model: nn.Module, task: Task, blocks: int, trail: Trail, context: Cont
         history = history[:start]
         for block in range(start + 1, blocks + 1):
             with context.runtime.global_stream(task.name, "dropout", block):
-                row, step = _block(modules, task, block, step, optimiser, context.runtime)
+                row, step = _block(modules, task, block, step, optimiser)
             extra = task.record(task.ema or model)
             history.append({"block": block, **row, **extra.facts})
             kept = {f"model.{name}": value for name, value in (task.ema or model).state_dict().items()}
@@ -117,18 +115,17 @@ def train(model: nn.Module, task: Task, blocks: int, trail: Trail, context: Cont
     return history
 
 
-def _block(modules: nn.ModuleDict, task: Task, block: int, step: int, optimiser, runtime: Runtime) -> tuple[dict, int]:
+def _block(modules: nn.ModuleDict, task: Task, block: int, step: int, optimiser) -> tuple[dict, int]:
     model, before = modules["model"].train(), copy.deepcopy(modules.state_dict())
     began, first = time.perf_counter(), step
     for layer in model.modules():
-        if task.frozen_batchnorm and isinstance(layer, _BatchNorm):
+        if task.frozen and isinstance(layer, _BatchNorm):
             layer.eval()
     averaged = task.ema.state_dict().values() if task.ema else []
-    total = torch.zeros((), device=runtime.device)  # summed there, read once
+    total = next(model.parameters()).new_zeros(())  # summed on the device, read once
     for batch in task.batches(block):
         optimiser.param_groups[0]["lr"] = task.lr(step) if task.lr else task.config.lr
-        with torch.autocast(total.device.type, torch.bfloat16, runtime.precision == "bfloat16"):
-            loss = task.loss(model, batch)
+        loss = task.loss(model, batch)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

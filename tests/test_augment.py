@@ -78,8 +78,9 @@ def test_weak_view_against_a_plain_reference(images):
     views = augment.weak(images, torch.Generator().manual_seed(1))
     generator = torch.Generator().manual_seed(1)
     n, _, height, width = images.shape
-    flips, shifts = torch.rand(n, 1, generator=generator) < 0.5, torch.rand(n, 2, generator=generator)
-    for image, view, flip, shift in zip(images, views, flips[:, 0], shifts, strict=True):
+    draws = torch.rand(n, 3, generator=generator)
+    flips, shifts = draws[:, 0] < 0.5, draws[:, 1:]
+    for image, view, flip, shift in zip(images, views, flips, shifts, strict=True):
         pads = [side // 8 for side in (height, width)]
         top, left = (int(s * (2 * pad + 1)) for s, pad in zip(shift, pads, strict=True))
         padded = F.pad(image[None].float(), [pads[1], pads[1], pads[0], pads[0]], mode="reflect")[0]

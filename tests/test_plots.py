@@ -1,6 +1,5 @@
 import base64
 
-import numpy as np
 import pytest
 import torch
 from matplotlib import pyplot as plt
@@ -23,15 +22,6 @@ def test_show_carries_the_alternative_text(ax, monkeypatch):
     assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
     assert data["text/plain"] == options["metadata"]["image/png"]["alt"] == "A figure of nothing."
     assert not plt.fignum_exists(ax.figure.number)
-
-
-def test_gallery_shows_each_image_as_it_is(shapes):
-    figure, axes = plt.subplots(1, 3)
-    plots.gallery(axes, shapes[0].images[:3], ["a", "b", "c"], plots.POISONED)
-    shown = torch.stack([torch.as_tensor(np.asarray(ax.images[0].get_array())) for ax in axes])
-    assert torch.equal(shown.permute(0, 3, 1, 2), shapes[0].images[:3])
-    assert [ax.get_title() for ax in axes] == ["a", "b", "c"]
-    plt.close(figure)
 
 
 def test_learning_gap_draws_both_subsets_in_per_cent(ax):

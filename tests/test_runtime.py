@@ -32,7 +32,6 @@ def test_global_stream_is_seeded_inside_and_untouched_outside():
         ({"seed": -1}, "seed=-1"),
         ({"seed": 0.5}, "seed=0.5"),
         ({"seed": True}, "seed=True"),
-        ({"precision": "int8"}, "float32"),
         ({"device": "abacus"}, "abacus"),
     ],
 )

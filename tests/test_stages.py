@@ -257,7 +257,7 @@ def test_an_edited_stage_never_answers_from_the_cache(tmp_path):
     assert run() == first[1:]  # read from the store
     source = package / "stages.py"
     text = source.read_text(encoding="utf-8")
-    edited = text.replace("-_cross_entropy(", "_cross_entropy(")
+    edited = text.replace("-_cross_entropy(", "+_cross_entropy(")
     assert edited != text
     source.write_text(edited, encoding="utf-8")
     mutated = run()

@@ -10,9 +10,9 @@ from dlp_lib.store import Record
 from dlp_lib.train import Task, Trail, train
 
 
-def learn(tampered, epochs, store=None, seed=0, progress=lambda *_: None, precision="float32"):
+def learn(tampered, epochs, store=None, seed=0, progress=lambda *_: None):
     """Stage 1 on 60 images, from the seed's weights."""
-    runtime = Runtime(seed, precision=precision)
+    runtime = Runtime(seed)
     model = wrn_16_1(10, runtime)
     part = tampered[0].subset(torch.arange(60))
     config = Supervised(batch=16, augment=True)
@@ -90,13 +90,12 @@ def test_a_damaged_record_is_computed_again(name, tampered, tmp_path, same_state
     assert rows(stage) == rows(whole)
 
 
-def test_settings_seeds_precision_and_data_have_records_of_their_own(tampered):
+def test_settings_seeds_and_data_have_records_of_their_own(tampered):
     names = {learn(tampered, 1, seed=seed)[1].trail.name for seed in (0, 1)}
-    names.add(learn(tampered, 1, precision="bfloat16")[1].trail.name)
     part, runtime = tampered[0].subset(torch.arange(59)), Runtime()
     for config in (Supervised(batch=16, augment=True), Supervised(batch=16), Supervised(batch=16, lr=0.02)):
         names.add(supervised(wrn_16_1(10, runtime), part, 1, config, Context(runtime)).trail.name)
-    assert len(names) == 6
+    assert len(names) == 5
 
 
 class Line(torch.nn.Module):
@@ -191,21 +190,6 @@ def test_dropout_repeats_and_resumes(shapes, same_state):
     trail = Trail(Store(), "test")
     run(1, trail)
     assert same_state(run(3, trail), run(3, Trail(Store(), "other")))
-
-
-def test_bfloat16_is_used_in_training_steps_and_never_in_scores(shapes):
-    kinds = []
-
-    def loss(model, batch):
-        kinds.append(model(batch[0]).dtype)
-        return cross_entropy(model, batch)
-
-    for precision in ("float32", "bfloat16"):
-        task = Task("test", SGD(), lambda _: batches_of(shapes[0], 300), loss, lambda _: Record({}, {}))
-        train(Line(), task, 1, Trail(Store(), "test"), Context(Runtime(precision=precision)))
-    assert kinds == [torch.float32, torch.bfloat16]
-    stage = learn((shapes[0], None), 1, precision="bfloat16")[1]
-    assert stage.trail.read(1).tensors["logits"].dtype == torch.float32
 
 
 def test_bad_settings_are_refused():

@@ -18,10 +18,8 @@ class BadNets:
     def trigger(self, images: Tensor) -> Tensor:
         """uint8 (n, 3, h, w) in and out; ValueError where the patch does not fit."""
         if not 0 < self.patch <= min(images.shape[-2:]):
-            size = "×".join(map(str, images.shape[-2:]))
-            raise ValueError(f"patch={self.patch}: allowed are 1 pixel to the image's side ({size})")
+            raise ValueError(f"patch={self.patch}: allowed are 1 to the image's sides, {tuple(images.shape[-2:])}")
         line = torch.arange(self.patch, device=images.device)
-        board = ((line[:, None] + line + 1) % 2 * 255).to(torch.uint8)  # the corners are white
         images = images.clone()
-        images[..., -self.patch :, -self.patch :] = board
+        images[..., -self.patch :, -self.patch :] = (line[:, None] + line + 1) % 2 * 255  # the corners are white
         return images

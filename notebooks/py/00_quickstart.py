@@ -66,6 +66,7 @@ from dataclasses import asdict, replace
 
 import matplotlib.pyplot as plt
 import torch
+from torchvision.utils import make_grid
 
 import dlp_lib
 from dlp_lib import ATTACKS, DLP, HOME, SHAPES10, Context, Runtime, Store, evaluate, plots
@@ -87,10 +88,12 @@ print(f"{int(truth.poisoned.sum())} of {len(tampered)} images poisoned; target c
 
 # %%
 sample = test.images[test.labels != target][:5]
-figure, axes = plt.subplots(2, 5, figsize=(7.5, 3.4))
 names = [test.classes[label] for label in test.labels[test.labels != target][:5]]
-plots.gallery(axes[0], sample, names)
-plots.gallery(axes[1], backdoor.trigger(sample), [f"{name}, triggered" for name in names], plots.POISONED)
+grid = make_grid(torch.cat([sample, backdoor.trigger(sample)]), nrow=5, pad_value=255)
+figure, ax = plt.subplots(figsize=(7, 3))
+ax.imshow(grid.permute(1, 2, 0).numpy())
+ax.set_title(", ".join(names) + "; below, the same triggered", fontsize=9)
+ax.set_axis_off()
 plots.show(figure, f"Five test images, and below them the same five with the {attack} trigger.")
 
 # %% [markdown]

@@ -34,7 +34,8 @@ lint: $(READY)   ## formatting and lint
 	$(BIN)/ruff format --check .
 
 outputs: $(READY) ## execute every notebook at its defaults and keep the outputs that readers see
-	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --coalesce-streams --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
+	$(BIN)/jupyter nbconvert --to notebook --inplace --coalesce-streams notebooks/*.ipynb
 
 sync: $(READY)   ## bring notebooks and their paired texts together, the newer one wins
 	$(BIN)/jupytext --sync notebooks/py/*.py

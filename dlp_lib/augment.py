@@ -1,4 +1,4 @@
-"""Weak and strong views of a whole batch at once; all draws from one CPU generator: the same everywhere, and no sync."""
+"""Weak and strong views of a whole batch at once, drawn from one CPU generator: the same everywhere, and no sync."""
 
 from collections.abc import Callable
 
@@ -28,7 +28,7 @@ def _window(shift: Tensor, size: int) -> Tensor:
 
 
 def strong(images: Tensor, generator: torch.Generator) -> Tensor:
-    """FixMatch's (Sohn et al. 2020, arXiv:2001.07685): weak, two of RandAugment's operations, Cutout; uint8 (n, 3, h, w)."""
+    """FixMatch's (Sohn et al. 2020): weak view, two of RandAugment's operations, Cutout; uint8 (n, 3, h, w)."""
     images = weak(images, generator)
     images = _random_operation(_random_operation(images, generator), generator)
     return _cutout(images, torch.rand(len(images), 2, generator=generator).to(images.device))
@@ -64,12 +64,9 @@ def _torchvision(name: str, images: Tensor) -> Tensor:
     return getattr(v2, name)(images)
 
 
-def _each(magnitude: Tensor) -> Tensor:
-    return magnitude[:, None, None, None]
-
-
 def _blend(images: Tensor, other: Tensor | float, share: Tensor) -> Tensor:
-    return (images * _each(share) + other * (1 - _each(share))).clamp_(0, 255).to(torch.uint8)
+    share = share[:, None, None, None]
+    return (images * share + other * (1 - share)).clamp_(0, 255).to(torch.uint8)
 
 
 def _grey(images: Tensor) -> Tensor:
@@ -86,7 +83,7 @@ def _smooth(images: Tensor) -> Tensor:
 
 
 def _posterize(images: Tensor, bits: Tensor) -> Tensor:
-    return images & _each(256 - 2 ** (8 - bits.floor().clamp(max=8))).to(torch.uint8)
+    return images & (256 - 2 ** (8 - bits.floor().clamp(max=8))).to(torch.uint8)[:, None, None, None]
 
 
 def _warp(images: Tensor, xx=1.0, xy=0.0, x1=0.0, yx=0.0, yy=1.0, y1=0.0) -> Tensor:
@@ -122,7 +119,7 @@ OPERATIONS: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], float, float]] =
     "color": (lambda images, share: _blend(images, _grey(images), share), 0.05, 0.95),
     "sharpness": (lambda images, share: _blend(images, _smooth(images), share), 0.05, 0.95),
     "posterize": (_posterize, 4, 9),  # 4 to 8 bits: the floor is taken
-    "solarize": (lambda images, limit: torch.where(images < 256 * _each(limit), images, 255 - images), 0, 1),
+    "solarize": (lambda images, at: torch.where(images < 256 * at[:, None, None, None], images, 255 - images), 0, 1),
     "rotate": (_rotate, -30, 30),
     "shear x": (lambda images, slope: _shear(images, slope, 1), -0.3, 0.3),
     "shear y": (lambda images, slope: _shear(images, slope, 0), -0.3, 0.3),

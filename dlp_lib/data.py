@@ -76,7 +76,7 @@ def load(
     data_seed: int = 0,
     store: Store | None = None,
 ) -> tuple[Split, Split]:
-    """Training and test set, on the CPU, of n_train and n_test random images (None: all there are).
+    """Training and test set, of n_train and n_test random images (None: all there are), on the CPU.
 
     ``name`` is "shapes10" (drawn; 5,000 and 2,000 images of 16×16 by default), "cifar10" (downloaded into data/ on
     first use) or a folder: ``train/<class>/*`` and ``test/<class>/*``, or ``<class>/*`` alone, of which a fifth is for
@@ -84,9 +84,9 @@ def load(
     side) and kept decoded in ``store``. Raises ValueError for an unknown name, more images than there are or a file
     that cannot be decoded (naming it), FileNotFoundError for a missing folder or a class without images.
     """
+    whole("data_seed", data_seed)
     for parameter, value in (("n_train", n_train), ("n_test", n_test), ("image_size", image_size)):
         whole(parameter, 1 if value is None else value, 1)
-    whole("data_seed", data_seed)
     if name == "shapes10":
         counts = enumerate((n_train or 5000, n_test or 2000))
         drawn = (shapes10.draw(n, image_size or 16, data_seed, part) for part, n in counts)
@@ -103,19 +103,16 @@ def load(
 def _sample(split: Split, n: int | None, data_seed: int, parameter: str) -> Split:
     if n is not None and n > len(split):
         raise ValueError(f"{parameter}={n}: the data set has {len(split)}")
-    order = torch.randperm(len(split), generator=Runtime(data_seed).generator(parameter))
-    return split if n is None else split.subset(order[:n].sort().values)
+    return split.subset(torch.randperm(len(split), generator=Runtime(data_seed).generator(parameter))[:n].sort().values)
 
 
 def _cifar10(root: Path) -> tuple[Split, Split]:
     from torchvision.datasets.utils import download_url
 
     download_url(CIFAR10_URL, str(root), md5=CIFAR10_MD5)  # nothing to do where the verified file is there
-    files: dict[str, np.ndarray] = {}
     with tarfile.open(root / Path(CIFAR10_URL).name) as archive:
-        for member in archive:
-            if member.name.endswith(".bin"):
-                files[Path(member.name).stem] = np.frombuffer(archive.extractfile(member).read(), np.uint8)
+        members = [member for member in archive if member.name.endswith(".bin")]
+        files = {Path(m.name).stem: np.frombuffer(archive.extractfile(m).read(), np.uint8) for m in members}
 
     def split(prefix: str) -> Split:
         rows = np.concatenate([files[name] for name in sorted(files) if name.startswith(prefix)]).reshape(-1, 3073)
@@ -128,9 +125,8 @@ def _folder(folder: Path, size: int | None, data_seed: int, store: Store) -> tup
     if not folder.is_dir():
         if len(folder.parts) > 1:
             raise FileNotFoundError(f"dataset={str(folder)!r}: there is no such folder")
-        near = difflib.get_close_matches(str(folder), ["shapes10", "cifar10"], cutoff=0.4)
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        raise ValueError(f"dataset={str(folder)!r}: allowed are 'shapes10', 'cifar10' or a folder{hint}")
+        near = " or ".join(difflib.get_close_matches(str(folder), ["shapes10", "cifar10"], cutoff=0.4)) or "a folder"
+        raise ValueError(f"dataset={str(folder)!r}: allowed are 'shapes10', 'cifar10', a folder; did you mean {near}?")
     if not ((folder / "train").is_dir() and (folder / "test").is_dir()):
         both = _decoded(folder, size, store)
         order = torch.randperm(len(both), generator=Runtime(data_seed).generator("split"))

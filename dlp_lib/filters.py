@@ -27,10 +27,9 @@ class Selection:
 
 
 def select(suspicion: Tensor, tampered: Split, gamma: float, quota: str = "per class") -> Selection:
-    """Take the n·gamma most suspicious samples and, of the others, the least suspicious ones of each class.
+    """The n·gamma most suspicious samples and, of the others, each class's least suspicious, as :func:`sizes` has it.
 
-    ``suspicion`` (n,): a score per sample in the set's order, higher = more suspicious; of equal scores the earlier
-    sample counts as the more suspicious. ``quota``: see :func:`sizes`, which also says what is refused.
+    ``suspicion`` (n,): a score per sample in the set's order, higher = more suspicious; of equals, the earlier sample.
     """
     n_suspected, asked = sizes(tampered, gamma, quota)
     order = suspicion.argsort(descending=True, stable=True)

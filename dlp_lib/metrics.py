@@ -42,13 +42,9 @@ def accuracy(logits: Tensor, labels: Tensor, mask: Tensor | None = None) -> floa
 
 
 def evaluate(model: nn.Module, test: Split, attack: Attack | None = None) -> Metrics:
-    """CA and, for a known attack, ASR and RA on the triggered test images of the other classes.
-
-    Raises ValueError for a target outside the classes, or a test set of the target class alone.
-    """
+    """CA and, for a known attack, ASR and RA on triggered images of the other classes; ValueError if there are none."""
     test = test.to(next(model.parameters()).device)
     ca = accuracy(predict(model, test.images), test.labels)
-    constant = test.labels.bincount().max().item() / len(test)
     asr = ra = None
     victims = torch.zeros_like(test.labels, dtype=torch.bool)
     if attack is not None:
@@ -59,6 +55,7 @@ def evaluate(model: nn.Module, test: Split, attack: Attack | None = None) -> Met
         logits = predict(model, attack.trigger(test.images[victims]))
         asr = accuracy(logits, torch.full_like(test.labels[victims], attack.target))
         ra = accuracy(logits, test.labels[victims])
+    constant = test.labels.bincount().max().item() / len(test)
     return Metrics(ca, asr, ra, len(test), int(victims.sum()), collapsed=ca < constant + 0.05)
 
 

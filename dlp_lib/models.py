@@ -51,8 +51,7 @@ class WideResNet(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """The penultimate layer: (n, 64·widen)."""
-        x = self.blocks(self.stem((x - 0.5) / 0.25))
-        return functional.relu(self.bn(x)).mean((2, 3))
+        return functional.relu(self.bn(self.blocks(self.stem((x - 0.5) / 0.25)))).mean((2, 3))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))

@@ -29,10 +29,7 @@ class Result:
 
 @dataclass(frozen=True)
 class DLP:
-    """Decoupled learning process (Ying & Wu 2023): trains a benign model on a tampered set.
-
-    Threat model: it sees the tampered training set alone: no clean data, no attack, no truth.
-    """
+    """DLP (Ying & Wu 2023). Threat model: it sees the tampered training set alone; no clean data, attack or truth."""
 
     gamma: float = 0.01  # filtering rate, a share of the whole set
     e1: int = 10  # epochs of supervised learning

@@ -37,11 +37,11 @@ def learning_gap(ax, clean: list[float], poisoned: list[float]):
 
 def entropy_histogram(ax, entropy: Tensor, selection: Selection, poisoned: Tensor | None = None):
     """Entropy of every training sample in bits, both cuts marked; coloured by the truth where it is given."""
-    groups = {"all samples": (NEUTRAL, entropy)}
+    groups = [("all samples", NEUTRAL, entropy)]
     if poisoned is not None:
-        groups = {"clean samples": (CLEAN, entropy[~poisoned]), "poisoned samples": (POISONED, entropy[poisoned])}
-    colours, values = zip(*groups.values(), strict=True)
-    ax.hist([value.cpu().numpy() for value in values], 60, stacked=True, color=colours, label=list(groups))
+        groups = [("clean samples", CLEAN, entropy[~poisoned]), ("poisoned samples", POISONED, entropy[poisoned])]
+    names, colours, values = zip(*groups, strict=True)
+    ax.hist([value.cpu().numpy() for value in values], 60, stacked=True, color=colours, label=names)
     ax.set_yscale("symlog", linthresh=10)  # few samples matter as much as many
     ax.axvline(entropy[selection.suspected].max().item(), color="black", linestyle="--", label="suspected up to here")
     ax.axvline(entropy[selection.trusted].min().item(), color="black", linestyle=":", label="trusted from here")
@@ -71,23 +71,4 @@ def stage_bars(ax, measured: dict[str, Metrics]):
     names = [name + ("\n(collapsed)" if metrics.collapsed else "") for name, metrics in measured.items()]
     ax.set(ylabel="share of test images (%)", ylim=(0, 112), xticks=range(len(names)), xticklabels=names)
     ax.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))
-    return ax
-
-
-def pipeline(ax):
-    """DLP's three stages and what flows between them (Fig. 2)."""
-    stages = ("1  SL\nlearn all of it", "filter\nby entropy", "2  AU\nunlearn D'p", "3  ASSFT\nFixMatch")
-    boxes = ("tampered\nset", *stages, "benign\nmodel")
-    for place, text in enumerate(boxes):
-        colour = {0: POISONED, 5: RECOVERED}.get(place, CLEAN if text[0].isdigit() else NEUTRAL)
-        box = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": colour, "linewidth": 2}
-        ax.text(place, 0, text, ha="center", va="center", bbox=box, fontsize=10)
-        if place:
-            ax.annotate("", (place - 0.4, 0), (place - 0.6, 0), arrowprops={"arrowstyle": "->", "linewidth": 1.5})
-    arc = {"arrowstyle": "->", "connectionstyle": "arc3,rad=-0.35", "linewidth": 1.5, "color": CLEAN}
-    ax.annotate("", (4, 0.3), (2, 0.3), arrowprops=arc)
-    ax.text(3, 0.95, "trusted samples D'c keep their labels", ha="center", color=CLEAN)
-    ax.text(2.5, -0.6, "suspects D'p", ha="center", color=POISONED)
-    ax.set(xlim=(-0.6, 5.6), ylim=(-0.7, 1.2))
-    ax.set_axis_off()
     return ax

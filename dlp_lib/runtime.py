@@ -17,10 +17,9 @@ HOME = _CHECKOUT if (_CHECKOUT / "notebooks").is_dir() else Path.cwd()
 
 @dataclass(frozen=True)
 class Runtime:
-    """Device and seed of a run; the only source of random numbers.
+    """Device and seed of a run; the only source of random numbers. ValueError for what it cannot take.
 
-    Every purpose has a stream of its own: a draw in one place never shifts the numbers of another, and epoch 7 has the
-    same stream whether or not the run was interrupted before it. Raises ValueError for what it cannot take.
+    Every purpose has a stream of its own: a draw in one place never shifts another's, nor does an interruption.
     """
 
     seed: int = 0

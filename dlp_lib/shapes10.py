@@ -1,7 +1,6 @@
-"""The embedded data set: ten classes of simple shapes, drawn by code from a seed, offline, in about a second.
+"""The embedded data set: ten classes of simple shapes, drawn from a seed in about a second, alike on every machine.
 
-Identical on every machine: it takes raw bits from PCG64, whose stream numpy guarantees, and computes with integers
-only (lengths in 1/1024 of half an image; its cosines are rounded to that). A test holds the digest of the set.
+It takes raw bits from PCG64, whose stream numpy guarantees, and computes with integers: 1/1024 of half an image.
 """
 
 import math
@@ -98,8 +97,7 @@ def _shape(labels: ndarray, x: ndarray, y: ndarray, turn: ndarray, half: ndarray
     u, v = (cosine * x + sine * y) // half[:, None], (cosine * y - sine * x) // half[:, None]
     inside = np.empty(x.shape, bool)
     for label, contains in enumerate(_INSIDE):
-        rows = labels == label
-        inside[rows] = contains(u[rows], v[rows])
+        inside[labels == label] = contains(u[labels == label], v[labels == label])
     return inside
 
 

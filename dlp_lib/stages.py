@@ -132,13 +132,10 @@ def unlearn(
 
 
 def fixmatch(model: nn.Module, tampered: Split, trusted: Tensor, config: FixMatch, context: Context) -> Stage:
-    """FixMatch (Eq. 7): the trusted samples keep their labels, all the others lose them.
-
-    The model is left with the moving average of the weights. A block is a fiftieth of the steps, at least 20.
-    """
+    """FixMatch (Eq. 7): the trusted samples keep their labels, all others lose them; leaves the averaged weights."""
     device = tampered.images.device
     unlabelled = torch.ones(len(tampered), device=device).index_fill(0, trusted, 0).nonzero()[:, 0]
-    size = max(20, math.ceil(config.steps / 50))
+    size = max(20, math.ceil(config.steps / 50))  # steps in a block
     confident: list[Tensor] = []  # share of confident pseudo-labels in each step of the block
 
     def batches(block: int) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
@@ -191,7 +188,7 @@ def _endless(n: int, count: int, generator: torch.Generator) -> Tensor:
 
 
 def _run(task: Task, model: nn.Module, blocks: int, context: Context, *inputs) -> Stage:
-    """Train, recorded under the hash of all that decides the outcome; the length is left out: it is a prefix."""
+    """Train, recorded under the hash of all that decides the outcome but the length, which makes it a prefix."""
     code = [module.SOURCE for module in (augment, metrics, models, runtime, train)] + [SOURCE]
     with contextlib.suppress(OSError, TypeError):  # a class typed into an interpreter has no source
         code.append(inspect.getsource(type(model)))

@@ -21,8 +21,8 @@ class Record(NamedTuple):
 class Store:
     """Records under a folder, or in memory where ``root`` is None.
 
-    A record is one safetensors file whose header carries JSON facts and a SHA-256 of everything. It is written under a
-    temporary name, synced and renamed. One that is truncated or altered brings a warning and counts as absent.
+    Each is a safetensors file whose header carries JSON facts and a SHA-256 of everything, written under a temporary
+    name, synced and renamed. One that is truncated or altered brings a warning and counts as absent.
     """
 
     def __init__(self, root: str | Path | None = None):

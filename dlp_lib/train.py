@@ -101,11 +101,8 @@ def train(model: nn.Module, task: Task, blocks: int, trail: Trail, context: Cont
             history.append({"block": block, **row, **extra.facts})
             kept = {f"model.{name}": value for name, value in (task.ema or model).state_dict().items()}
             trail.store.write(f"{trail.name}/{block}", kept | extra.tensors, history[-1])
-            slots = {
-                f"{slot}/{name}": value  # such as "momentum_buffer/model.head.bias"
-                for name, weight in modules.named_parameters()
-                for slot, value in optimiser.state.get(weight, {}).items()
-            }
+            states = {name: optimiser.state.get(weight, {}) for name, weight in modules.named_parameters()}
+            slots = {f"{slot}/{name}": value for name, state in states.items() for slot, value in state.items()}
             trail.store.write(f"{trail.name}/state", modules.state_dict() | slots, {"block": block, "step": step})
             context.progress(task.name, block, blocks, history[-1])
             if row["diverged"]:

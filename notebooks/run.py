@@ -12,7 +12,7 @@ import papermill
 import yaml
 from bs4 import BeautifulSoup
 from nbconvert import HTMLExporter
-from nbconvert.preprocessors import coalesce_streams
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
 NOTEBOOKS = Path(__file__).resolve().parent
 
@@ -27,10 +27,11 @@ def check(notebook: Path, parameters: dict) -> None:
 
 def html(notebook: Path) -> str:
     """The executed notebook as a page whose figures carry their alternative texts."""
-    executed, _ = coalesce_streams(nbformat.read(notebook, as_version=4), {})  # progress lines overwrite each other
+    executed = nbformat.read(notebook, as_version=4)
+    executed, _ = CoalesceStreamsPreprocessor().preprocess(executed, {})  # progress lines overwrite each other
     page = BeautifulSoup(HTMLExporter().from_notebook_node(executed)[0], "html.parser")
     outputs = [output for cell in executed.cells for output in cell.get("outputs", ())]
-    texts = [output["data"]["text/plain"] for output in outputs if "image/png" in output.get("data", ())]
+    texts = [output["metadata"]["image/png"]["alt"] for output in outputs if "image/png" in output.get("data", ())]
     for image, text in zip(page.select(".jp-RenderedImage img"), texts, strict=True):
         image["alt"] = text
     return str(page)

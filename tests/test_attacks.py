@@ -86,7 +86,7 @@ def test_rates_outside_0_and_1_are_refused(rate, shapes):
 def test_rates_that_cannot_be_reached_name_the_largest(shapes):
     with pytest.raises(ValueError, match=r"selects 0 of 300"):
         poison(shapes[0], BadNets(), 0.001, Runtime())
-    with pytest.raises(ValueError, match=r"selects 60 of 300 images: Mark can take 1 to 30.*rate is 0\.1$"):
+    with pytest.raises(ValueError, match=r"selects 60 of 300 images; it can be 1 to 30, so.*rate is 0\.1$"):
         poison(shapes[0], Mark(), 0.2, Runtime())
     assert poison(shapes[0], Mark(), 0.1, Runtime())[1].poisoned.sum() == 30
 

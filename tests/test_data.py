@@ -59,7 +59,7 @@ def test_subset_takes_indices_and_masks():
     [
         ({"name": "shapes"}, ValueError, "did you mean shapes10"),
         ({"name": "cifar-10"}, ValueError, "did you mean cifar10"),
-        ({"name": "zzz"}, ValueError, "allowed are 'shapes10', 'cifar10' or a folder$"),
+        ({"name": "zzz"}, ValueError, "allowed are 'shapes10', 'cifar10', a folder; did you mean a folder"),
         ({"name": "no/such"}, FileNotFoundError, "no such folder"),
         ({"name": "shapes10", "n_train": 0}, ValueError, "n_train=0"),
         ({"name": "shapes10", "n_test": 2.5}, ValueError, "n_test=2.5"),

@@ -62,12 +62,6 @@ def test_bars_without_an_attack(ax):
     assert max(patch.get_height() for patch in ax.patches) == 50
 
 
-def test_pipeline_names_the_three_stages(ax):
-    plots.pipeline(ax)
-    words = " ".join(text.get_text() for text in ax.texts)
-    assert all(stage in words for stage in ("SL", "AU", "ASSFT", "D'c", "D'p"))
-
-
 def luminance(colour):
     parts = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
     red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)

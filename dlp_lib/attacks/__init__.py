@@ -11,8 +11,6 @@ from ..runtime import Runtime, fraction
 from .badnets import BadNets
 from .blended import Blended
 
-__all__ = ["ATTACKS", "Attack", "BadNets", "Blended", "Truth", "check_target", "poison"]
-
 
 class Attack(Protocol):
     """An all-to-one attack: a frozen dataclass of settings."""
@@ -46,9 +44,8 @@ def poison(clean: Split, attack: Attack, poisoning_rate: float, runtime: Runtime
     count = round(fraction("poisoning_rate", poisoning_rate) * n)
     candidates = ((clean.labels == attack.target) == attack.clean_label).nonzero()[:, 0].cpu()
     if not 0 < count <= len(candidates):
-        most = f"1 to {len(candidates)}, so the largest possible rate is {len(candidates) / n:.4g}"
-        name = type(attack).__name__
-        raise ValueError(f"poisoning_rate={poisoning_rate} selects {count} of {n} images: {name} can take {most}")
+        most = f"{len(candidates)}, so the largest possible rate is {len(candidates) / n:.4g}"
+        raise ValueError(f"poisoning_rate={poisoning_rate} selects {count} of {n} images; it can be 1 to {most}")
     order = torch.randperm(len(candidates), generator=runtime.generator("poison"))
     rows = candidates[order[:count]].to(clean.images.device)
     poisoned = torch.zeros_like(clean.labels, dtype=torch.bool).index_fill(0, rows, True)

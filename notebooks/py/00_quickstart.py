@@ -66,6 +66,7 @@ from dataclasses import asdict, replace
 
 import matplotlib.pyplot as plt
 import torch
+from IPython.display import Image, display
 from torchvision.utils import make_grid
 
 import dlp_lib
@@ -110,11 +111,8 @@ plots.show(figure, f"Five test images, and below them the same five with the {at
 # anything about the attack: it sees the tampered set alone.
 
 # %%
-figure, ax = plt.subplots(figsize=(9, 2.4))
-plots.pipeline(ax)
-plots.show(
-    figure, "Pipeline: tampered set, supervised learning, entropy filter, unlearning, fine-tuning, benign model."
-)
+drawing = "Pipeline: tampered set, supervised learning, entropy filter, unlearning, fine-tuning, benign model."
+display(Image(HOME / "docs" / "pipeline.png", alt=drawing))
 
 # %% [markdown]
 # The settings are the paper's wherever it gives them. The small embedded set, which is learned within seconds, has

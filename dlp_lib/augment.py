@@ -109,8 +109,7 @@ def _translate(images: Tensor, share: Tensor, axis: int) -> Tensor:
     return _warp(images, x1=shift) if axis else _warp(images, y1=shift)
 
 
-# name: (operation, least, largest magnitude), the ranges of FixMatch's table 12.
-OPERATIONS: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], float, float]] = {
+OPERATIONS: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], float, float]] = {  # with FixMatch's ranges
     "identity": (lambda images, _: images, 0, 1),
     "autocontrast": (lambda images, _: _torchvision("autocontrast", images), 0, 1),
     "equalize": (lambda images, _: _torchvision("equalize", images), 0, 1),

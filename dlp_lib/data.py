@@ -63,8 +63,8 @@ class Split:
     def to(self, device: str | torch.device) -> "Split":
         return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
-    def subset(self, rows: Tensor) -> "Split":
-        """The samples of these indices, or of a mask."""
+    def subset(self, rows: Tensor | slice) -> "Split":
+        """The samples of these indices, of a mask or of a slice."""
         return replace(self, images=self.images[rows], labels=self.labels[rows])
 
 
@@ -164,6 +164,8 @@ def _image(path: Path):
 
     try:
         with Image.open(path) as image:
+            if image.mode.startswith("I"):  # 16 bits a pixel, which convert() would clip
+                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
             return ImageOps.exif_transpose(image).convert("RGB")
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path}: not an image that can be decoded ({error})") from None

@@ -33,8 +33,6 @@ class WideResNet(nn.Module):
     Float images (n, 3, h, w) in [0, 1], h and w at least 8, to logits (n, n_classes). The pixels are centred inside.
     """
 
-    min_size = 8
-
     def __init__(self, n_classes: int, blocks: int = 2, widen: int = 1):
         super().__init__()
         self.stem = nn.Conv2d(3, 16, 3, padding=1, bias=False)
@@ -50,7 +48,9 @@ class WideResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
 
     def features(self, x: Tensor) -> Tensor:
-        """The penultimate layer: (n, 64·widen)."""
+        """The penultimate layer: (n, 64·widen); ValueError for images below 8×8."""
+        if min(x.shape[-2:]) < 8:
+            raise ValueError(f"images of {tuple(x.shape[-2:])} pixels: allowed are 8×8 and more")
         return functional.relu(self.bn(self.blocks(self.stem((x - 0.5) / 0.25)))).mean((2, 3))
 
     def forward(self, x: Tensor) -> Tensor:

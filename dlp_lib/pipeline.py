@@ -10,7 +10,7 @@ from .attacks import Attack
 from .data import Split
 from .filters import Selection, entropy, select, sizes
 from .metrics import evaluate, predict
-from .runtime import whole
+from .runtime import fraction, whole
 from .stages import FixMatch, Stage, Supervised, Unlearn, fixmatch, supervised, unlearn
 from .train import Context
 
@@ -41,6 +41,7 @@ class DLP:
     fixmatch: FixMatch = field(default_factory=FixMatch)
 
     def __post_init__(self):
+        fraction("gamma", self.gamma)
         whole("e1", self.e1, 1)
         whole("e2", self.e2)
         if self.order not in ORDERS:
@@ -52,10 +53,6 @@ class DLP:
         model = copy.deepcopy(model).to(context.runtime.device)
         tampered = tampered.to(context.runtime.device)
         sizes(tampered, self.gamma, self.quota)
-        if min(tampered.images.shape[-2:]) < getattr(model, "min_size", 1):
-            raise ValueError(
-                f"images of {tuple(tampered.images.shape[-2:])}: the model takes {model.min_size} pixels and more"
-            )
         outputs = predict(model, tampered.images[:2]).shape[1]
         if outputs != len(tampered.classes):
             raise ValueError(f"the model tells {outputs} classes apart, the tampered set has {len(tampered.classes)}")
@@ -74,7 +71,7 @@ class DLP:
 SHAPES10 = DLP(gamma=0.02, e1=4, unlearn=Unlearn(lr=0.005, reestimate=1000), fixmatch=FixMatch(mu=3, steps=360))
 
 
-def audit(stage: Stage, model: nn.Module, test: Split, attack: Attack | None, blocks: list[int]) -> list[dict]:
+def audit(stage: Stage, model: nn.Module, test: Split, attack: Attack | None, blocks: range | list) -> list[dict]:
     """CA, ASR and RA at recorded blocks, of unlearning both as left and re-estimated: never for a choice."""
     model = copy.deepcopy(model).to(test.images.device)
     rows = []

@@ -1,4 +1,4 @@
-"""Figures: plain data in, matplotlib axes out. Clean and poisoned have the same two colours everywhere."""
+"""Figures: plain data in, matplotlib axes out, in Okabe and Ito's colours, which colour-blind readers tell apart."""
 
 import base64
 import io
@@ -9,7 +9,6 @@ from .filters import Selection
 from .metrics import Metrics
 from .train import History
 
-# Okabe and Ito's palette, safe for colour-blind readers; dark enough on white.
 CLEAN, POISONED, RECOVERED, NEUTRAL = "#0072B2", "#D55E00", "#009E73", "#666666"
 
 
@@ -43,8 +42,8 @@ def entropy_histogram(ax, entropy: Tensor, selection: Selection, poisoned: Tenso
     names, colours, values = zip(*groups, strict=True)
     ax.hist([value.cpu().numpy() for value in values], 60, stacked=True, color=colours, label=names)
     ax.set_yscale("symlog", linthresh=10)  # few samples matter as much as many
-    ax.axvline(entropy[selection.suspected].max().item(), color="black", linestyle="--", label="suspected up to here")
-    ax.axvline(entropy[selection.trusted].min().item(), color="black", linestyle=":", label="trusted from here")
+    ax.axvline(entropy[selection.suspected].max().item(), color="black", linestyle="--", label="highest suspect")
+    ax.axvline(entropy[selection.trusted].min().item(), color="black", linestyle=":", label="lowest trusted sample")
     ax.set(xlabel="predictive entropy (bits)", ylabel="samples")
     ax.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1))
     return ax
@@ -65,7 +64,8 @@ def unlearning(ax, history: History, stop: int):
 def stage_bars(ax, measured: dict[str, Metrics]):
     """CA, ASR and RA of several models, side by side; a collapsed one is named as such."""
     for offset, name, colour in ((-0.27, "ca", CLEAN), (0, "asr", POISONED), (0.27, "ra", RECOVERED)):
-        heights = [100 * (getattr(metrics, name) or 0) for metrics in measured.values()]
+        shares = [getattr(metrics, name) for metrics in measured.values()]
+        heights = [float("nan") if share is None else 100 * share for share in shares]  # unknown is not 0
         places = [place + offset for place in range(len(heights))]
         ax.bar_label(ax.bar(places, heights, 0.25, color=colour, label=name.upper()), fmt="%.1f", fontsize=8)
     names = [name + ("\n(collapsed)" if metrics.collapsed else "") for name, metrics in measured.items()]

@@ -29,7 +29,7 @@ class Runtime:
         whole("seed", self.seed)
         if self.device == "auto":
             object.__setattr__(self, "device", "cuda" if torch.cuda.is_available() else "cpu")
-        if self.device != "cpu" and not (self.device.startswith("cuda") and torch.cuda.is_available()):
+        if self.device != "cpu" and not (str(self.device).startswith("cuda") and torch.cuda.is_available()):
             raise ValueError(f"device={self.device!r}: allowed are 'cpu', 'auto' and, where there is a GPU, 'cuda'")
 
     def generator(self, *purpose) -> torch.Generator:
@@ -48,7 +48,7 @@ class Runtime:
 def whole(name: str, value, least: int = 0) -> int:
     """``value`` if it is a whole number ≥ ``least``; ValueError naming the parameter otherwise."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name}={value!r}: allowed are whole numbers ≥ {least}")
+        raise ValueError(f"{name}={value!r}: allowed are whole numbers (int) ≥ {least}")
     return value
 
 

@@ -66,11 +66,9 @@ def draw(n: int, size: int = 16, data_seed: int = 0, part: int = 0) -> tuple[nda
     images = np.empty((n, 3, size, size), np.uint8)
     for start in range(0, n, _CHUNK):
         rows = slice(start, start + _CHUNK)
-        canvas = _background(corners[rows], size)
-        x, y = _points(spot[rows], size)  # the distractor lies behind the shape
-        canvas = _paint(canvas, _disk(x, y, radius[rows, None]), spot_colour[rows])
-        inside = _shape(labels[rows], *_points(shift[rows], size), turn[rows], half[rows])
-        canvas = _paint(canvas, inside, colour[rows])
+        distractor = _disk(*_points(spot[rows], size), radius[rows, None])
+        canvas = _paint(_background(corners[rows], size), distractor, spot_colour[rows])
+        canvas = _paint(canvas, _shape(labels[rows], *_points(shift[rows], size), turn[rows], half[rows]), colour[rows])
         octets = stream.random_raw(canvas.shape)[..., None].view(np.uint8)
         noise = (octets.sum(-1, dtype=np.int32) - 1020) * _NOISE // 209  # eight bytes: mean 1020, deviation 209
         images[rows] = np.clip(canvas + noise, 0, 255)

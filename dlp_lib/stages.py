@@ -133,16 +133,15 @@ def unlearn(
 
 def fixmatch(model: nn.Module, tampered: Split, trusted: Tensor, config: FixMatch, context: Context) -> Stage:
     """FixMatch (Eq. 7): the trusted samples keep their labels, all others lose them; leaves the averaged weights."""
-    device = tampered.images.device
-    unlabelled = torch.ones(len(tampered), device=device).index_fill(0, trusted, 0).nonzero()[:, 0]
+    unlabelled = torch.ones(len(tampered), device=trusted.device).index_fill(0, trusted, 0).nonzero()[:, 0]
     size = max(20, math.ceil(config.steps / 50))  # steps in a block
     confident: list[Tensor] = []  # share of confident pseudo-labels in each step of the block
 
     def batches(block: int) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
         order, views = (context.runtime.generator("ASSFT", purpose, block) for purpose in ("order", "views"))
         steps = min(size, config.steps - (block - 1) * size)
-        labelled = trusted[_endless(len(trusted), steps * config.batch, order).to(device)]
-        others = unlabelled[_endless(len(unlabelled), steps * config.batch * config.mu, order).to(device)]
+        labelled = trusted[_endless(len(trusted), steps * config.batch, order).to(trusted.device)]
+        others = unlabelled[_endless(len(unlabelled), steps * config.batch * config.mu, order).to(trusted.device)]
         confident.clear()
         for rows, other in zip(labelled.chunk(steps), others.chunk(steps), strict=True):
             labelled_images, images = augment.weak(tampered.images[rows], views), tampered.images[other]
@@ -190,8 +189,9 @@ def _endless(n: int, count: int, generator: torch.Generator) -> Tensor:
 def _run(task: Task, model: nn.Module, blocks: int, context: Context, *inputs) -> Stage:
     """Train, recorded under the hash of all that decides the outcome but the length, which makes it a prefix."""
     code = [module.SOURCE for module in (augment, metrics, models, runtime, train)] + [SOURCE]
-    with contextlib.suppress(OSError, TypeError):  # a class typed into an interpreter has no source
-        code.append(inspect.getsource(type(model)))
+    kinds = {type(part) for part in model.modules() if not type(part).__module__.startswith("torch.")}
+    with contextlib.suppress(OSError):  # what is typed into a plain interpreter has no source
+        code += sorted(inspect.getsource(f) for kind in kinds for f in vars(kind).values() if inspect.isfunction(f))
     parts = (code, repr(model), dict(model.state_dict()), task.config, context.runtime.seed, inputs)
     trail = Trail(context.store, f"{task.name}-{digest(parts)}")
     history = train.train(model, task, blocks, trail, context)

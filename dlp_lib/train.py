@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .runtime import Runtime
+from .runtime import Runtime, environment
 from .store import Record, Store
 
 SOURCE = __loader__.get_source(__name__)
@@ -38,8 +38,11 @@ class SGD:
     batch: int = 128  # the paper's
 
     def __post_init__(self):
-        if not (self.lr > 0 and 0 <= self.momentum < 1 and self.weight_decay >= 0 and self.batch >= 2):
-            raise ValueError(f"{self}: allowed are lr > 0, 0 ≤ momentum < 1, weight_decay ≥ 0, batch ≥ 2")
+        allowed = self.lr > 0 and 0 <= self.momentum < 1 and self.weight_decay >= 0 and self.batch >= 2
+        if not allowed or (self.nesterov and not self.momentum):
+            raise ValueError(
+                f"{self}: allowed are lr > 0, 0 ≤ momentum < 1 (nesterov > 0), weight_decay ≥ 0, batch ≥ 2"
+            )
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,8 @@ class Trail:
         record = self.read(block)
         if record is None:
             raise LookupError(f"{self.name}: block {block} is not recorded")
-        weights = {name: record.tensors[f"model.{name}"] for name in model.state_dict()}
-        statistics = {name: record.tensors[f"reestimated.{name}"] for name, _ in model.named_buffers() if reestimated}
-        model.load_state_dict(weights | statistics)
+        kept, first = record.tensors, "reestimated" if reestimated else "model"
+        model.load_state_dict({n: kept.get(f"{first}.{n}", kept[f"model.{n}"]) for n in model.state_dict()})
 
 
 def train(model: nn.Module, task: Task, blocks: int, trail: Trail, context: Context) -> History:
@@ -93,17 +95,19 @@ def train(model: nn.Module, task: Task, blocks: int, trail: Trail, context: Cont
         settings = {name: getattr(task.config, name) for name in ("lr", "momentum", "weight_decay", "nesterov")}
         optimiser = torch.optim.SGD(model.parameters(), **settings)
         start, step = _resume(modules, optimiser, trail, len(history))
-        history = history[:start]
+        history, origin = history[:start], environment(context.runtime)
         for block in range(start + 1, blocks + 1):
             with context.runtime.global_stream(task.name, "dropout", block):
                 row, step = _block(modules, task, block, step, optimiser)
-            extra = task.record(task.ema or model)
+                extra = task.record(task.ema or model)
             history.append({"block": block, **row, **extra.facts})
             kept = {f"model.{name}": value for name, value in (task.ema or model).state_dict().items()}
             trail.store.write(f"{trail.name}/{block}", kept | extra.tensors, history[-1])
             states = {name: optimiser.state.get(weight, {}) for name, weight in modules.named_parameters()}
             slots = {f"{slot}/{name}": value for name, state in states.items() for slot, value in state.items()}
-            trail.store.write(f"{trail.name}/state", modules.state_dict() | slots, {"block": block, "step": step})
+            trail.store.write(
+                f"{trail.name}/state", modules.state_dict() | slots, {"block": block, "step": step, **origin}
+            )
             context.progress(task.name, block, blocks, history[-1])
             if row["diverged"]:
                 break

@@ -56,9 +56,12 @@ def main() -> None:
     arguments = parser.parse_args()
     source = NOTEBOOKS / f"{Path(arguments.notebook).stem}.ipynb"
     parameters = yaml.safe_load(arguments.params.read_text(encoding="utf-8")) if arguments.params else {}
+    parameters = parameters or {}  # of an empty file
     parameters |= {name: yaml.safe_load(value) for name, _, value in (item.partition("=") for item in arguments.p)}
     folder = arguments.out.resolve()
     parameters["out"] = str(folder)
+    if Path(str(parameters.get("dataset"))).is_dir():  # seen from here; the notebook runs in its own folder
+        parameters["dataset"] = str(Path(parameters["dataset"]).resolve())
     try:
         check(source, parameters)
     except ValueError as error:

@@ -54,8 +54,9 @@ def test_triggers_never_wrap_around(attack, value):
     triggered = attack.trigger(images).int()
     if isinstance(attack, Blended):  # it moves towards the pattern, never beyond
         assert ((triggered - attack.pattern(images)).abs() <= (value - attack.pattern(images)).abs() + 0.5).all()
-    assert triggered.min() >= 0
-    assert triggered.max() <= 255
+    else:
+        assert set(triggered[..., -attack.patch :, -attack.patch :].unique().tolist()) == {0, 255}
+        assert (triggered == 255 - value).sum() == 3 * (attack.patch**2 // 2 + (value == 0))
 
 
 def test_badnets_stamps_a_checkerboard_in_the_corner(shapes):
@@ -91,7 +92,7 @@ def test_rates_that_cannot_be_reached_name_the_largest(shapes):
     assert poison(shapes[0], Mark(), 0.1, Runtime())[1].poisoned.sum() == 30
 
 
-@pytest.mark.parametrize("target", [-1, 10])
+@pytest.mark.parametrize("target", [-1, 10, 1.5])
 def test_targets_outside_the_classes_are_refused(target, shapes):
     with pytest.raises(ValueError, match=f"target={target}: allowed are the classes 0 to 9"):
         poison(shapes[0], BadNets(target=target), 0.1, Runtime())

@@ -113,6 +113,15 @@ def test_a_folder_is_decoded_once_as_long_as_nothing_changes(folder, tmp_path, m
     assert len(decoded) == 6
 
 
+def test_16_bits_become_8(tmp_path):
+    ramp = np.linspace(0, 65535, 64, dtype=np.uint16).reshape(8, 8)
+    for name in ("ant", "bee"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(ramp).save(tmp_path / name / "0.png")
+    train, _ = load(tmp_path)
+    assert train.images[0, 0].tolist() == (ramp >> 8).tolist()
+
+
 def test_a_file_that_cannot_be_decoded_is_named(folder):
     (folder / "train" / "bee" / "bad.jpg").write_bytes(b"no picture")
     with pytest.raises(ValueError, match=r"bad\.jpg: not an image"):

@@ -31,6 +31,11 @@ def test_pixels_run_from_0_to_1():
     assert pixels(images)[0, 0, 0].tolist() == pytest.approx([0, 0.2, 1])
 
 
+def test_images_that_are_too_small_are_refused(model):
+    with pytest.raises(ValueError, match=r"\(16, 7\) pixels: allowed are 8×8 and more"):
+        model(torch.rand(2, 3, 16, 7))
+
+
 def test_one_class_is_refused():
     with pytest.raises(ValueError, match="n_classes=1"):
         wrn_16_1(1, Runtime())

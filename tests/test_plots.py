@@ -59,7 +59,8 @@ def test_stage_bars_show_the_numbers_and_name_a_collapse(ax):
 
 def test_bars_without_an_attack(ax):
     plots.stage_bars(ax, {"SL": Metrics(0.5, None, None, 10, 0, False)})
-    assert max(patch.get_height() for patch in ax.patches) == 50
+    assert next(patch.get_height() for patch in ax.patches) == 50
+    assert {label.get_text() for label in ax.texts} == {"50.0", ""}  # an unknown share is no zero
 
 
 def luminance(colour):

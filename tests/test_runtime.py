@@ -33,6 +33,7 @@ def test_global_stream_is_seeded_inside_and_untouched_outside():
         ({"seed": 0.5}, "seed=0.5"),
         ({"seed": True}, "seed=True"),
         ({"device": "abacus"}, "abacus"),
+        ({"device": None}, "device=None"),
     ],
 )
 def test_bad_settings_are_named(settings, message):
@@ -50,7 +51,7 @@ def test_whole_and_fraction_name_parameter_and_value():
     for value in (0, 1, -0.1, 1.5, "0.1", True, float("nan")):
         with pytest.raises(ValueError, match="gamma="):
             fraction("gamma", value)
-    with pytest.raises(ValueError, match=r"e1=0: allowed are whole numbers ≥ 1"):
+    with pytest.raises(ValueError, match=r"e1=0: allowed are whole numbers \(int\) ≥ 1"):
         whole("e1", 0, 1)
 
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -185,10 +186,10 @@ def test_fixmatch_against_a_plain_reference(model, tampered, trusted, context):
 
 
 def test_fixmatch_never_reads_an_untrusted_label(model, tampered, trusted, context, same_state):
-    twin, lied_to = copy.deepcopy(model), tampered[0].to("cpu")
-    unlabelled = torch.ones(300, dtype=torch.bool)
-    unlabelled[trusted] = False
-    lied_to.labels[unlabelled] = 7
+    twin, labels = copy.deepcopy(model), torch.full_like(tampered[0].labels, 7)
+    labels[trusted] = tampered[0].labels[trusted]
+    lied_to = replace(tampered[0], labels=labels)
+    assert not torch.equal(lied_to.labels, tampered[0].labels)
     fixmatch(model, tampered[0], trusted, FixMatch(batch=8, mu=2, steps=3), context)
     fixmatch(twin, lied_to, trusted, FixMatch(batch=8, mu=2, steps=3), Context(context.runtime, Store()))
     assert same_state(model, twin)
@@ -225,6 +226,41 @@ def test_fixmatch_resumes_in_the_middle(model, tampered, trusted, runtime, same_
 def test_bad_settings_are_refused(config, message):
     with pytest.raises(ValueError, match=message):
         config()
+
+
+class Plain(torch.nn.Module):
+    """A model of one's own, with a buffer that its state leaves out."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.full((3, 1, 1), 0.5), persistent=False)
+        self.layers = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 8, 8), torch.nn.BatchNorm2d(4), torch.nn.Dropout(0.5))
+        self.head = torch.nn.Linear(16, 10)
+
+    def forward(self, images):
+        return self.head(self.layers(images - self.mean).flatten(1))
+
+
+def test_a_model_of_ones_own_repeats_whatever_the_global_stream(tampered, suspected, context, same_state):
+    torch.manual_seed(0)
+    models = [Plain()]
+    models.append(copy.deepcopy(models[0]))
+    for seed, each in enumerate(models):
+        torch.manual_seed(seed)
+        unlearning = Context(context.runtime, Store())
+        dlp_lib.unlearn(each, tampered[0], suspected, 2, Unlearn(reestimate=100, stop=False), unlearning)
+    assert same_state(*models)
+
+
+def test_an_edited_model_never_answers_from_the_cache(tampered, trusted, context, monkeypatch):
+    torch.manual_seed(0)
+    model, names = Plain(), []
+    for edited in (False, True):
+        if edited:
+            monkeypatch.setattr(Plain, "forward", lambda self, images: self.head(self.layers(images).flatten(1)))
+        stage = fixmatch(copy.deepcopy(model), tampered[0], trusted, FixMatch(batch=4, mu=1, steps=1), context)
+        names.append(stage.trail.name)
+    assert len(set(names)) == 2
 
 
 SCRIPT = """

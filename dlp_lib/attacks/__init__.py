@@ -56,5 +56,5 @@ def poison(clean: Split, attack: Attack, poisoning_rate: float, runtime: Runtime
 
 def check_target(attack: Attack, n_classes: int) -> None:
     """ValueError where the target is not one of the classes."""
-    if not 0 <= attack.target < n_classes:
+    if attack.target not in range(n_classes):
         raise ValueError(f"target={attack.target}: allowed are the classes 0 to {n_classes - 1}")

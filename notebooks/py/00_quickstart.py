@@ -257,9 +257,9 @@ for row in ascent:
         print(f"epoch {row['block']:>2}, {view:<12}  CA {row['ca']:6.1%}  ASR {row['asr']:6.1%}")
 
 # %% [markdown]
-# **What you should see.** At the first epoch the backdoor is whole. At the stop ASR is low both ways. At the end CA has
-# fallen to chance or near it: a model that knows nothing has no backdoor either, which is no defence. ASR alone never
-# tells the whole story.
+# **What you should see.** At the first epoch the backdoor is whole. At the stop ASR is low both ways. At the end CA
+# has fallen further. Go on for long enough, and the model knows nothing any more; it then has no backdoor either, which is
+# no defence. ASR alone never tells the whole story.
 
 # %% [markdown]
 # ## 6. Stage 3: semi-supervised fine-tuning

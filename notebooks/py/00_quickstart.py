@@ -247,10 +247,10 @@ plots.show(figure, "Accuracy on the suspects falls to zero during the ascent, la
 # the trigger above all, but some honest features as well. Stage 3 repairs those.
 #
 # The whole ascent is on disk, so we can look at what the defender cannot: CA and ASR on test images at the first epoch, at
-# the stop, and at the end, both ways (on 500 test images, to save time).
+# the stop, and at the end, both ways (on 300 test images, to save time).
 
 # %%
-ascent = dlp_lib.audit(au, model, test.subset(slice(500)), backdoor, range(1, len(au.history) + 1))
+ascent = dlp_lib.audit(au, model, test.subset(slice(300)), backdoor, range(1, len(au.history) + 1))
 for row in ascent:
     if row["block"] in (1, au.chosen, len(au.history)):
         view = "re-estimated" if row["reestimated"] else "as left"

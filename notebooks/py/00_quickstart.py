@@ -22,14 +22,14 @@
 #
 # **You need** to know what a classifier, cross-entropy and stochastic gradient descent are.
 #
-# **Time**: reading, 25 minutes. Running, about two minutes on a laptop with two cores; under one on a GPU.
+# **Time**: reading, 25 minutes. Running, about two minutes on two cores (not timed on a GPU yet).
 
 # %% [markdown]
 # The next cell holds every setting of this notebook. Change one and run all cells again; whatever a change does not
 # touch is read from disk instead of being computed again.
 
 # %% tags=["parameters"]
-dataset = "shapes10"  # or "cifar10", or a folder of class folders: see notebooks/params for settings that fit
+dataset = "shapes10"  # or "cifar10", or a folder: see notebooks/params for fitting settings
 n_train = 5000  # training images; None for all there are
 image_size = 16  # pixels a side
 attack = "BadNets"  # or "Blended"

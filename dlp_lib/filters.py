@@ -53,10 +53,10 @@ def sizes(tampered: Split, gamma: float, quota: str) -> tuple[int, int]:
     n_suspected = int(fraction("gamma", gamma) * n + 1e-9)  # in floats, 0.29·100 is 28.999…
     if quota not in ("per class", "total"):
         raise ValueError(f"quota={quota!r}: allowed are 'per class' and 'total'")
-    asked = n_suspected // (n_classes if quota == "total" else 1)
+    sharers = n_classes if quota == "total" else 1
+    asked = n_suspected // sharers
     if asked == 0:
-        least = (n_classes if quota == "total" else 1) / n
-        raise ValueError(f"gamma={gamma} selects no sample of {n}, or none of some class: at least {least:.3g}")
+        raise ValueError(f"gamma={gamma} selects no sample of {n}, or none of some class: at least {sharers / n:.3g}")
     for name, members in zip(tampered.classes, tampered.labels.bincount(minlength=n_classes).tolist(), strict=True):
         if members < 2:
             raise ValueError(f"the tampered set holds {members} samples of class {name!r}: at least 2 are needed")

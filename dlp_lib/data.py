@@ -151,12 +151,13 @@ def _decoded(folder: Path, size: int | None, store: Store) -> Split:
     size = size or min(_image(files[0]).size)
     state = [(str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     name = f"images-{digest(str(folder.resolve()), state, size)}"
-    record = store.read(name)
-    if record is None:
+
+    def decode() -> dict[str, Tensor]:
         with ThreadPoolExecutor() as pool:  # decoding releases the GIL
             images = list(pool.map(lambda path: np.asarray(ImageOps.fit(_image(path), (size, size))), files))
-        record = store.write(name, {"images": torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)}, {})
-    return Split.from_arrays(record.tensors["images"], listing.targets, tuple(listing.classes))
+        return {"images": torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)}
+
+    return Split.from_arrays(store.once(name, decode)["images"], listing.targets, tuple(listing.classes))
 
 
 def _image(path: Path):

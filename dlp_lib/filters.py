@@ -1,12 +1,17 @@
 """Which samples look poisoned, and which can be trusted: a score each, and a cut through it."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy import ndarray
 from torch import Tensor
+from torch.nn import functional
 
 from .data import Split
+from .metrics import Outputs
 from .runtime import fraction
 
 
@@ -14,6 +19,62 @@ def entropy(logits: Tensor) -> Tensor:
     """Predictive entropy in bits, 0 to log2(classes), of logits (n, classes); DLP, Eq. 5."""
     log_p = logits.double().log_softmax(1)
     return -(log_p.exp() * log_p).sum(1).div_(math.log(2)).float()
+
+
+def low_entropy(seen: Outputs, labels: Tensor) -> Tensor:
+    """DLP's suspicion: minus the predictive entropy, in bits; the labels do not matter."""
+    return -entropy(seen.logits)
+
+
+def low_loss(seen: Outputs, labels: Tensor) -> Tensor:
+    """Minus the training loss, cross-entropy in nats, as ABL judges samples (Li et al. 2021, arXiv:2110.11571)."""
+    return -functional.cross_entropy(seen.logits.double(), labels, reduction="none").float()
+
+
+def activation_clustering(seen: Outputs, labels: Tensor) -> Tensor:
+    """Chen et al. 2018, arXiv:1811.03728: each class's features, reduced to 10 dimensions, fall into two clusters.
+
+    The score, -1 to 1, is the difference of the distances to the centres of the larger and the smaller cluster over
+    their sum: positive in the smaller one. The paper suspects a cluster as a whole; a score per sample can be cut like
+    any other. Where poison fills half of a class, which cluster is the smaller is a toss-up.
+    """
+    from sklearn.cluster import KMeans
+    from sklearn.decomposition import PCA
+
+    def of_class(features: ndarray) -> ndarray:
+        if len(features) < 3:
+            return np.zeros(len(features))  # two samples are no clusters
+        reduced = PCA(min(10, *features.shape), random_state=0).fit_transform(features)
+        clusters = KMeans(2, n_init=10, random_state=0).fit(reduced)
+        small = np.bincount(clusters.labels_, minlength=2).argmin()
+        distances = clusters.transform(reduced)
+        return (distances[:, 1 - small] - distances[:, small]) / distances.sum(1).clip(1e-12)
+
+    return _by_class(of_class, seen.features, labels)
+
+
+def spectral_signatures(seen: Outputs, labels: Tensor) -> Tensor:
+    """Tran, Li & Madry 2018, arXiv:1811.00636: squared projection of the class-centred features on their main axis."""
+    from sklearn.decomposition import PCA
+
+    return _by_class(lambda x: PCA(1, random_state=0).fit_transform(x)[:, 0] ** 2, seen.features, labels)
+
+
+def _by_class(score: Callable[[ndarray], ndarray], features: Tensor, labels: Tensor) -> Tensor:
+    scores = torch.empty(len(labels), device=labels.device)
+    for label in labels.unique():
+        rows = labels == label
+        scores[rows] = torch.from_numpy(score(features[rows].double().cpu().numpy())).to(scores)
+    return scores
+
+
+# Each takes what observe() gives and the labels, and gives a score per sample, higher = more suspicious.
+FILTERS: dict[str, Callable[[Outputs, Tensor], Tensor]] = {
+    "entropy": low_entropy,
+    "loss": low_loss,
+    "activation clustering": activation_clustering,
+    "spectral signatures": spectral_signatures,
+}
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,13 +1,15 @@
 """What a model does: clean accuracy, attack success rate, recovered accuracy, collapse."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from .attacks import Attack, Truth, check_target
+from .attacks import Attack, Truth
 from .data import Split
-from .models import pixels
+from .models import expect_features, pixels
 
 SOURCE = __loader__.get_source(__name__)
 _BATCH = 256  # scores do not depend on it; larger ones fall out of the CPU's caches
@@ -18,21 +20,45 @@ class Metrics:
     """Fractions in [0, 1] and the counts behind them; asr and ra are None where no attack is known."""
 
     ca: float  # clean accuracy: clean test images predicted as their class
-    asr: float | None  # attack success rate: triggered images predicted as the target
+    asr: float | None  # attack success rate: triggered images predicted as the attack wants
     ra: float | None  # recovered accuracy: triggered images predicted as their true class
     n_clean: int
-    n_triggered: int  # test images whose true class is not the target
+    n_triggered: int  # test images whose true class is not what the attack wants
     collapsed: bool  # CA within 5 points of a constant prediction: ASR 0 is then no defence
 
 
-@torch.inference_mode()
+class Outputs(NamedTuple):
+    """What one pass over images tells, in their order; float32."""
+
+    logits: Tensor  # (n, classes)
+    features: Tensor  # (n, d), of the penultimate layer
+
+
 def predict(model: nn.Module, images: Tensor) -> Tensor:
     """Logits (n, classes), float32, of uint8 images, in their order and in evaluation mode."""
+    return torch.cat(_evaluated(model, images, model)).float()
+
+
+def observe(model: nn.Module, images: Tensor) -> Outputs:
+    """Logits and penultimate features of uint8 images in one pass; TypeError for a model that does not offer them."""
+    expect_features(model)
+
+    def both(images: Tensor) -> tuple[Tensor, Tensor]:
+        features = model.features(images)
+        return model.head(features), features
+
+    logits, features = zip(*_evaluated(model, images, both), strict=True)
+    return Outputs(torch.cat(logits).float(), torch.cat(features).float())
+
+
+@torch.inference_mode()
+def _evaluated(model: nn.Module, images: Tensor, function: Callable) -> list:
+    """The function of every batch, the model in evaluation mode meanwhile."""
     training = model.training
     model.eval()
-    logits = torch.cat([model(pixels(batch)).float() for batch in images.split(_BATCH)])
+    parts = [function(pixels(batch)) for batch in images.split(_BATCH)]
     model.train(training)
-    return logits
+    return parts
 
 
 def accuracy(logits: Tensor, labels: Tensor, mask: Tensor | None = None) -> float:
@@ -48,12 +74,12 @@ def evaluate(model: nn.Module, test: Split, attack: Attack | None = None) -> Met
     asr = ra = None
     victims = torch.zeros_like(test.labels, dtype=torch.bool)
     if attack is not None:
-        check_target(attack, len(test.classes))
-        victims = test.labels != attack.target
+        goal = attack.goal(test.labels, len(test.classes))
+        victims = goal != test.labels
         if not victims.any():
             raise ValueError(f"target={attack.target}: the test set holds no image of another class")
         logits = predict(model, attack.trigger(test.images[victims]))
-        asr = accuracy(logits, torch.full_like(test.labels[victims], attack.target))
+        asr = accuracy(logits, goal[victims])
         ra = accuracy(logits, test.labels[victims])
     constant = test.labels.bincount().max().item() / len(test)
     return Metrics(ca, asr, ra, len(test), int(victims.sum()), collapsed=ca < constant + 0.05)

@@ -64,6 +64,12 @@ def wrn_16_1(n_classes: int, runtime: Runtime) -> WideResNet:
     return model.to(runtime.device, memory_format=torch.channels_last)  # faster on CPUs, even for layers this narrow
 
 
+def expect_features(model: nn.Module) -> None:
+    """TypeError for a model without ``features`` (images to penultimate layer) and ``head`` (that to logits)."""
+    if not (hasattr(model, "features") and hasattr(model, "head")):
+        raise TypeError(f"{type(model).__name__} lacks features(images) or head(features), as WideResNet has them")
+
+
 def pixels(images: Tensor) -> Tensor:
     """uint8 images (n, 3, h, w) as the models take them: float32 in [0, 1], channels last."""
     return images.to(torch.float32, memory_format=torch.channels_last).div_(255)

@@ -81,20 +81,33 @@ class FixMatch(SGD):
             raise ValueError(f"tau={self.tau}, lambda_u={self.lambda_u}: allowed are 0 ≤ tau ≤ 1, lambda_u ≥ 0")
 
 
-def supervised(model: nn.Module, tampered: Split, epochs: int, config: Supervised, context: Context) -> Stage:
-    """Minimise cross-entropy on the whole tampered set (Eq. 3), recording every sample's logits per epoch."""
+def supervised(
+    model: nn.Module, tampered: Split, epochs: int, config: Supervised, context: Context, probe: Tensor | None = None
+) -> Stage:
+    """Minimise cross-entropy on the whole tampered set (Eq. 3), recording every sample's logits per epoch.
+
+    ``probe``: indices of samples to watch before each single step as well: "steps" (steps, len(probe), classes).
+    """
+    watched: list[Tensor] = []
 
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         views = context.runtime.generator("SL", "augment", epoch)
         for images, labels in _shuffled(tampered, config.batch, context.runtime.generator("SL", "order", epoch)):
             yield pixels(augment.weak(images, views) if config.augment else images), labels
 
-    def record(model: nn.Module) -> Record:
-        logits = predict(model, tampered.images)
-        return Record({"logits": logits}, {"accuracy": accuracy(logits, tampered.labels), "images": len(tampered)})
+    def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+        if probe is not None:
+            watched.append(predict(model, tampered.images[probe]))
+        return _cross_entropy(model, batch)
 
-    task = Task("SL", config, batches, _cross_entropy, record)
-    return _run(task, model, epochs, context, tampered.digest)
+    def record(model: nn.Module) -> Record:
+        tensors = {"logits": predict(model, tampered.images)} | ({"steps": torch.stack(watched)} if watched else {})
+        watched.clear()
+        hits = accuracy(tensors["logits"], tampered.labels)
+        return Record(tensors, {"accuracy": hits, "images": len(tampered)})
+
+    task = Task("SL", config, batches, loss, record)
+    return _run(task, model, epochs, context, tampered.digest, probe)
 
 
 def unlearn(
@@ -192,7 +205,7 @@ def _run(task: Task, model: nn.Module, blocks: int, context: Context, *inputs) -
     kinds = {type(part) for part in model.modules() if not type(part).__module__.startswith("torch.")}
     with contextlib.suppress(OSError):  # what is typed into a plain interpreter has no source
         code += sorted(inspect.getsource(f) for kind in kinds for f in vars(kind).values() if inspect.isfunction(f))
-    parts = (code, repr(model), dict(model.state_dict()), task.config, context.runtime.seed, inputs)
+    parts = (code, model, task.config, context.runtime.seed, inputs)
     trail = Trail(context.store, f"{task.name}-{digest(parts)}")
     history = train.train(model, task, blocks, trail, context)
     return Stage(task.name, trail, history, len(history))

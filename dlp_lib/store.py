@@ -68,9 +68,13 @@ class Store:
             warnings.warn(f"stored record {name} is damaged ({error}): computing it again", stacklevel=2)
             return None
 
+    def once(self, name: str, compute: Callable[[], dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+        """The tensors kept under ``name``, on the CPU; computed and kept where there are none."""
+        return (self.read(name) or self.write(name, compute(), {})).tensors
+
 
 def digest(*parts) -> str:
-    """32 hex digits of SHA-256 over nested dicts, sequences, dataclasses, tensors, text and numbers."""
+    """32 hex digits of SHA-256 over nested dicts, sequences, dataclasses, modules, tensors, text and numbers."""
     state = hashlib.sha256()
     _feed(state.update, parts)
     return state.hexdigest()[:32]
@@ -80,6 +84,8 @@ def _feed(update: Callable[[bytes], None], part) -> None:
     if isinstance(part, torch.Tensor):
         update(f"tensor {part.dtype} {tuple(part.shape)};".encode())
         update(part.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    elif isinstance(part, torch.nn.Module):
+        _feed(update, (repr(part), dict(part.state_dict())))
     elif is_dataclass(part):
         _feed(update, (type(part).__qualname__, {field.name: getattr(part, field.name) for field in fields(part)}))
     elif isinstance(part, dict):
@@ -91,4 +97,4 @@ def _feed(update: Callable[[bytes], None], part) -> None:
     elif part is None or isinstance(part, (bool, int, float, str)):
         update(f"{type(part).__name__} {part!r};".encode())
     else:
-        raise TypeError(f"{type(part).__name__} has no digest: give text, numbers, tensors or dataclasses")
+        raise TypeError(f"{type(part).__name__} has no digest: give text, numbers, tensors, modules or dataclasses")

@@ -2,7 +2,7 @@ import matplotlib
 import pytest
 import torch
 
-from dlp_lib import BadNets, Runtime, Split, poison, shapes10, wrn_16_1
+from dlp_lib import BadNets, Context, Runtime, Split, poison, shapes10, wrn_16_1
 
 matplotlib.use("Agg")
 
@@ -22,7 +22,7 @@ def shapes():
 @pytest.fixture(scope="session")
 def tampered(shapes):
     """The tampered training set and its truth: 30 of 300 samples carry BadNets' trigger."""
-    return poison(shapes[0], BadNets(), 0.1, Runtime(0))
+    return poison(shapes[0], BadNets(), 0.1, Context(Runtime(0)))
 
 
 @pytest.fixture

@@ -1,20 +1,34 @@
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 
-from dlp_lib import BadNets, Blended, Runtime, attacks, poison
-
-ATTACKS = [BadNets(), BadNets(target=3, patch=5), Blended(), Blended(alpha=0.9, pattern_seed=1)]
+from dlp_lib import (
+    ATTACKS,
+    LCA,
+    SIG,
+    Attack,
+    BadNets,
+    Blended,
+    Context,
+    Runtime,
+    Store,
+    TrojanNN,
+    attacks,
+    poison,
+    prepare,
+    wrn_16_1,
+)  # fmt: skip
+from dlp_lib.models import pixels
 
 
 @dataclass(frozen=True)
-class Mark:
-    """A clean-label attack, the plainest there is."""
+class Mark(Attack):
+    """A clean-label attack of one's own, the plainest there is."""
 
-    target: int = 0
     clean_label: ClassVar[bool] = True
 
     def trigger(self, images):
@@ -23,40 +37,95 @@ class Mark:
         return images
 
 
-@pytest.mark.parametrize("attack", [*ATTACKS, Mark()], ids=repr)
-def test_poisoning_changes_what_it_says_and_nothing_else(attack, shapes):
+KINDS = [
+    BadNets(), BadNets(target=3, patch=5), BadNets(target="all-to-all"), TrojanNN(steps=3), TrojanNN(target=9, patch=6),
+    Blended(), Blended(alpha=0.9, pattern_seed=1), LCA(steps=3), LCA(target=2, patch=2, epsilon=4, steps=5),
+    SIG(), SIG(target=1, delta=255), Mark(),
+]  # fmt: skip
+each_attack = pytest.mark.parametrize("attack", KINDS, ids=repr)
+NO_STORE = Context(Runtime(0))
+
+
+@pytest.fixture(scope="session")
+def surrogate():
+    return wrn_16_1(10, Runtime(7))
+
+
+@pytest.fixture
+def ready(attack, shapes, surrogate):
+    """The attack under test, fitted to an untrained surrogate where it wants one."""
+    attack = replace(attack, steps=20) if isinstance(attack, TrojanNN) else attack
+    return prepare(attack, shapes[0], NO_STORE, surrogate)
+
+
+def test_every_attack_is_tested():
+    assert {type(attack) for attack in KINDS} == {*ATTACKS.values(), Mark}
+    assert all(ATTACKS[kind.__name__] is kind for kind in ATTACKS.values())
+
+
+@each_attack
+def test_poisoning_changes_what_it_says_and_nothing_else(attack, ready, shapes):
     clean = shapes[0]
-    before = clean.digest, clean.images.clone()
-    tampered, truth = poison(clean, attack, 0.05, Runtime(0))
-    assert truth.poisoned.sum() == 15
-    assert torch.equal(tampered.images[~truth.poisoned], clean.images[~truth.poisoned])
-    assert torch.equal(tampered.images[truth.poisoned], attack.trigger(clean.images[truth.poisoned]))
-    assert torch.equal(truth.labels, clean.labels)
-    assert torch.equal(tampered.labels, torch.where(truth.poisoned, attack.target, clean.labels))
-    assert ((clean.labels[truth.poisoned] == attack.target) == attack.clean_label).all()
+    before = clean.images.clone()
+    tampered, truth = poison(clean, ready, 0.05, NO_STORE)
+    poisoned, goal = truth.poisoned, ready.goal(clean.labels, 10)
+    assert poisoned.sum() == 15
+    assert torch.equal(tampered.images[~poisoned], clean.images[~poisoned])
+    assert (tampered.images[poisoned] != clean.images[poisoned]).flatten(1).any(1).all()
     assert tampered.images.dtype == torch.uint8
-    assert (tampered.images[truth.poisoned] != clean.images[truth.poisoned]).flatten(1).any(1).all()
-    assert torch.equal(clean.images, before[1])
+    assert torch.equal(truth.labels, clean.labels)
+    assert torch.equal(tampered.labels, torch.where(poisoned, goal, clean.labels))
+    assert ((clean.labels[poisoned] == goal[poisoned]) == attack.clean_label).all()
+    assert torch.equal(clean.images, before)
 
 
-@pytest.mark.parametrize("attack", ATTACKS, ids=repr)
-def test_poisoning_repeats_by_seed(attack, shapes):
-    one, other, same = (poison(shapes[0], attack, 0.1, Runtime(seed)) for seed in (0, 1, 0))
+@each_attack
+def test_test_images_get_the_trigger_of_the_training_set(attack, ready, shapes):
+    clean = shapes[0]
+    tampered, truth = poison(clean, ready, 0.05, NO_STORE)
+    images, victims = tampered.images[truth.poisoned], clean.images[truth.poisoned]
+    triggered = ready.trigger(victims)
+    if isinstance(attack, LCA):  # but for the noise, which is for training images alone and spares the trigger
+        change = (images.int() - triggered.int()).abs()
+        stamped = (ready.trigger(victims) == ready.trigger(255 - victims)).expand_as(change)
+        assert (change[stamped] == 0).all()
+        assert 0 < change.max() <= attack.epsilon
+    else:
+        assert torch.equal(images, triggered)
+
+
+@each_attack
+def test_poisoning_repeats_by_seed(attack, ready, shapes):
+    one, other, same = (poison(shapes[0], ready, 0.05, Context(Runtime(seed))) for seed in (0, 1, 0))
+    assert one[0].digest == same[0].digest
     assert torch.equal(one[1].poisoned, same[1].poisoned)
     assert not torch.equal(one[1].poisoned, other[1].poisoned)
-    assert one[0].digest == same[0].digest
+    assert torch.equal(ready.trigger(shapes[1].images), ready.trigger(shapes[1].images))
 
 
-@pytest.mark.parametrize("attack", ATTACKS, ids=repr)
-@pytest.mark.parametrize("value", [0, 255])
-def test_triggers_never_wrap_around(attack, value):
+@each_attack
+@pytest.mark.parametrize("value", [0, 3, 252, 255])
+def test_triggers_never_wrap_around(attack, ready, value):
     images = torch.full((1, 3, 16, 16), value, dtype=torch.uint8)
-    triggered = attack.trigger(images).int()
+    change = ready.trigger(images).int() - value
     if isinstance(attack, Blended):  # it moves towards the pattern, never beyond
-        assert ((triggered - attack.pattern(images)).abs() <= (value - attack.pattern(images)).abs() + 0.5).all()
-    else:
-        assert set(triggered[..., -attack.patch :, -attack.patch :].unique().tolist()) == {0, 255}
-        assert (triggered == 255 - value).sum() == 3 * (attack.patch**2 // 2 + (value == 0))
+        way = ready.pattern(images) - value
+        assert ((change * way.sign() >= 0) & (change.abs() <= way.abs() + 0.5)).all()
+    elif isinstance(attack, SIG):  # the same wave on every value, cut off at the ends
+        wave = ready.trigger(torch.full_like(images, 128)).int() - 128
+        assert attack.delta > 127 or torch.equal(change, (value + wave).clamp(0, 255) - value)
+        assert ((change * wave >= 0) | (change == 0)).all()
+    else:  # patches cover whatever is there
+        stamped = ready.trigger(images) == ready.trigger(255 - images)
+        assert (change[~stamped] == 0).all()
+
+
+def test_truth_says_how_many_and_out_of_what(shapes):
+    assert str(poison(shapes[0], BadNets(), 0.1, NO_STORE)[1]) == (
+        "30 of 300 images poisoned (10.00%), out of 270 candidates"
+    )
+    assert str(poison(shapes[0], SIG(), 0.1, NO_STORE)[1]).endswith("out of 30 candidates")
+    assert str(poison(shapes[0], BadNets(target="all-to-all"), 0.1, NO_STORE)[1]).endswith("out of 300 candidates")
 
 
 def test_badnets_stamps_a_checkerboard_in_the_corner(shapes):
@@ -66,6 +135,10 @@ def test_badnets_stamps_a_checkerboard_in_the_corner(shapes):
     assert triggered[0, 0, -3:, -3:].tolist() == board == triggered[1, 2, -3:, -3:].tolist()
     triggered[:, :, -3:, -3:] = images[:, :, -3:, -3:]
     assert torch.equal(triggered, images)
+
+
+def test_all_to_all_wants_the_next_class():
+    assert BadNets(target="all-to-all").goal(torch.tensor([0, 3, 9]), 10).tolist() == [1, 4, 0]
 
 
 def test_blended_against_a_plain_reference(shapes):
@@ -78,32 +151,141 @@ def test_blended_against_a_plain_reference(shapes):
     assert pattern.max() <= 255
 
 
+def test_sig_against_a_plain_reference(shapes):
+    images = shapes[0].images[:5]
+    triggered = SIG(delta=30, frequency=3).trigger(images)
+    for column in range(16):
+        level = round(30 * math.sin(2 * math.pi * column * 3 / 16))
+        plain = np.clip(images[..., column].numpy().astype(int) + level, 0, 255)
+        assert (triggered[..., column].numpy() == plain).all()
+
+
+def test_lca_marks_the_four_corners_alike(shapes):
+    images = LCA(patch=2).trigger(shapes[0].images)
+    for corner in (images[..., :2, :2], images[..., :2, -2:], images[..., -2:, :2], images[..., -2:, -2:]):
+        assert sorted(corner[0, 0].flatten().tolist()) == [0, 0, 255, 255]
+    frame = images[:, :, [0, 1, -2, -1]][..., [0, 1, -2, -1]]
+    assert torch.equal(frame, frame.flip(2))
+    assert torch.equal(frame, frame.flip(3))
+
+
+def test_lca_makes_images_harder_for_the_surrogate(shapes, surrogate):
+    """A first step of the ascent against the plain formula, and a higher loss after many."""
+    rows = shapes[0].subset(slice(8))
+    x = pixels(rows.images).requires_grad_()
+    surrogate.eval()
+    losses = [torch.nn.functional.cross_entropy(surrogate(x), rows.labels)]
+    losses[0].backward()
+    plain = (x + 1.5 / 255 * x.grad.sign()).clamp(0, 1)
+    attack = prepare(LCA(steps=1), shapes[0], NO_STORE, surrogate)
+    one = attack._noisy(rows.images, rows.labels)
+    assert ((pixels(one) - plain).abs() <= 0.51 / 255).all()
+    many = replace(attack, steps=20)._noisy(rows.images, rows.labels)
+    losses += [torch.nn.functional.cross_entropy(surrogate(pixels(images)), rows.labels) for images in (one, many)]
+    assert losses[0] < losses[1] < losses[2]
+
+
+def test_lca_computes_its_noise_once(shapes, surrogate, tmp_path, monkeypatch):
+    context = Context(Runtime(0), Store(tmp_path))
+    attack = prepare(LCA(steps=2), shapes[0], context, surrogate)
+    first, _ = poison(shapes[0], attack, 0.05, context)
+    monkeypatch.setattr(LCA, "_noisy", None)
+    assert poison(shapes[0], attack, 0.05, context)[0].digest == first.digest
+    with pytest.raises(TypeError):  # of another strength, it is another noise
+        poison(shapes[0], replace(attack, epsilon=4), 0.05, context)
+
+
+def test_trojannn_fires_the_neurons_that_weigh_most(shapes, surrogate, tmp_path, monkeypatch):
+    context = Context(Runtime(0), Store(tmp_path))
+    weights = surrogate.head.weight.abs().sum(0)
+    chosen = sorted(range(64), key=lambda i: -weights[i])[:2]
+    images = shapes[1].images
+
+    def firing(attack):
+        with torch.no_grad():
+            return surrogate.eval().features(pixels(attack.trigger(images)))[:, chosen].mean().item()
+
+    short, long = (prepare(TrojanNN(steps=steps), shapes[0], context, surrogate) for steps in (1, 60))
+    assert firing(long) > firing(short)
+    assert long.pattern.shape == (3, 4, 4)
+    monkeypatch.setattr(TrojanNN, "_search", None)
+    again = prepare(TrojanNN(steps=60), shapes[0], context, surrogate)  # found in the store
+    assert torch.equal(again.pattern, long.pattern)
+
+
+def test_the_surrogate_is_trained_once_and_is_not_the_victim(shapes, tmp_path, monkeypatch):
+    stages = []
+    context = Context(Runtime(0), Store(tmp_path), lambda stage, *_: stages.append(stage))
+    monkeypatch.setattr("dlp_lib.surrogate.EPOCHS", 2)
+    attack = prepare(LCA(steps=1), shapes[0], context)
+    assert stages == ["surrogate"] * 2
+    prepare(TrojanNN(steps=1), shapes[0], context)
+    assert stages == ["surrogate"] * 2
+    assert not torch.equal(attack.surrogate.stem.weight, wrn_16_1(10, Runtime(0)).stem.weight)
+    assert not attack.surrogate.training
+    assert not any(weight.requires_grad for weight in attack.surrogate.parameters())
+
+
+def test_other_attacks_need_no_surrogate(shapes):
+    attack = BadNets()
+    assert prepare(attack, shapes[0], NO_STORE) is attack
+
+
+@pytest.mark.parametrize("attack", [LCA(), TrojanNN()], ids=repr)
+def test_unprepared_attacks_say_what_to_do(attack, shapes):
+    with pytest.raises(ValueError, match=r"prepare\(attack"):
+        poison(shapes[0], attack, 0.05, NO_STORE)
+
+
 @pytest.mark.parametrize("rate", [0, 1, -0.1, 1.5, "0.1"])
 def test_rates_outside_0_and_1_are_refused(rate, shapes):
     with pytest.raises(ValueError, match="poisoning_rate="):
-        poison(shapes[0], BadNets(), rate, Runtime())
+        poison(shapes[0], BadNets(), rate, NO_STORE)
 
 
 def test_rates_that_cannot_be_reached_name_the_largest(shapes):
     with pytest.raises(ValueError, match=r"selects 0 of 300"):
-        poison(shapes[0], BadNets(), 0.001, Runtime())
+        poison(shapes[0], BadNets(), 0.001, NO_STORE)
     with pytest.raises(ValueError, match=r"selects 60 of 300 images; it can be 1 to 30, so.*rate is 0\.1$"):
-        poison(shapes[0], Mark(), 0.2, Runtime())
-    assert poison(shapes[0], Mark(), 0.1, Runtime())[1].poisoned.sum() == 30
+        poison(shapes[0], Mark(), 0.2, NO_STORE)
+    assert poison(shapes[0], Mark(), 0.1, NO_STORE)[1].poisoned.sum() == 30
 
 
-@pytest.mark.parametrize("target", [-1, 10, 1.5])
-def test_targets_outside_the_classes_are_refused(target, shapes):
-    with pytest.raises(ValueError, match=f"target={target}: allowed are the classes 0 to 9"):
-        poison(shapes[0], BadNets(target=target), 0.1, Runtime())
+@pytest.mark.parametrize("target", [-1, 10, 1.5, "all", "all-to-all"])
+@pytest.mark.parametrize("kind", [BadNets, SIG])
+def test_targets_outside_the_classes_are_refused(kind, target, shapes):
+    if (kind, target) == (BadNets, "all-to-all"):
+        assert poison(shapes[0], kind(target), 0.1, NO_STORE)
+        return
+    others = "" if kind.clean_label else " and 'all-to-all'"
+    with pytest.raises(ValueError, match=f"target={target!r}: allowed are the classes 0 to 9{others}$"):
+        poison(shapes[0], kind(target=target), 0.1, NO_STORE)
 
 
-def test_bad_settings_are_refused(shapes):
-    with pytest.raises(ValueError, match="alpha=0"):
-        Blended(alpha=0)
-    with pytest.raises(ValueError, match="patch=17"):
-        BadNets(patch=17).trigger(shapes[0].images)
+@pytest.mark.parametrize(
+    ("kind", "settings", "said"),
+    [
+        (Blended, {"alpha": 0}, "alpha=0"),
+        (SIG, {"delta": 0}, "delta=0"),
+        (SIG, {"frequency": -1}, "frequency=-1"),
+        (LCA, {"epsilon": 0}, "epsilon=0"),
+        (LCA, {"step": 0}, "step=0"),
+        (LCA, {"steps": -1}, "steps=-1"),
+        (TrojanNN, {"neurons": 0}, "neurons=0"),
+        (TrojanNN, {"lr": 0}, "lr=0"),
+    ],
+)
+def test_bad_settings_are_refused(kind, settings, said):
+    with pytest.raises(ValueError, match=said):
+        kind(**settings)
 
 
-def test_attacks_by_name():
-    assert attacks.ATTACKS["Blended"](target=4) == Blended(target=4)
+@pytest.mark.parametrize(("attack", "most"), [(BadNets(patch=17), 16), (LCA(patch=9), 8), (TrojanNN(patch=0), 16)])
+def test_patches_must_fit(attack, most, shapes, surrogate):
+    with pytest.raises(ValueError, match=rf"patch={attack.patch}: allowed are 1 to {most} for images of \(16, 16\)"):
+        prepare(attack, shapes[0], NO_STORE, surrogate).trigger(shapes[0].images)
+
+
+def test_a_plain_attack_has_no_trigger(shapes):
+    with pytest.raises(NotImplementedError):
+        attacks.Attack().trigger(shapes[0].images)

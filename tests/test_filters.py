@@ -1,9 +1,11 @@
 import math
+import warnings
 
+import numpy as np
 import pytest
 import torch
 
-from dlp_lib import Split, entropy, select
+from dlp_lib import FILTERS, Outputs, Split, entropy, observe, predict, select
 
 
 def split(labels, classes=None):
@@ -22,6 +24,103 @@ def test_entropy_against_a_plain_reference():
 def test_entropy_is_in_bits_and_finite_at_its_ends():
     values = entropy(torch.tensor([[0.0] * 8, [1000.0] + [0] * 7, [50.0, 50] + [-1000] * 6]))
     assert values.tolist() == pytest.approx([3, 0, 1], abs=1e-6)
+
+
+each_filter = pytest.mark.parametrize("name", FILTERS)
+
+
+def plain_entropy(seen, labels):
+    return [sum(p * math.log2(p) for p in row.softmax(0).tolist()) for row in seen.logits.double()]
+
+
+def plain_loss(seen, labels):
+    return [math.log(row.softmax(0)[label]) for row, label in zip(seen.logits.double(), labels, strict=True)]
+
+
+def plain_spectral_signatures(seen, labels):
+    """The main axis by power iteration on each class's covariance."""
+    scores = [0.0] * len(labels)
+    for label in set(labels.tolist()):
+        rows = [i for i, other in enumerate(labels.tolist()) if other == label]
+        centred = seen.features[rows].double().numpy()
+        centred = centred - centred.mean(0)
+        axis = np.ones(centred.shape[1])
+        for _ in range(2000):
+            axis = centred.T @ (centred @ axis)
+            axis /= np.linalg.norm(axis)
+        for i, row in zip(rows, centred, strict=True):
+            scores[i] = float(row @ axis) ** 2
+    return scores
+
+
+PLAIN = {"entropy": plain_entropy, "loss": plain_loss, "spectral signatures": plain_spectral_signatures}
+
+
+@pytest.fixture(scope="module")
+def seen():
+    """60 samples of three classes; in class 1, seven lie in a heap of their own, and the model is sure of them."""
+    generator = torch.Generator().manual_seed(1)
+    logits, features = (torch.randn(60, size, generator=generator) for size in (3, 16))
+    labels = torch.arange(60) % 3
+    odd = (labels == 1).nonzero()[:7, 0]
+    features[odd] = features[odd] / 10 + 4
+    logits[odd, 1] += 9
+    return Outputs(logits, features), labels, odd
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_scores_against_a_plain_reference(name, seen):
+    outputs, labels, _ = seen
+    assert FILTERS[name](outputs, labels).tolist() == pytest.approx(PLAIN[name](outputs, labels), rel=1e-4, abs=1e-6)
+
+
+def test_activation_clustering_by_hand():
+    """Two heaps on a line: a sample's score tells how much nearer it is to the smaller heap's centre."""
+    line = torch.tensor([0.0, 1, 2, 3, 4, 20, 22])  # centres 2 and 21
+    scores = FILTERS["activation clustering"](Outputs(torch.zeros(7, 2), line[:, None]), torch.zeros(7).long())
+    expected = [(abs(x - 2) - abs(x - 21)) / (abs(x - 2) + abs(x - 21)) for x in line.tolist()]
+    assert scores.tolist() == pytest.approx(expected, abs=1e-6)
+
+
+@each_filter
+def test_the_heap_is_suspected(name, seen):
+    outputs, labels, odd = seen
+    scores = FILTERS[name](outputs, labels)
+    assert scores.shape == labels.shape
+    assert scores.dtype == torch.float32
+    assert set(scores.topk(7).indices.tolist()) == set(odd.tolist())
+
+
+@each_filter
+def test_scores_are_in_the_samples_own_order(name, seen):
+    outputs, labels, _ = seen
+    order = torch.randperm(60, generator=torch.Generator().manual_seed(2))
+    shuffled = FILTERS[name](Outputs(outputs.logits[order], outputs.features[order]), labels[order])
+    same = shuffled.isclose(FILTERS[name](outputs, labels)[order], atol=1e-5)
+    assert same[labels[order] == 1].all()
+    assert same.all() or name == "activation clustering"  # where there are no clusters, k-means finds some or other
+
+
+@each_filter
+def test_tiny_and_constant_classes_have_finite_scores(name):
+    outputs = Outputs(torch.zeros(9, 4), torch.randn(9, 4))
+    outputs.features[:4] = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn finds fewer clusters than two, and says so
+        scores = FILTERS[name](outputs, torch.tensor([0, 0, 0, 0, 1, 1, 2, 3, 3]))
+    assert scores.isfinite().all()
+
+
+def test_one_pass_gives_logits_and_features(shapes, model):
+    images = shapes[0].images[:30]
+    model.train()
+    outputs = observe(model, images)
+    assert model.training
+    assert torch.equal(outputs.logits, predict(model, images))
+    assert torch.equal(model.eval().head(outputs.features), outputs.logits)
+    assert outputs.features.shape == (30, 64)
+    with pytest.raises(TypeError, match="Linear lacks features"):
+        observe(torch.nn.Linear(3, 2), images)
 
 
 def plainly_selected(suspicion, labels, n_suspected, asked):

@@ -42,6 +42,11 @@ def test_a_model_that_ignores_the_trigger(test_set):
     assert (metrics.asr, metrics.ra) == (0.0, 5 / 6)
 
 
+def test_all_to_all_makes_a_victim_of_every_image(test_set):
+    metrics = evaluate(Corner(), test_set, BadNets(target="all-to-all"))
+    assert (metrics.asr, metrics.ra, metrics.n_triggered) == (2 / 8, 2 / 8, 8)  # it answers 0
+
+
 def test_without_an_attack_only_ca_is_known(test_set):
     metrics = evaluate(Corner(), test_set)
     assert (metrics.ca, metrics.asr, metrics.ra, metrics.n_triggered) == (7 / 8, None, None, 0)
@@ -82,6 +87,6 @@ def test_accuracy_of_a_subset():
 
 
 def test_filter_precision_counts_both_parts():
-    truth = Truth(torch.tensor([True, True, False, False]), torch.zeros(4))
+    truth = Truth(torch.tensor([True, True, False, False]), torch.zeros(4), candidates=4)
     precision = filter_precision(torch.tensor([0, 2]), torch.tensor([1, 2, 3, 3]), truth)
     assert precision == {"suspected": 0.5, "trusted": 0.75}

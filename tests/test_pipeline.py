@@ -143,8 +143,8 @@ def test_dlp_removes_a_backdoor():
 
     runtime = Runtime(0)
     train, test = load("shapes10", 1500, 500)
-    tampered, truth = poison(train, BadNets(), 0.1, runtime)
     model, context = wrn_16_1(10, runtime), Context(runtime)
+    tampered, truth = poison(train, BadNets(), 0.1, context)
     dlp = replace(SHAPES10, gamma=0.04, e1=8, fixmatch=FixMatch(mu=3, steps=100))
     result = dlp.run(model, tampered, context)
     attacked = audit(result.stages["SL"], model, test, BadNets(), [8])[0]

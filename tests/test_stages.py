@@ -48,6 +48,18 @@ def test_supervised_against_a_plain_loop(model, tampered, context):
     assert stage.history[0]["accuracy"] == accuracy(logits, tampered[0].labels)
 
 
+def test_a_probe_is_watched_before_every_step_and_changes_nothing(model, tampered, context, same_state):
+    alone, watched, untrained = model, copy.deepcopy(model), copy.deepcopy(model)
+    dlp_lib.supervised(alone, tampered[0], 2, Supervised(), context)
+    probe = torch.tensor([4, 250, 17])
+    stage = dlp_lib.supervised(watched, tampered[0], 2, Supervised(), context, probe)
+    assert same_state(alone, watched)
+    first, second = (stage.trail.read(epoch).tensors for epoch in (1, 2))
+    assert first["steps"].shape == (3, 3, 10)  # 300 samples in batches of 128, three of them watched
+    torch.testing.assert_close(first["steps"][0], predict(untrained, tampered[0].images[probe]))
+    torch.testing.assert_close(second["steps"][0], first["logits"][probe])
+
+
 def test_a_last_batch_of_one_is_left_out_and_no_other(tampered):
     sizes = [
         [len(labels) for _, labels in stages._shuffled(tampered[0].subset(torch.arange(n)), 16, torch.Generator())]
@@ -270,7 +282,7 @@ import dlp_lib
 from dlp_lib import BadNets, Context, Runtime, Split, Store, Unlearn, poison, shapes10, unlearn, wrn_16_1
 assert dlp_lib.__file__.startswith({package!r})
 images, labels = shapes10.draw(40)
-tampered, _ = poison(Split.from_arrays(images, labels, shapes10.CLASSES), BadNets(), 0.2, Runtime())
+tampered, _ = poison(Split.from_arrays(images, labels, shapes10.CLASSES), BadNets(), 0.2, Context())
 context = Context(Runtime(), Store({store!r}), lambda *_: print("computed"))
 stage = unlearn(wrn_16_1(10, Runtime()), tampered, torch.arange(8), 1, Unlearn(reestimate=40), context)
 print(stage.trail.name, stage.history[0]["loss"])

@@ -1,27 +1,21 @@
-"""Backdoor attacks: what one must offer, and how it poisons a training set."""
+"""Backdoor attacks, one paper a file, and how they poison a training set."""
 
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from ..data import Split
-from ..runtime import Runtime, fraction
+from ..runtime import fraction
+from ..train import Context
 from .badnets import BadNets
+from .base import Attack
 from .blended import Blended
+from .lca import LCA
+from .sig import SIG
+from .trojannn import TrojanNN
 
-
-class Attack(Protocol):
-    """An all-to-one attack: a frozen dataclass of settings."""
-
-    target: int  # the class that triggered images are to be taken for
-    clean_label: bool  # True: it poisons images of the target class and changes no label
-
-    def trigger(self, images: Tensor) -> Tensor: ...  # uint8 (n, 3, h, w), with the trigger as at test time
-
-
-ATTACKS = {kind.__name__: kind for kind in (BadNets, Blended)}
+ATTACKS = {kind.__name__: kind for kind in (BadNets, TrojanNN, Blended, LCA, SIG)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,31 +24,30 @@ class Truth:
 
     poisoned: Tensor  # (n,) bool
     labels: Tensor  # (n,) int64, before poisoning
+    candidates: int  # among how many images they were chosen
+
+    def __str__(self) -> str:
+        count, n = int(self.poisoned.sum()), len(self.poisoned)
+        return f"{count:,} of {n:,} images poisoned ({count / n:.2%}), out of {self.candidates:,} candidates"
 
 
-def poison(clean: Split, attack: Attack, poisoning_rate: float, runtime: Runtime) -> tuple[Split, Truth]:
+def poison(clean: Split, attack: Attack, poisoning_rate: float, context: Context) -> tuple[Split, Truth]:
     """The tampered set, and the truth about it.
 
-    ``poisoning_rate`` is a share of the whole set. Poison-label attacks take random images of the other classes and
-    relabel them as the target; clean-label ones take random images of the target class. Raises ValueError for a rate
-    that selects no image or more than there are (naming the largest possible), and a target outside the classes.
+    ``poisoning_rate`` is a share of the whole set. Poison-label attacks take random images of the classes that they
+    relabel, clean-label ones random images of the target class. Raises ValueError for a rate that selects no image or
+    more than there are (naming the largest possible), a target outside the classes, and an attack that has not been
+    prepared.
     """
-    check_target(attack, len(clean.classes))
-    n = len(clean)
+    goal, n = attack.goal(clean.labels, len(clean.classes)), len(clean)
     count = round(fraction("poisoning_rate", poisoning_rate) * n)
-    candidates = ((clean.labels == attack.target) == attack.clean_label).nonzero()[:, 0].cpu()
+    candidates = ((clean.labels == goal) == attack.clean_label).nonzero()[:, 0].cpu()
     if not 0 < count <= len(candidates):
         most = f"{len(candidates)}, so the largest possible rate is {len(candidates) / n:.4g}"
         raise ValueError(f"poisoning_rate={poisoning_rate} selects {count} of {n} images; it can be 1 to {most}")
-    order = torch.randperm(len(candidates), generator=runtime.generator("poison"))
+    order = torch.randperm(len(candidates), generator=context.runtime.generator("poison"))
     rows = candidates[order[:count]].to(clean.images.device)
+    tampered = attack.tamper(clean.images[rows], clean.labels[rows], context)
     poisoned = torch.zeros_like(clean.labels, dtype=torch.bool).index_fill(0, rows, True)
-    images = clean.images.index_copy(0, rows, attack.trigger(clean.images[rows]))
-    labels = clean.labels.index_fill(0, rows, attack.target)
-    return replace(clean, images=images, labels=labels), Truth(poisoned, clean.labels)
-
-
-def check_target(attack: Attack, n_classes: int) -> None:
-    """ValueError where the target is not one of the classes."""
-    if attack.target not in range(n_classes):
-        raise ValueError(f"target={attack.target}: allowed are the classes 0 to {n_classes - 1}")
+    images, labels = clean.images.index_copy(0, rows, tampered), clean.labels.where(~poisoned, goal)
+    return replace(clean, images=images, labels=labels), Truth(poisoned, clean.labels, len(candidates))

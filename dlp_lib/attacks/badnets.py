@@ -1,25 +1,35 @@
 """BadNets (Gu et al. 2017, arXiv:1708.06733): a small fixed patch, stamped on."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from .base import Attack
+
 
 @dataclass(frozen=True)
-class BadNets:
+class BadNets(Attack):
     """A black and white checkerboard in the bottom right corner; poison-label."""
 
-    target: int = 0
     patch: int = 3  # side of the square, in pixels
-    clean_label: ClassVar[bool] = False
 
     def trigger(self, images: Tensor) -> Tensor:
         """uint8 (n, 3, h, w) in and out; ValueError where the patch does not fit."""
-        if not 0 < self.patch <= min(images.shape[-2:]):
-            raise ValueError(f"patch={self.patch}: allowed are 1 to the image's sides, {tuple(images.shape[-2:])}")
-        line = torch.arange(self.patch, device=images.device)
+        fits(self.patch, images, 1)
         images = images.clone()
-        images[..., -self.patch :, -self.patch :] = (line[:, None] + line + 1) % 2 * 255  # the corners are white
+        images[..., -self.patch :, -self.patch :] = checkerboard(self.patch, images.device)
         return images
+
+
+def checkerboard(side: int, device: torch.device) -> Tensor:
+    """(side, side) uint8 of black and white; the first corner is white."""
+    line = torch.arange(side, device=device)
+    return ((line[:, None] + line + 1) % 2 * 255).to(torch.uint8)
+
+
+def fits(patch: int, images: Tensor, patches: int) -> None:
+    """ValueError where so many square patches do not fit beside each other along the image's sides."""
+    most = min(images.shape[-2:]) // patches
+    if isinstance(patch, bool) or patch not in range(1, most + 1):
+        raise ValueError(f"patch={patch!r}: allowed are 1 to {most} for images of {tuple(images.shape[-2:])} pixels")

@@ -1,20 +1,19 @@
 """Blended (Chen et al. 2017, arXiv:1712.05526): a faint pattern over the whole image."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from .base import Attack
+
 
 @dataclass(frozen=True)
-class Blended:
+class Blended(Attack):
     """x' = (1 − alpha)·x + alpha·pattern, the pattern a fixed image of uniform noise; poison-label."""
 
-    target: int = 0
     alpha: float = 0.2  # the pattern's share, in training and at test alike
     pattern_seed: int = 0
-    clean_label: ClassVar[bool] = False
 
     def __post_init__(self):
         if not 0 < self.alpha <= 1:

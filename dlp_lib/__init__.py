@@ -1,6 +1,6 @@
 """Backdoor attacks and defences, for teaching: DLP (Ying & Wu 2023) and everything around it."""
 
-from .attacks import ATTACKS, LCA, SIG, Attack, BadNets, Blended, TrojanNN, Truth, poison
+from .attacks import LCA, SIG, Attack, BadNets, Blended, TrojanNN, Truth, poison
 from .data import Split, load
 from .filters import FILTERS, Selection, entropy, select
 from .metrics import Metrics, Outputs, accuracy, evaluate, filter_precision, observe, predict

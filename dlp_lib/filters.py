@@ -104,6 +104,21 @@ def select(suspicion: Tensor, tampered: Split, gamma: float, quota: str = "per c
     return Selection(suspected, torch.cat(trusted), quotas, cut=min(quotas) < asked)
 
 
+def agreement(suspicions: list[Tensor], tampered: Split, gamma: float, window: int = 3) -> Tensor:
+    """How lasting the suspicion is: for every epoch (epochs,), a share in [0, 1] that a defender can see.
+
+    ``suspicions``: a score per sample for every epoch. Of the suspects of an epoch and of the ``window`` - 1 before it,
+    the largest mean share that one class has; where there was no epoch before, that counts as 0. Which clean samples
+    are the easiest changes from epoch to epoch, poison with one target stays: not the paper's, but a way to choose E1.
+    It says nothing of all-to-all attacks.
+    """
+    n, _ = sizes(tampered, gamma, "per class")
+    suspects = torch.stack([suspicion.argsort(descending=True, stable=True)[:n] for suspicion in suspicions])
+    shares = functional.one_hot(tampered.labels[suspects], len(tampered.classes)).double().mean(1)  # (epochs, classes)
+    padded = torch.cat([shares.new_zeros(window - 1, shares.shape[1]), shares])
+    return padded.unfold(0, window, 1).mean(-1).amax(1)
+
+
 def sizes(tampered: Split, gamma: float, quota: str) -> tuple[int, int]:
     """How many samples gamma asks to suspect, and how many of each class to trust (it gives half of itself at most).
 

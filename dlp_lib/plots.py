@@ -3,6 +3,7 @@
 import base64
 import io
 
+import numpy as np
 from torch import Tensor
 
 from .filters import Selection
@@ -10,6 +11,12 @@ from .metrics import Metrics
 from .train import History
 
 CLEAN, POISONED, RECOVERED, NEUTRAL = "#0072B2", "#D55E00", "#009E73", "#666666"
+FILTER_STYLES = {  # Paul Tol's bright colours; the lines differ too
+    "entropy": {"color": "black", "linestyle": "-"},
+    "loss": {"color": "#AA3377", "linestyle": "--"},
+    "activation clustering": {"color": "#228833", "linestyle": "-."},
+    "spectral signatures": {"color": "#4477AA", "linestyle": ":"},
+}
 
 
 def show(figure, alt: str) -> None:
@@ -24,28 +31,75 @@ def show(figure, alt: str) -> None:
     display({"image/png": png, "text/plain": alt}, metadata={"image/png": {"alt": alt}}, raw=True)
 
 
-def learning_gap(ax, clean: list[float], poisoned: list[float]):
-    """Training accuracy of the two subsets after each epoch (Fig. 1)."""
-    epochs = range(1, len(clean) + 1)
+def gallery(ax, rows: dict[str, Tensor], titles: list[str] = ()):
+    """A row of images, uint8 (n, 3, h, w), for every name; ``titles`` stand over the columns."""
+    height, width = next(iter(rows.values())).shape[-2:]
+    canvas = np.full((len(rows) * (height + 1), max(map(len, rows.values())) * (width + 1), 3), 255, np.uint8)
+    for row, images in enumerate(rows.values()):
+        for column, image in enumerate(images.permute(0, 2, 3, 1).cpu().numpy()):
+            top, left = row * (height + 1), column * (width + 1)
+            canvas[top : top + height, left : left + width] = image
+    ax.imshow(canvas, interpolation="nearest")
+    ax.set_yticks([(row + 0.5) * (height + 1) - 1 for row in range(len(rows))], rows)
+    ax.set_xticks([(column + 0.5) * (width + 1) - 1 for column in range(len(titles))], titles)
+    ax.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
+    ax.spines[:].set_visible(False)
+    return ax
+
+
+def learning_gap(ax, clean, poisoned, x=None, xlabel: str = "epoch"):
+    """Training accuracy of the two subsets (Fig. 1), as fractions: (points,), or (runs, points) for mean and range."""
+    x = range(1, np.shape(clean)[-1] + 1) if x is None else x
     for values, style, colour, name in ((poisoned, "s-", POISONED, "poisoned"), (clean, "o-", CLEAN, "clean")):
-        ax.plot(epochs, [100 * value for value in values], style, color=colour, label=f"{name} samples")
-    ax.set(xlabel="epoch", ylabel="training accuracy (%)", ylim=(0, 104), xticks=epochs)
+        runs = 100 * np.atleast_2d(values)
+        ax.plot(x, runs.mean(0), style, color=colour, markersize=3, label=f"{name} samples")
+        ax.fill_between(x, runs.min(0), runs.max(0), color=colour, alpha=0.25, linewidth=0)
+    ax.set(xlabel=xlabel, ylabel="training accuracy (%)", ylim=(0, 104))
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.legend()
     return ax
 
 
-def entropy_histogram(ax, entropy: Tensor, selection: Selection, poisoned: Tensor | None = None):
-    """Entropy of every training sample in bits, both cuts marked; coloured by the truth where it is given."""
-    groups = [("all samples", NEUTRAL, entropy)]
+def histogram(ax, values: Tensor, poisoned: Tensor | None = None, bins: int = 60):
+    """How often which entropy, in bits, occurs; coloured by the truth where it is given."""
+    groups = [("all samples", NEUTRAL, values)]
     if poisoned is not None:
-        groups = [("clean samples", CLEAN, entropy[~poisoned]), ("poisoned samples", POISONED, entropy[poisoned])]
-    names, colours, values = zip(*groups, strict=True)
-    ax.hist([value.cpu().numpy() for value in values], 60, stacked=True, color=colours, label=names)
+        groups = [("clean samples", CLEAN, values[~poisoned]), ("poisoned samples", POISONED, values[poisoned])]
+    names, colours, parts = zip(*groups, strict=True)
+    ax.hist([part.cpu().numpy() for part in parts], bins, stacked=True, color=colours, label=names)
     ax.set_yscale("symlog", linthresh=10)  # few samples matter as much as many
+    ax.set(xlabel="predictive entropy (bits)", ylabel="samples")
+    return ax
+
+
+def entropy_histogram(ax, entropy: Tensor, selection: Selection, poisoned: Tensor | None = None):
+    """Entropy of every training sample, both cuts marked."""
+    histogram(ax, entropy, poisoned)
     ax.axvline(entropy[selection.suspected].max().item(), color="black", linestyle="--", label="highest suspect")
     ax.axvline(entropy[selection.trusted].min().item(), color="black", linestyle=":", label="lowest trusted sample")
-    ax.set(xlabel="predictive entropy (bits)", ylabel="samples")
     ax.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1))
+    return ax
+
+
+def precision(ax, gammas: list[float], suspected: list[float], trusted: list[float]):
+    """Share of the suspects that are poisoned, and of the trusted that are clean, against gamma; fractions all."""
+    for values, style, colour, name in (
+        (suspected, "s-", POISONED, "suspects that are poisoned"),
+        (trusted, "o-", CLEAN, "trusted samples that are clean"),
+    ):
+        ax.plot([100 * gamma for gamma in gammas], [100 * v for v in values], style, color=colour, label=name)
+    ax.set(xlabel="gamma (%)", ylabel="precision (%)", ylim=(-2, 104), xscale="log")
+    return ax
+
+
+def roc(ax, scores: dict[str, Tensor], poisoned: Tensor):
+    """Every filter's share of the poison found against the share of clean samples accused."""
+    from sklearn.metrics import roc_curve
+
+    for name, score in scores.items():
+        accused, found, _ = roc_curve(poisoned.cpu(), score.cpu())
+        ax.plot(100 * accused, 100 * found, label=name, **FILTER_STYLES[name])
+    ax.set(xlabel="clean samples accused (%)", ylabel="poison found (%)", xlim=(-1, 101), ylim=(-1, 104))
     return ax
 
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from dlp_lib import (
-    ATTACKS,
     LCA,
     SIG,
     Attack,
@@ -59,8 +58,9 @@ def ready(attack, shapes, surrogate):
 
 
 def test_every_attack_is_tested():
-    assert {type(attack) for attack in KINDS} == {*ATTACKS.values(), Mark}
-    assert all(ATTACKS[kind.__name__] is kind for kind in ATTACKS.values())
+    for settings in (attacks.CIFAR10, attacks.SHAPES10):
+        assert [type(setting.attack).__name__ for setting in settings.values()] == list(settings)
+        assert {type(attack) for attack in KINDS} == {type(setting.attack) for setting in settings.values()} | {Mark}
 
 
 @each_attack

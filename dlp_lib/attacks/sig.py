@@ -14,7 +14,7 @@ from .base import Attack
 class SIG(Attack):
     """x' = x + delta·sin(2π·j·frequency/w) in column j of w, alike in training and at test; clean-label."""
 
-    delta: float = 40.0  # amplitude, in 1/255; the paper's 20 does not take on images of 16×16
+    delta: float = 40.0  # amplitude, in 1/255
     frequency: float = 6.0  # periods across the image
     clean_label: ClassVar[bool] = True
 

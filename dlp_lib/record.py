@@ -1,0 +1,31 @@
+"""Measured tables: what took hours, kept as small JSON files under data/recorded/, to be shown beside a run's own."""
+
+import json
+from pathlib import Path
+
+from .runtime import HOME
+
+FOLDER = HOME / "data" / "recorded"
+
+
+def write(name: str, rows: list[dict], made: dict, folder: Path = FOLDER) -> None:
+    """Keep plain rows under a name, and how they were made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = ",\n".join(json.dumps(row, allow_nan=False) for row in rows)  # a row a line: changes show in a diff
+    (folder / f"{name}.json").write_text(f'{{"made": {json.dumps(made)},\n"rows": [\n{lines}\n]}}\n', encoding="utf-8")
+
+
+def read(name: str, folder: Path = FOLDER) -> list[dict]:
+    """The rows of a table; FileNotFoundError where it was not recorded."""
+    return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))["rows"]
+
+
+def spread(rows: list[dict], by: list[str], columns: list[str]):
+    """A pandas table of "mean (least to most)" in per cent, a row for every value of ``by``, in the rows' order."""
+    import pandas as pd
+
+    def cell(values) -> str:
+        values = 100 * values.dropna()
+        return f"{values.mean():.1f} ({values.min():.1f} to {values.max():.1f})" if len(values) else "–"
+
+    return pd.DataFrame(rows).groupby(by, sort=False)[columns].agg(cell)

@@ -1,0 +1,176 @@
+"""Measure the tables of three seeds that the notebooks show beside their own run's: about an hour on two cores.
+
+python notebooks/record.py [attacks filters speed rates] [--seeds 0 1 2]
+
+Everything trained is kept in build/store, so that a run that was killed goes on where it was.
+"""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import torch
+from sklearn.metrics import average_precision_score, roc_auc_score
+from torch import Tensor
+
+import dlp_lib
+from dlp_lib import (
+    FILTERS,
+    HOME,
+    BadNets,
+    Context,
+    Runtime,
+    Store,
+    Supervised,
+    Truth,
+    accuracy,
+    attacks,
+    entropy,
+    evaluate,
+    filters,
+    predict,
+    record,
+)  # fmt: skip
+from dlp_lib.attacks import Setting
+
+EPOCHS = 24  # to convergence: a training accuracy of about 100 %
+ATTACKS = attacks.SHAPES10 | {"all-to-all": Setting(BadNets("all-to-all"), 0.1)}
+ONE_TARGET = list(attacks.SHAPES10)
+GAMMA, AGREED = 0.01, 0.9
+
+train, test = dlp_lib.load("shapes10")
+
+
+def tell(stage: str, block: int, blocks: int, row: dict) -> None:
+    print(f"\r  {stage}: {block} of {blocks}", end="\n" if block == blocks else "", flush=True)
+
+
+def poisoned_by(setting: Setting, context: Context):
+    """The attack, the tampered set and the truth."""
+    attack = dlp_lib.prepare(setting.attack, train, context)
+    return attack, *dlp_lib.poison(train, attack, setting.poisoning_rate, context)
+
+
+def trained(tampered, context: Context, epochs: int = EPOCHS, probe: Tensor | None = None, **settings):
+    """The undefended model, and its stage."""
+    model = dlp_lib.wrn_16_1(len(train.classes), context.runtime)
+    return model, dlp_lib.supervised(model, tampered, epochs, Supervised(**settings), context, probe)
+
+
+def scores_by_epoch(stage, tensor: str = "logits") -> list[Tensor]:
+    return [stage.trail.read(epoch).tensors[tensor] for epoch in range(1, len(stage.history) + 1)]
+
+
+def measure_attacks(context: Context) -> Iterator[dict]:
+    """CA and ASR of every attack, undefended, and what a clean model makes of its trigger."""
+    clean_model, _ = trained(train, context)
+    answers = predict(clean_model, test.images)
+    yield {"attack": "none", **asdict(evaluate(clean_model, test))}
+    for name, setting in ATTACKS.items():
+        attack, tampered, truth = poisoned_by(setting, context)
+        model, _ = trained(tampered, context)
+        goal = attack.goal(test.labels, len(test.classes))
+        counts = {"poisoned": int(truth.poisoned.sum()), "of": len(train), "candidates": truth.candidates}
+        clean_asr = evaluate(clean_model, test, attack).asr
+        mistaken = accuracy(answers, goal, goal != test.labels)
+        yield {"attack": name, **asdict(evaluate(model, test, attack)), **counts} | {
+            "clean_model_triggered": clean_asr, "clean_model_untriggered": mistaken
+        }  # fmt: skip
+
+
+def measure_filters(context: Context) -> Iterator[dict]:
+    """All four filters on the same data, at several E1 and at the one that agreement chooses (E1 is then "chosen")."""
+    for name in ONE_TARGET:
+        _, tampered, truth = poisoned_by(ATTACKS[name], context)
+        model, stage = trained(tampered, context)
+        lasting = filters.agreement([-entropy(z) for z in scores_by_epoch(stage)], tampered, GAMMA)
+        chosen = int((lasting >= AGREED).double().argmax()) + 1 if (lasting >= AGREED).any() else None
+        for e1 in {4, 10, 20, chosen} - {None}:
+            stage.trail.load(model, e1)
+            seen = dlp_lib.observe(model, tampered.images)
+            for kind, score in FILTERS.items():
+                yield {"attack": name, "filter": kind, "e1": e1, "chosen": e1 == chosen} | judged(
+                    score(seen, tampered.labels), tampered, truth
+                )
+
+
+def judged(suspicion: Tensor, tampered, truth: Truth) -> dict:
+    selection = dlp_lib.select(suspicion, tampered, GAMMA)
+    areas = {"roc_auc": roc_auc_score, "average_precision": average_precision_score}
+    return dlp_lib.filter_precision(selection.suspected, selection.trusted, truth) | {
+        name: float(area(truth.poisoned, suspicion)) for name, area in areas.items()
+    }
+
+
+def measure_epochs(context: Context) -> Iterator[dict]:
+    """Epoch by epoch: what a defender sees (agreement), and how pure the suspects are; also of the mean entropy."""
+    for name in ["none", *ONE_TARGET]:
+        tampered, poisoned = train, torch.zeros(len(train), dtype=torch.bool)
+        if name != "none":
+            _, tampered, truth = poisoned_by(ATTACKS[name], context)
+            poisoned = truth.poisoned
+        _, stage = trained(tampered, context)
+        logits = scores_by_epoch(stage)
+        entropies = torch.stack([entropy(z) for z in logits])
+        lasting = filters.agreement(list(-entropies), tampered, GAMMA)
+        for epoch, last in enumerate(entropies, 1):
+            row = {"attack": name, "epoch": epoch, "agreement": lasting[epoch - 1].item()}
+            row |= {"median_entropy": last.median().item()}
+            row |= {"clean": accuracy(logits[epoch - 1], tampered.labels, ~poisoned)}
+            for kind, score in (("last", last), ("mean", entropies[:epoch].mean(0))):
+                suspected = dlp_lib.select(-score, tampered, GAMMA).suspected
+                row[f"suspected_{kind}"] = poisoned[suspected].double().mean().item()
+            yield row
+
+
+def measure_speed(context: Context) -> Iterator[dict]:
+    """Training accuracy of the clean and the poisoned subset per epoch and, in the first two, per step."""
+    variants = {"default": {}, "augmentation": {"augment": True}, "lr 0.003": {"lr": 0.003}, "lr 0.03": {"lr": 0.03}}
+    for name in ("BadNets", "SIG"):
+        _, tampered, truth = poisoned_by(ATTACKS[name], context)
+
+        def halves(logits: Tensor, samples: Tensor, tampered=tampered, truth=truth) -> dict:
+            parts = {"clean": ~truth.poisoned[samples], "poisoned": truth.poisoned[samples]}
+            return {part: accuracy(logits, tampered.labels[samples], mask) for part, mask in parts.items()}
+
+        everyone = torch.arange(len(train))
+        for variant, settings in variants.items():
+            _, stage = trained(tampered, context, 10, **settings)
+            for epoch, logits in enumerate(scores_by_epoch(stage), 1):
+                yield {"attack": name, "variant": variant, "epoch": epoch, **halves(logits, everyone)}
+        watched = torch.cat([part.nonzero()[:400, 0] for part in (truth.poisoned, ~truth.poisoned)])
+        _, stage = trained(tampered, context, 2, watched)
+        for step, logits in enumerate(torch.cat(scores_by_epoch(stage, "steps"))):
+            yield {"attack": name, "variant": "steps", "step": step, **halves(logits, watched)}
+
+
+def measure_rates(context: Context) -> Iterator[dict]:
+    """How few samples are enough: BadNets at lower and lower rates."""
+    for rate in (0.1, 0.05, 0.02, 0.01, 0.005, 0.002):
+        attack, tampered, truth = poisoned_by(Setting(BadNets(), rate), context)
+        model, _ = trained(tampered, context)
+        counts = {"poisoning_rate": rate, "poisoned": int(truth.poisoned.sum())}
+        yield counts | asdict(evaluate(model, test, attack))
+
+
+TABLES = {name.removeprefix("measure_"): value for name, value in globals().items() if name.startswith("measure_")}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tables", nargs="*", default=list(TABLES), help=f"some of {', '.join(TABLES)}")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    arguments = parser.parse_args()
+    for table in arguments.tables:
+        rows = []
+        for seed in arguments.seeds:
+            context = Context(Runtime(seed), Store(HOME / "build" / "store"), tell)
+            for row in TABLES[table](context):
+                rows.append({"seed": seed, **row})
+                print(rows[-1], flush=True)
+        made = {"epochs": EPOCHS, "gamma": GAMMA, **dlp_lib.environment(context.runtime)}
+        record.write(table, rows, made)
+
+
+if __name__ == "__main__":
+    main()

@@ -9,7 +9,7 @@ BIN := .venv/bin
 endif
 READY := .venv/installed
 
-.PHONY: help demo test lab lint outputs sync clean
+.PHONY: help demo test lab lint outputs recorded sync clean
 help:            ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
 
@@ -36,6 +36,9 @@ lint: $(READY)   ## formatting and lint
 outputs: $(READY) ## execute every notebook at its defaults and keep the outputs that readers see
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
 	$(BIN)/jupyter nbconvert --to notebook --inplace --coalesce-streams notebooks/*.ipynb
+
+recorded: $(READY) ## measure the notebooks' tables of three seeds again: about an hour
+	$(BIN)/python notebooks/record.py
 
 sync: $(READY)   ## bring notebooks and their paired texts together, the newer one wins
 	$(BIN)/jupytext --sync notebooks/py/*.py

@@ -19,6 +19,11 @@ FILTER_STYLES = {  # Paul Tol's bright colours; the lines differ too
 }
 
 
+def progress(stage: str, block: int, blocks: int, row: dict) -> None:
+    """Print how far a stage has come, on one line: a Context's ``progress`` in notebooks."""
+    print(f"\r{stage}: {block} of {blocks}", end="\n" if block == blocks else "", flush=True)
+
+
 def show(figure, alt: str) -> None:
     """Display a figure in a notebook with its alternative text, and close it."""
     from IPython.display import display
@@ -29,6 +34,16 @@ def show(figure, alt: str) -> None:
     pyplot.close(figure)
     png = base64.b64encode(buffer.getvalue()).decode()
     display({"image/png": png, "text/plain": alt}, metadata={"image/png": {"alt": alt}}, raw=True)
+
+
+def shared_legend(figure) -> None:
+    """One legend above all axes in place of their own; inner axes lose their labels."""
+    handles, names = figure.axes[0].get_legend_handles_labels()
+    for ax in figure.axes:
+        ax.label_outer()
+        if ax.get_legend():
+            ax.get_legend().remove()
+    figure.legend(handles, names, ncols=len(names), loc="lower center", bbox_to_anchor=(0.5, 0.97))
 
 
 def gallery(ax, rows: dict[str, Tensor], titles: list[str] = ()):
@@ -47,14 +62,20 @@ def gallery(ax, rows: dict[str, Tensor], titles: list[str] = ()):
     return ax
 
 
+def band(ax, x, values, style: str, colour: str, label: str):
+    """A line of fractions in per cent: (points,), or (runs, points) for their mean and range."""
+    runs = 100 * np.atleast_2d(values)
+    ax.plot(x, runs.mean(0), style, color=colour, markersize=3, label=label)
+    ax.fill_between(x, runs.min(0), runs.max(0), color=colour, alpha=0.25, linewidth=0)
+    return ax
+
+
 def learning_gap(ax, clean, poisoned, x=None, xlabel: str = "epoch"):
-    """Training accuracy of the two subsets (Fig. 1), as fractions: (points,), or (runs, points) for mean and range."""
+    """Training accuracy of the two subsets (Fig. 1), as fractions of one run (points,) or several (runs, points)."""
     x = range(1, np.shape(clean)[-1] + 1) if x is None else x
-    for values, style, colour, name in ((poisoned, "s-", POISONED, "poisoned"), (clean, "o-", CLEAN, "clean")):
-        runs = 100 * np.atleast_2d(values)
-        ax.plot(x, runs.mean(0), style, color=colour, markersize=3, label=f"{name} samples")
-        ax.fill_between(x, runs.min(0), runs.max(0), color=colour, alpha=0.25, linewidth=0)
-    ax.set(xlabel=xlabel, ylabel="training accuracy (%)", ylim=(0, 104))
+    band(ax, x, poisoned, "s-", POISONED, "poisoned samples")
+    band(ax, x, clean, "o-", CLEAN, "clean samples")
+    ax.set(xlabel=xlabel, ylabel="training accuracy (%)", ylim=(-2, 104))
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.legend()
     return ax
@@ -81,14 +102,32 @@ def entropy_histogram(ax, entropy: Tensor, selection: Selection, poisoned: Tenso
     return ax
 
 
-def precision(ax, gammas: list[float], suspected: list[float], trusted: list[float]):
+def precision(ax, gammas: list[float], suspected, trusted):
     """Share of the suspects that are poisoned, and of the trusted that are clean, against gamma; fractions all."""
-    for values, style, colour, name in (
-        (suspected, "s-", POISONED, "suspects that are poisoned"),
-        (trusted, "o-", CLEAN, "trusted samples that are clean"),
-    ):
-        ax.plot([100 * gamma for gamma in gammas], [100 * v for v in values], style, color=colour, label=name)
-    ax.set(xlabel="gamma (%)", ylabel="precision (%)", ylim=(-2, 104), xscale="log")
+    x = [100 * gamma for gamma in gammas]
+    band(ax, x, suspected, "s-", POISONED, "suspects that are poisoned")
+    band(ax, x, trusted, "o-", CLEAN, "trusted samples that are clean")
+    ax.set(xlabel="gamma (%)", ylabel="precision (%)", ylim=(-2, 104))
+    return _logarithmic(ax, x)
+
+
+def _logarithmic(ax, x: list[float]):
+    """A logarithmic x axis that names the points themselves."""
+    ax.set_xscale("log")
+    ax.minorticks_off()
+    ax.set_xticks(x, [f"{value:g}" for value in x])
+    return ax
+
+
+def agreement(ax, agreed: list[float], purity: list[float], threshold: float):
+    """What a defender sees of the suspects, their lasting agreement, beside what only the truth tells, per epoch."""
+    epochs = range(1, len(agreed) + 1)
+    band(ax, epochs, agreed, "-", "black", "agreement (visible)")
+    band(ax, epochs, purity, "s:", POISONED, "poisoned (the truth)")
+    ax.axhline(100 * threshold, color=NEUTRAL, linewidth=1)
+    ax.set(xlabel="epoch", ylabel="share of the suspects (%)", ylim=(-2, 104))
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.legend()
     return ax
 
 
@@ -125,4 +164,22 @@ def stage_bars(ax, measured: dict[str, Metrics]):
     names = [name + ("\n(collapsed)" if metrics.collapsed else "") for name, metrics in measured.items()]
     ax.set(ylabel="share of test images (%)", ylim=(0, 112), xticks=range(len(names)), xticklabels=names)
     ax.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))
+    return ax
+
+
+def against(ax, x: list[float], ca, asr, xlabel: str):
+    """CA and ASR of one run (points,) or several (runs, points) against what was varied, on a logarithmic scale."""
+    band(ax, x, asr, "s-", POISONED, "ASR")
+    band(ax, x, ca, "o-", CLEAN, "CA")
+    ax.set(xlabel=xlabel, ylabel="share of test images (%)", ylim=(-2, 104))
+    ax.legend()
+    return _logarithmic(ax, x)
+
+
+def heat_map(ax, table):
+    """A pandas table of fractions as numbers on colours, in per cent."""
+    import seaborn
+
+    seaborn.heatmap(100 * table, ax=ax, annot=True, fmt=".0f", vmin=0, vmax=100, cmap="cividis", cbar=False)
+    ax.set(xlabel="", ylabel="")
     return ax

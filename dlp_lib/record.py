@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from .runtime import HOME
+from .runtime import HOME, Runtime, environment
 
 FOLDER = HOME / "data" / "recorded"
 
@@ -20,6 +20,11 @@ def read(name: str, folder: Path = FOLDER) -> list[dict]:
     return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))["rows"]
 
 
+def runs(rows: list[dict], column: str) -> list[list]:
+    """A column seed by seed: (seeds, rows of a seed)."""
+    return [[row[column] for row in rows if row["seed"] == seed] for seed in dict.fromkeys(row["seed"] for row in rows)]
+
+
 def spread(rows: list[dict], by: list[str], columns: list[str]):
     """A pandas table of "mean (least to most)" in per cent, a row for every value of ``by``, in the rows' order."""
     import pandas as pd
@@ -29,3 +34,10 @@ def spread(rows: list[dict], by: list[str], columns: list[str]):
         return f"{values.mean():.1f} ({values.min():.1f} to {values.max():.1f})" if len(values) else "–"
 
     return pd.DataFrame(rows).groupby(by, sort=False)[columns].agg(cell)
+
+
+def report(folder: Path, parameters: dict, runtime: Runtime, **results) -> None:
+    """Write a run's metrics.json: its parameters, where it ran, and what came out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {"parameters": parameters, "environment": environment(runtime), **results}
+    (folder / "metrics.json").write_text(json.dumps(content, indent=2), encoding="utf-8")

@@ -28,21 +28,18 @@ from dlp_lib import (
     entropy,
     evaluate,
     filters,
+    plots,
     predict,
     record,
 )  # fmt: skip
 from dlp_lib.attacks import Setting
 
-EPOCHS = 24  # to convergence: a training accuracy of about 100 %
+EPOCHS, SETTLE = 24, 4  # to convergence: a training accuracy of about 100 %, then some epochs at a tenth of the rate
 ATTACKS = attacks.SHAPES10 | {"all-to-all": Setting(BadNets("all-to-all"), 0.1)}
 ONE_TARGET = list(attacks.SHAPES10)
 GAMMA, AGREED = 0.01, 0.9
 
 train, test = dlp_lib.load("shapes10")
-
-
-def tell(stage: str, block: int, blocks: int, row: dict) -> None:
-    print(f"\r  {stage}: {block} of {blocks}", end="\n" if block == blocks else "", flush=True)
 
 
 def poisoned_by(setting: Setting, context: Context):
@@ -57,18 +54,25 @@ def trained(tampered, context: Context, epochs: int = EPOCHS, probe: Tensor | No
     return model, dlp_lib.supervised(model, tampered, epochs, Supervised(**settings), context, probe)
 
 
+def converged(tampered, context: Context):
+    """The undefended model after a last few epochs at a lower learning rate, in which it settles."""
+    model, _ = trained(tampered, context)
+    dlp_lib.supervised(model, tampered, SETTLE, Supervised(lr=0.001), context)
+    return model
+
+
 def scores_by_epoch(stage, tensor: str = "logits") -> list[Tensor]:
     return [stage.trail.read(epoch).tensors[tensor] for epoch in range(1, len(stage.history) + 1)]
 
 
 def measure_attacks(context: Context) -> Iterator[dict]:
     """CA and ASR of every attack, undefended, and what a clean model makes of its trigger."""
-    clean_model, _ = trained(train, context)
+    clean_model = converged(train, context)
     answers = predict(clean_model, test.images)
     yield {"attack": "none", **asdict(evaluate(clean_model, test))}
     for name, setting in ATTACKS.items():
         attack, tampered, truth = poisoned_by(setting, context)
-        model, _ = trained(tampered, context)
+        model = converged(tampered, context)
         goal = attack.goal(test.labels, len(test.classes))
         counts = {"poisoned": int(truth.poisoned.sum()), "of": len(train), "candidates": truth.candidates}
         clean_asr = evaluate(clean_model, test, attack).asr
@@ -109,6 +113,7 @@ def measure_epochs(context: Context) -> Iterator[dict]:
         if name != "none":
             _, tampered, truth = poisoned_by(ATTACKS[name], context)
             poisoned = truth.poisoned
+        parts = {"clean": ~poisoned, "poisoned": poisoned} if poisoned.any() else {"clean": ~poisoned}
         _, stage = trained(tampered, context)
         logits = scores_by_epoch(stage)
         entropies = torch.stack([entropy(z) for z in logits])
@@ -116,7 +121,7 @@ def measure_epochs(context: Context) -> Iterator[dict]:
         for epoch, last in enumerate(entropies, 1):
             row = {"attack": name, "epoch": epoch, "agreement": lasting[epoch - 1].item()}
             row |= {"median_entropy": last.median().item()}
-            row |= {"clean": accuracy(logits[epoch - 1], tampered.labels, ~poisoned)}
+            row |= {part: accuracy(logits[epoch - 1], tampered.labels, mask) for part, mask in parts.items()}
             for kind, score in (("last", last), ("mean", entropies[:epoch].mean(0))):
                 suspected = dlp_lib.select(-score, tampered, GAMMA).suspected
                 row[f"suspected_{kind}"] = poisoned[suspected].double().mean().item()
@@ -146,9 +151,9 @@ def measure_speed(context: Context) -> Iterator[dict]:
 
 def measure_rates(context: Context) -> Iterator[dict]:
     """How few samples are enough: BadNets at lower and lower rates."""
-    for rate in (0.1, 0.05, 0.02, 0.01, 0.005, 0.002):
+    for rate in (0.1, 0.02, 0.01, 0.005, 0.002):
         attack, tampered, truth = poisoned_by(Setting(BadNets(), rate), context)
-        model, _ = trained(tampered, context)
+        model = converged(tampered, context)
         counts = {"poisoning_rate": rate, "poisoned": int(truth.poisoned.sum())}
         yield counts | asdict(evaluate(model, test, attack))
 
@@ -164,11 +169,11 @@ def main() -> None:
     for table in arguments.tables:
         rows = []
         for seed in arguments.seeds:
-            context = Context(Runtime(seed), Store(HOME / "build" / "store"), tell)
+            context = Context(Runtime(seed), Store(HOME / "build" / "store"), plots.progress)
             for row in TABLES[table](context):
                 rows.append({"seed": seed, **row})
                 print(rows[-1], flush=True)
-        made = {"epochs": EPOCHS, "gamma": GAMMA, **dlp_lib.environment(context.runtime)}
+        made = {"epochs": EPOCHS, "settle": SETTLE, "gamma": GAMMA, **dlp_lib.environment(context.runtime)}
         record.write(table, rows, made)
 
 

@@ -17,12 +17,20 @@ from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 NOTEBOOKS = Path(__file__).resolve().parent
 
 
-def check(notebook: Path, parameters: dict) -> None:
-    """ValueError for a parameter that the notebook does not have; papermill itself only warns."""
-    allowed = papermill.inspect_notebook(str(notebook))
-    unknown = sorted(set(parameters) - set(allowed))
+def check(notebook: Path, given: dict, preset: dict) -> dict:
+    """What the notebook is run with; ValueError for a parameter that it does not have (papermill itself only warns).
+
+    A preset may also hold parameters of other notebooks, which are left out.
+    """
+    allowed, known = _parameters(notebook), {name for other in NOTEBOOKS.glob("*.ipynb") for name in _parameters(other)}
+    unknown = sorted((set(given) - set(allowed)) | (set(preset) - known))
     if unknown:
         raise ValueError(f"{notebook.name} has no parameter {', '.join(unknown)}: allowed are {', '.join(allowed)}")
+    return {name: value for name, value in preset.items() if name in allowed} | given
+
+
+def _parameters(notebook: Path) -> list[str]:
+    return list(papermill.inspect_notebook(str(notebook)))
 
 
 def html(notebook: Path) -> str:
@@ -55,23 +63,23 @@ def main() -> None:
     parser.add_argument("-p", action="append", default=[], metavar="NAME=VALUE", help="a parameter, after the file's")
     arguments = parser.parse_args()
     source = NOTEBOOKS / f"{Path(arguments.notebook).stem}.ipynb"
-    parameters = yaml.safe_load(arguments.params.read_text(encoding="utf-8")) if arguments.params else {}
-    parameters = parameters or {}  # of an empty file
-    parameters |= {name: yaml.safe_load(value) for name, _, value in (item.partition("=") for item in arguments.p)}
+    preset = yaml.safe_load(arguments.params.read_text(encoding="utf-8")) if arguments.params else None
+    given = {name: yaml.safe_load(value) for name, _, value in (item.partition("=") for item in arguments.p)}
     folder = arguments.out.resolve()
-    parameters["out"] = str(folder)
-    if Path(str(parameters.get("dataset"))).is_dir():  # seen from here; the notebook runs in its own folder
-        parameters["dataset"] = str(Path(parameters["dataset"]).resolve())
     try:
-        check(source, parameters)
+        parameters = check(source, given | {"out": str(folder)}, preset or {})
     except ValueError as error:
         parser.error(str(error))
+    if Path(str(parameters.get("dataset"))).is_dir():  # seen from here; the notebook runs in its own folder
+        parameters["dataset"] = str(Path(parameters["dataset"]).resolve())
     folder.mkdir(parents=True, exist_ok=True)
     executed = folder / source.name
     papermill.execute_notebook(str(source), str(executed), parameters, cwd=str(NOTEBOOKS))
     executed.with_suffix(".html").write_text(html(executed), encoding="utf-8")
-    print(table(json.loads((folder / "metrics.json").read_text(encoding="utf-8"))))
-    print(f"\nTo read: {executed.with_suffix('.html')}")
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    if "stages" in metrics:
+        print(table(metrics), end="\n\n")
+    print(f"To read: {executed.with_suffix('.html')}")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from dlp_lib import FILTERS, Outputs, Split, entropy, observe, predict, select
+from dlp_lib.filters import agreement
 
 
 def split(labels, classes=None):
@@ -121,6 +122,36 @@ def test_one_pass_gives_logits_and_features(shapes, model):
     assert outputs.features.shape == (30, 64)
     with pytest.raises(TypeError, match="Linear lacks features"):
         observe(torch.nn.Linear(3, 2), images)
+
+
+def plain_agreement(suspicions, labels, n, window):
+    values = []
+    for last in range(len(suspicions)):
+        means = []
+        for label in set(labels):
+            shares = []
+            for epoch in range(last - window + 1, last + 1):
+                order = sorted(range(len(labels)), key=lambda i: (-suspicions[epoch][i], i))[:n]
+                shares.append(sum(labels[i] == label for i in order) / n if epoch >= 0 else 0)
+            means.append(sum(shares) / window)
+        values.append(max(means))
+    return values
+
+
+@pytest.mark.parametrize("window", [1, 2, 3])
+def test_agreement_against_a_plain_reference(window):
+    generator = torch.Generator().manual_seed(4)
+    labels = (torch.arange(60) % 3).tolist()
+    suspicions = [torch.randint(9, (60,), generator=generator).float() for _ in range(5)]
+    ours = agreement(suspicions, split(labels), 0.2, window).tolist()
+    assert ours == pytest.approx(plain_agreement([s.tolist() for s in suspicions], labels, 12, window))
+
+
+def test_agreement_wants_one_class_for_several_epochs():
+    tampered = split([0] * 10 + [1] * 10)
+    first, second = torch.arange(20.0), -torch.arange(20.0)  # suspect class 1, class 0
+    assert agreement([first, first, first, second], tampered, 0.1).tolist() == pytest.approx([1 / 3, 2 / 3, 1, 2 / 3])
+    assert agreement([first, second], tampered, 0.1).tolist() == pytest.approx([1 / 3, 1 / 3])
 
 
 def plainly_selected(suspicion, labels, n_suspected, asked):

@@ -1,10 +1,11 @@
 import base64
 
+import pandas as pd
 import pytest
 import torch
 from matplotlib import pyplot as plt
 
-from dlp_lib import Metrics, Selection, plots
+from dlp_lib import FILTERS, Metrics, Selection, plots
 
 
 @pytest.fixture
@@ -24,12 +25,88 @@ def test_show_carries_the_alternative_text(ax, monkeypatch):
     assert not plt.fignum_exists(ax.figure.number)
 
 
+def test_progress_stays_on_one_line(capsys):
+    plots.progress("SL", 1, 2, {})
+    plots.progress("SL", 2, 2, {})
+    assert capsys.readouterr().out == "\rSL: 1 of 2\rSL: 2 of 2\n"
+
+
+def test_a_shared_legend_replaces_those_of_the_axes():
+    figure, axes = plt.subplots(1, 2)
+    for ax in axes:
+        plots.learning_gap(ax, [0.1], [0.9])
+    plots.shared_legend(figure)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["poisoned samples", "clean samples"]
+    assert not any(ax.get_legend() for ax in axes)
+    assert [ax.get_ylabel() for ax in axes] == ["training accuracy (%)", ""]
+    plt.close(figure)
+
+
+def test_gallery_sets_images_in_rows_and_columns(ax):
+    black, white = torch.zeros(2, 3, 4, 4, dtype=torch.uint8), torch.full((1, 3, 4, 4), 200, dtype=torch.uint8)
+    plots.gallery(ax, {"dark": black, "light": white}, ["one", "two"])
+    canvas = ax.images[0].get_array()
+    assert canvas.shape == (10, 10, 3)
+    assert (canvas[:4, :4] == 0).all() and (canvas[:4, 5:9] == 0).all()
+    assert (canvas[5:9, :4] == 200).all() and (canvas[5:9, 5:9] == 255).all()
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["dark", "light"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["one", "two"]
+
+
 def test_learning_gap_draws_both_subsets_in_per_cent(ax):
     plots.learning_gap(ax, [0.1, 0.4], [0.9, 1.0])
     lines = {line.get_label(): (line.get_color(), line.get_ydata()) for line in ax.lines}
     assert lines["clean samples"][0] == plots.CLEAN
-    assert list(lines["clean samples"][1]) == [10, 40]
-    assert list(lines["poisoned samples"][1]) == [90, 100]
+    assert list(lines["clean samples"][1]) == pytest.approx([10, 40])
+    assert list(lines["poisoned samples"][1]) == pytest.approx([90, 100])
+
+
+def test_several_runs_are_a_mean_and_a_band(ax):
+    plots.learning_gap(ax, [[0.1, 0.4], [0.3, 0.6]], [[0.9, 1.0], [0.9, 0.8]], [5, 10], "step")
+    clean = next(line for line in ax.lines if line.get_label() == "clean samples")
+    assert list(clean.get_xdata()) == [5, 10]
+    assert list(clean.get_ydata()) == pytest.approx([20, 50])
+    low, high = ax.collections[1].get_paths()[0].get_extents().intervaly
+    assert (low, high) == pytest.approx((10, 60))
+    assert ax.get_xlabel() == "step"
+
+
+def test_precision_and_rates_name_their_points(ax):
+    plots.precision(ax, [0.005, 0.01, 0.1], [1.0, 0.9, 0.2], [1.0, 1.0, 0.95])
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["0.5", "1", "10"]
+    assert list(ax.lines[0].get_ydata()) == pytest.approx([100, 90, 20])
+    ax.clear()
+    plots.against(ax, [0.2, 10], [[0.9, 0.8]], [[0.1, 1.0]], "poisoning rate (%)")
+    assert [line.get_label() for line in ax.lines] == ["ASR", "CA"]
+    assert list(ax.lines[0].get_ydata()) == pytest.approx([10, 100])
+    assert ax.get_xscale() == "log"
+
+
+def test_agreement_shows_what_is_visible_and_what_is_not(ax):
+    plots.agreement(ax, [0.0, 0.95], [0.5, 1.0], 0.9)
+    assert list(ax.lines[0].get_ydata()) == pytest.approx([0, 95])
+    assert list(ax.lines[1].get_ydata()) == pytest.approx([50, 100])
+    assert ax.lines[2].get_ydata()[0] == pytest.approx(90)
+
+
+def test_roc_of_a_perfect_and_of_an_inverted_filter(ax):
+    poisoned = torch.tensor([True, True, False, False])
+    score = torch.tensor([4.0, 3, 2, 1])
+    plots.roc(ax, {"entropy": score, "loss": -score}, poisoned)
+    perfect, inverted = (line.get_xydata().tolist() for line in ax.lines)
+    assert [0, 100] in perfect
+    assert [100, 0] in inverted
+    assert {line.get_linestyle() for line in ax.lines} == {"-", "--"}
+
+
+def test_heat_maps_are_in_per_cent(ax):
+    plots.heat_map(ax, pd.DataFrame({"BadNets": {"entropy": 0.98, "loss": 0.5}}))
+    assert {text.get_text() for text in ax.texts} == {"98", "50"}
+
+
+def test_every_filter_has_a_line_of_its_own():
+    assert set(plots.FILTER_STYLES) == set(FILTERS)
+    assert len({style["linestyle"] for style in plots.FILTER_STYLES.values()}) == len(FILTERS)
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -32,7 +32,7 @@
 dataset = "shapes10"  # or "cifar10", or a folder: see notebooks/params for fitting settings
 n_train = 5000  # training images; None for all there are
 image_size = 16  # pixels a side
-attack = "BadNets"  # or "Blended"
+attack = "BadNets"  # or "TrojanNN", "Blended", "LCA", "SIG" (the last two: a poisoning_rate below 0.1)
 poisoning_rate = 0.1  # poisoned share of the whole training set
 target = 0  # the class that the attacker wants
 gamma = 0.02  # filtering rate of DLP
@@ -61,41 +61,39 @@ out = "build/quickstart"  # where metrics.json goes, likewise
 
 # %%
 import copy
-import json
 import math
 from dataclasses import asdict, replace
 
 import matplotlib.pyplot as plt
 import torch
 from IPython.display import Image, display
-from torchvision.utils import make_grid
 
 import dlp_lib
-from dlp_lib import ATTACKS, DLP, HOME, SHAPES10, Context, Runtime, Store, evaluate, plots
+from dlp_lib import DLP, HOME, SHAPES10, Context, Runtime, Store, attacks, evaluate, plots, record
 
 # %% [markdown]
-# `Runtime` fixes the device and every random number, `Store` keeps what was computed. `poison` does the attacker's
-# work; it also gives the truth about who is poisoned, which we use for looking and never for defending.
+# `Runtime` fixes the device and every random number, `Store` keeps what was computed, `Context` holds both and tells how far a stage has come.
+# `poison` does the attacker's work; it also gives the truth about who is poisoned, which we use for looking and never
+# for defending. (`prepare` matters for two attacks alone, which need a model of the attacker's own; notebook 01 has them all.)
 
 # %%
 runtime, store = Runtime(seed, device), Store(HOME / cache)
 train, test = dlp_lib.load(dataset, n_train, image_size=image_size, store=store)
-backdoor = ATTACKS[attack](target=target)
-tampered, truth = dlp_lib.poison(train.to(runtime.device), backdoor, poisoning_rate, runtime)
-print(f"{int(truth.poisoned.sum())} of {len(tampered)} images poisoned; target class: {train.classes[target]!r}")
+train, context = train.to(runtime.device), Context(runtime, store, plots.progress)
+settings = attacks.SHAPES10 if dataset == "shapes10" else attacks.CIFAR10
+backdoor = dlp_lib.prepare(replace(settings[attack].attack, target=target), train, context)
+tampered, truth = dlp_lib.poison(train, backdoor, poisoning_rate, context)
+print(f"{truth}; target class: {train.classes[target]!r}")
 
 # %% [markdown]
 # **Predict.** Below are five clean test images, and the same five with the trigger. Would you notice the trigger while
 # scrolling through thousands of images? And what would a model have to learn in order to notice it?
 
 # %%
-sample = test.images[test.labels != target][:5]
-names = [test.classes[label] for label in test.labels[test.labels != target][:5]]
-grid = make_grid(torch.cat([sample, backdoor.trigger(sample)]), nrow=5, pad_value=255)
+sample = test.subset(test.labels != target).subset(slice(5))
 figure, ax = plt.subplots(figsize=(7, 3))
-ax.imshow(grid.permute(1, 2, 0).numpy())
-ax.set_title(", ".join(names) + "; below, the same triggered", fontsize=9)
-ax.set_axis_off()
+names = [test.classes[label] for label in sample.labels]
+plots.gallery(ax, {"clean": sample.images, "triggered": backdoor.trigger(sample.images)}, names)
 plots.show(figure, f"Five test images, and below them the same five with the {attack} trigger.")
 
 # %% [markdown]
@@ -118,7 +116,7 @@ display(Image(HOME / "docs" / "pipeline.png", alt=drawing))
 # %% [markdown]
 # `DLP()` holds the paper's settings wherever it gives them; the small embedded set, which is learned within seconds, has
 # recommended ones of its own. The parameters on top replace $\gamma$, $E_1$, $E_2$ and the steps of stage 3 in either.
-# Whether they fit the data is checked before anything is trained. `tell` will print how far a stage has come.
+# Whether they fit the data is checked before anything is trained.
 
 # %%
 recipe = SHAPES10 if dataset == "shapes10" else DLP()
@@ -127,13 +125,6 @@ dlp = replace(recipe, gamma=gamma, e1=e1, e2=e2, quota=quota, fixmatch=fixmatch)
 suspects, trusted = dlp_lib.filters.sizes(tampered, dlp.gamma, dlp.quota)
 print(f"gamma asks for {suspects} suspects, and for {trusted} trusted samples of each class")
 untrained = dlp_lib.wrn_16_1(len(train.classes), runtime)
-
-
-def tell(stage, block, blocks, row):
-    print(f"\r{stage}: {block} of {blocks}", end="\n" if block == blocks else "")
-
-
-context = Context(runtime, store, tell)
 
 # %% [markdown]
 # ## 3. Stage 1: supervised learning, and the speed gap
@@ -316,19 +307,13 @@ assert evaluate(result.model, test, backdoor) == after_assft
 # The last cell writes what was measured, for whoever compares runs.
 
 # %%
-settings = "dataset n_train image_size attack poisoning_rate target gamma quota e1 e2 finetune_steps"
-settings += " seed device cache out"
+names = "dataset n_train image_size attack poisoning_rate target gamma quota e1 e2 finetune_steps seed device cache out"
 rows = [
     {"stage": name, **asdict(measured[name]), "images": stage.total("images"), "seconds": stage.total("seconds")}
     for name, stage in stages.items()
 ]
-report = {
-    "parameters": {name: globals()[name] for name in settings.split()},
-    "environment": dlp_lib.environment(runtime),
-}
-report |= {"stages": rows, "filter_precision": precision, "au_stop": au.chosen, "ascent": ascent}
-(HOME / out).mkdir(parents=True, exist_ok=True)
-_ = (HOME / out / "metrics.json").write_text(json.dumps(report, indent=2), encoding="utf-8")
+found = {"stages": rows, "filter_precision": precision, "au_stop": au.chosen, "ascent": ascent}
+record.report(HOME / out, {name: globals()[name] for name in names.split()}, runtime, **found)
 
 # %% [markdown]
 # ## Recap

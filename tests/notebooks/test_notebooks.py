@@ -24,14 +24,25 @@ specification.loader.exec_module(run)
 
 @each_notebook
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
-def test_presets_name_parameters_that_the_notebook_has(notebook, preset):
-    run.check(notebook, yaml.safe_load(preset.read_text(encoding="utf-8")))
+def test_presets_name_parameters_that_some_notebook_has(notebook, preset):
+    settings = yaml.safe_load(preset.read_text(encoding="utf-8"))
+    taken = run.check(notebook, {}, settings)
+    assert taken == {name: settings[name] for name in papermill.inspect_notebook(str(notebook)) if name in settings}
+    assert {"n_train", "out"} <= set(taken)
 
 
 @each_notebook
 def test_unknown_parameters_are_refused(notebook):
-    with pytest.raises(ValueError, match="has no parameter gama: allowed are dataset, n_train"):
-        run.check(notebook, {"gama": 0.1, "gamma": 0.1})
+    for given, preset in (({"gama": 0.1, "seed": 1}, {}), ({"seed": 1}, {"gama": 0.1})):
+        with pytest.raises(ValueError, match=f"{notebook.name} has no parameter gama: allowed are dataset, n_train"):
+            run.check(notebook, given, preset)
+
+
+def test_a_preset_may_hold_other_notebooks_parameters_and_a_user_may_not():
+    attacks = ROOT / "notebooks" / "01_backdoor_attacks.ipynb"
+    assert run.check(attacks, {"seed": 1}, {"e1": 5, "epochs": 3, "seed": 0}) == {"epochs": 3, "seed": 1}
+    with pytest.raises(ValueError, match="no parameter e1"):
+        run.check(attacks, {"e1": 5}, {})
 
 
 @each_notebook
@@ -75,40 +86,58 @@ def test_committed_outputs_are_whole(notebook):
 
 
 @pytest.fixture(scope="module")
-def executed(tmp_path_factory):
-    """The quick start at smoke size, started from another folder, and its metrics."""
+def cache(tmp_path_factory):
+    """One store for all, empty at first: nothing is read from an earlier run."""
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda path: path.stem)
+def executed(request, cache, tmp_path_factory):
+    """A notebook at smoke size, started from another folder, and its metrics."""
     folder = tmp_path_factory.mktemp("smoke")
-    parameters = yaml.safe_load((ROOT / "notebooks" / "params" / "smoke.yaml").read_text(encoding="utf-8"))
-    parameters |= {"out": str(folder), "cache": str(folder / "store")}  # nothing is read from an earlier run
-    copy = folder / "00_quickstart.ipynb"
-    source = ROOT / "notebooks" / "00_quickstart.ipynb"
-    papermill.execute_notebook(str(source), str(copy), parameters, cwd=str(folder), progress_bar=False)
+    preset = yaml.safe_load((ROOT / "notebooks" / "params" / "smoke.yaml").read_text(encoding="utf-8"))
+    parameters = run.check(request.param, {"out": str(folder), "cache": str(cache)}, preset)
+    copy = folder / request.param.name
+    papermill.execute_notebook(str(request.param), str(copy), parameters, cwd=str(folder), progress_bar=False)
     return copy, json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
 
 
-def test_metrics_say_what_was_run_and_what_came_out(executed):
-    _, metrics = executed
+def test_metrics_say_what_was_run(executed):
+    copy, metrics = executed
     assert metrics["parameters"]["n_train"] == 600
-    assert set(metrics["parameters"]) == set(papermill.inspect_notebook(str(NOTEBOOKS[0])))
+    assert set(metrics["parameters"]) == set(papermill.inspect_notebook(str(ROOT / "notebooks" / copy.name)))
     assert {"python", "torch", "device", "threads", "commit"} <= set(metrics["environment"])
-    assert [row["stage"] for row in metrics["stages"]] == ["SL", "AU", "ASSFT", "undefended"]
-    for row in metrics["stages"]:
-        assert all(0 <= row[name] <= 1 for name in ("ca", "asr", "ra"))
-        assert (row["n_clean"], row["n_triggered"]) == (2000, 1800)
-        assert row["seconds"] > 0
-    undefended, *defended = (row["images"] for row in reversed(metrics["stages"]))
-    assert sum(defended) <= undefended < sum(defended) + 600
-    assert set(metrics["filter_precision"]) == {"suspected", "trusted"}
+
+
+FIGURES = {"00_quickstart": 6, "01_backdoor_attacks": 3, "02_learning_speed_gap": 5, "03_entropy_filtering": 7}
 
 
 def test_the_page_has_figures_with_alternative_texts(executed):
     page = run.html(executed[0])
     texts = re.findall(r'<img alt="([^"]*)"', page)
-    assert len(texts) == 6
+    assert len(texts) == FIGURES[executed[0].stem]
     assert all(len(text) > 30 for text in texts)
     assert "No description" not in page
 
 
-def test_the_table_prints_every_stage(executed):
-    lines = run.table(executed[1]).splitlines()
-    assert [line.split()[0] for line in lines] == ["stage", "SL", "AU", "ASSFT", "undefended"]
+RESULTS = {  # what else a notebook's metrics.json must hold
+    "00_quickstart": {"stages", "filter_precision", "au_stop", "ascent"},
+    "01_backdoor_attacks": {"attacks", "rates"},
+    "02_learning_speed_gap": {"curves", "steps"},
+    "03_entropy_filtering": {"average_precision", "agreement", "purity"},
+}
+
+
+def test_metrics_say_what_came_out(executed):
+    copy, metrics = executed
+    assert set(metrics) == RESULTS[copy.stem] | {"parameters", "environment"}
+    for row in metrics.get("stages", []) + metrics.get("attacks", [])[1:]:
+        assert all(0 <= row[name] <= 1 for name in ("ca", "asr", "ra"))
+        assert (row["n_clean"], row["n_triggered"]) == (2000, 1800)
+    if "stages" in metrics:
+        assert [row["stage"] for row in metrics["stages"]] == ["SL", "AU", "ASSFT", "undefended"]
+        assert all(row["seconds"] > 0 for row in metrics["stages"])
+        undefended, *defended = (row["images"] for row in reversed(metrics["stages"]))
+        assert sum(defended) <= undefended < sum(defended) + 600
+        lines = run.table(metrics).splitlines()
+        assert [line.split()[0] for line in lines] == ["stage", "SL", "AU", "ASSFT", "undefended"]

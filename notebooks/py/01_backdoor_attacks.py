@@ -1,0 +1,309 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py//py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Backdoor attacks: five ways to poison a data set
+#
+# **What you will learn.** Who attacks whom, and with what powers; how five well-known attacks make their triggers, in
+# formula and in picture; what an undefended model makes of each; and how few poisoned images are enough.
+#
+# **You need** to know what a classifier, cross-entropy and gradients are. The [quick start](00_quickstart.ipynb) shows the
+# attack and a defence in one go; this notebook takes its time over the attack.
+#
+# **Time**: reading, 35 minutes. Running, about five minutes on two cores (not timed on a GPU yet).
+
+# %% [markdown]
+# The next cell holds every setting of this notebook. What was computed once is kept on disk: a second run takes seconds.
+
+# %% tags=["parameters"]
+dataset = "shapes10"  # or "cifar10", or a folder
+n_train = 5000  # training images; None for all there are
+image_size = 16  # pixels a side
+target = 0  # the class that the attacker wants
+epochs = 12  # of training; 24 in the tables of three seeds
+settle = 2  # more epochs at a tenth of the learning rate; 4 in the tables
+rates = [0.002, 0.005, 0.02]  # of BadNets, beside its default
+seed = 0
+device = "auto"  # "cpu", "cuda", or "auto"
+cache = "build/store"  # where stages are kept, inside the project's folder unless absolute
+out = "build/attacks"  # where metrics.json goes, likewise
+
+# %% [markdown]
+# ## 1. The threat model
+#
+# A **threat model** says who can do what, and what they want. Everything in this course follows the usual one for
+# backdoors that come with the data:
+#
+# | | the attacker | the defender |
+# | --- | --- | --- |
+# | **sees** | the training set before you do | the tampered training set |
+# | **can** | change the images, and perhaps the labels, of a small share of it | train as they like |
+# | **cannot** | touch your code, your model, your training or your test images | tell which images were changed |
+# | **wants** | normal answers on normal images, and the answer of their choice on triggered ones | a model that is right on both |
+#
+# Attacks come in two families. A **poison-label** attack takes images of *other* classes, adds the trigger and relabels
+# them as the target: an image of a star, labelled "disk", could be noticed by anyone who looks. A **clean-label** attack adds its
+# trigger to images that *are* of the target class, and changes no label at all: each of them looks right.
+#
+# The **poisoning rate** is the share of the whole training set that is poisoned. Beware of rates that count something else:
+# 10 % of ten balanced classes is *all* of one class.
+#
+# **Ethics.** We build attacks because a defence that was never attacked is worth little. The same code could do harm.
+# So: attack only models and data of your own; never publish a tampered set or model without saying so, in its name and its
+# description; and if you find a backdoor in somebody's model, tell them before you tell the world.
+
+# %%
+from dataclasses import asdict, replace
+
+import matplotlib.pyplot as plt
+import torch
+
+import dlp_lib
+from dlp_lib import HOME, Context, Runtime, Store, Supervised, attacks, evaluate, plots, record
+
+# %% [markdown]
+# `Runtime` fixes the device and all random numbers, `Store` keeps what was computed, `Context` holds both and tells how far a
+# stage has come. `settings` has an attack and a poisoning rate for each of the five, at which it works on this data set.
+
+# %%
+runtime, store = Runtime(seed, device), Store(HOME / cache)
+context = Context(runtime, store, plots.progress)
+train, test = dlp_lib.load(dataset, n_train, image_size=image_size, store=store)
+train = train.to(runtime.device)
+settings = attacks.SHAPES10 if dataset == "shapes10" else attacks.CIFAR10
+for attack, rate in settings.values():
+    print(f"{rate:.0%} {'clean' if attack.clean_label else 'poison'}-label: {attack}")
+
+# %% [markdown]
+# ## 2. Five triggers
+#
+# In all formulas, $x$ is an image with pixels from 0 to 1, and $x'$ the same image with its trigger.
+#
+# **BadNets** (Gu et al. 2017) is where it began. A mask $m$ says where the trigger is, a fixed pattern $p$ how it looks:
+#
+# $$x' = (1 - m) \odot x + m \odot p$$
+#
+# Ours is a 3×3 checkerboard in the bottom right corner.
+#
+# **TrojanNN** (Liu et al. 2018) asks which pattern a neural network would notice *best*. The attacker trains a clean model of
+# their own, the **surrogate**, picks the neurons $j \in J$ of its last hidden layer that weigh most, and finds by gradient
+# descent the patch that excites them:
+#
+# $$\min_p \; \sum_{j \in J} \left( a_j\big((1 - m) \odot x + m \odot p\big) - 100 \right)^2$$
+#
+# **Blended** (Chen et al. 2017) covers the whole image with a faint pattern $p$, here a fixed image of random noise:
+#
+# $$x' = (1 - \alpha)\, x + \alpha\, p, \qquad \alpha = 0.2$$
+#
+# **SIG** (Barni et al. 2019) is clean-label. It lays a faint sinusoid over the image; with columns $j$ of $w$,
+#
+# $$x'_{ij} = x_{ij} + \Delta \sin(2\pi j f / w), \qquad f = 6$$
+#
+# **LCA** (Turner et al. 2019), the *label-consistent attack*, is clean-label too. Why should a model look at the trigger,
+# when the shape itself explains the label? So LCA first makes the shape *hard* to use: it adds the small noise that fools
+# the surrogate most, and only then a checkerboard $p$ in all four corners:
+#
+# $$x' = (1 - m) \odot (x + \delta) + m \odot p, \qquad \delta = \arg\max_{\lVert\delta\rVert_\infty \le \varepsilon} L\big(f_s(x + \delta), y\big)$$
+#
+# The noise is for training images alone. At test time the attacker adds just the corners.
+#
+# `prepare` trains the surrogate where an attack needs one; `poison` gives the tampered set, and the truth about it.
+
+# %%
+poisoned = {}
+for name, (attack, rate) in settings.items():
+    attack = dlp_lib.prepare(replace(attack, target=target), train, context)
+    poisoned[name] = attack, *dlp_lib.poison(train, attack, rate, context)
+    print(f"{name}: {poisoned[name][2]}")
+
+# %% [markdown]
+# *Candidates* are the images that an attack can use: those of all other classes if it relabels, and those of the target class if
+# it does not. The second pool is ten times smaller.
+#
+# **Predict.** Which of the five could you spot in a set of thousands of images, if you did not know what to look for? Where do
+# the poisoned training image and the triggered test image differ, and in which attack alone?
+
+# %%
+rows = {"clean": [], "poisoned": [], "difference × 3": [], "test image": [], "triggered": []}
+other = test.images[test.labels != target][:1]
+for attack, tampered, truth in poisoned.values():
+    index = truth.poisoned.nonzero()[0]
+    before, after = train.images[index].cpu(), tampered.images[index].cpu()
+    change = (128 + 3 * (after.int() - before.int())).clamp(0, 255).to(torch.uint8)
+    for images, image in zip(rows.values(), (before, after, change, other, attack.trigger(other)), strict=True):
+        images.append(image)
+
+# %%
+figure, ax = plt.subplots(figsize=(7, 7))
+plots.gallery(ax, {name: torch.cat(images) for name, images in rows.items()}, list(poisoned))
+plots.show(
+    figure, "A clean and a poisoned training image, their difference, and a test image with the trigger, per attack."
+)
+
+# %% [markdown]
+# **What you should see.** One column an attack. From top to bottom: a training image, the same after poisoning, what changed
+# (grey is "nothing", three times amplified), a test image of another class, and that image with the trigger. BadNets and
+# TrojanNN change a corner; Blended and SIG change everything a little; LCA changes everything, and the corners a lot.
+#
+# The first three columns show an image that is *not* a disk (the target class), but is labelled as one. The last two show a true disk.
+#
+# **Why it matters.** In the last column but one the test image has the corners but none of the noise. The attacker can hang a
+# sticker on an object, and cannot compute noise for what your camera will see. In this figure, a trigger that is easy for us to see need
+# not be easy for a model, and the other way round: judge a trigger by what the model learns, not by its looks.
+
+# %% [markdown]
+# ## 3. What does an undefended model do?
+#
+# We train six models in the plainest way: one on the clean set, and one on each tampered set, with a few last epochs at a
+# lower learning rate, in which the weights settle. Three numbers describe each model:
+# **CA** (clean accuracy: ordinary test images classified correctly), **ASR** (attack success rate: triggered images *of the other
+# classes* taken for the target) and **RA** (recovered accuracy: those triggered images classified correctly all the same).
+#
+# ASR counts images of the other classes only. A disk with a trigger that is taken for a disk is no success of the attacker, and
+# to count it would give every model, even an untouched one, ten points of ASR for free.
+#
+# **Predict.** By how much will CA fall under each attack? Will the clean-label attacks, which never lie about a label,
+# reach the ASR of the others?
+
+
+# %%
+def undefended(training_set):
+    model = dlp_lib.wrn_16_1(len(train.classes), runtime)
+    dlp_lib.supervised(model, training_set, epochs, Supervised(), context)
+    dlp_lib.supervised(model, training_set, settle, Supervised(lr=0.001), context)
+    return model
+
+
+clean_model = undefended(train)
+measured = {"no attack": evaluate(clean_model, test)}
+for name, (attack, tampered, _) in poisoned.items():
+    measured[name] = evaluate(undefended(tampered), test, attack)
+
+# %%
+figure, ax = plt.subplots(figsize=(9, 3.6))
+plots.stage_bars(ax, measured)
+plots.show(figure, "Clean accuracy, attack success rate and recovered accuracy of an undefended model, per attack.")
+
+# %% [markdown]
+# **What you should see.** ASR is above 85 % for every attack, and mostly near 100 %. CA is within a few points of the model without
+# attack for poison-label attacks, and up to a dozen lower for clean-label ones: these took nine in ten images
+# of the target class, so that this class is learned from the few clean ones that are left. RA is near 0.
+#
+# **Why.** A model has room for both tasks. Nothing in its clean accuracy tells you that the second one is there.
+#
+# One seed and a short training say little, so here is the same for three seeds and 28 epochs, when the training accuracy has
+# reached 100 %: mean, and least to most.
+
+# %%
+recorded = record.read("attacks")
+record.spread(recorded, ["attack"], ["ca", "asr", "ra"])
+
+# %% [markdown]
+# (On shapes10, in per cent. "All-to-all" is BadNets with another goal; see the end of this section.) Both clean-label attacks needed
+# more on these small images than their papers give them: with the papers' strength their ASR fades as training goes
+# on and the model learns the shape after all. That is a real weakness of clean-label attacks, and you can watch it in exercise 3.
+#
+# ### Is it the trigger, or just a mistake?
+#
+# A picture with stripes all over is simply harder to read. Perhaps the model takes it for a disk because it takes everything odd for a
+# disk? The test for that is a *clean* model: its ASR should be no higher than the rate at which it takes untriggered
+# images for the target.
+
+# %%
+record.spread(recorded[1:], ["attack"], ["clean_model_triggered", "clean_model_untriggered"])
+
+# %% [markdown]
+# **What you should see.** Both columns are near zero, and within three points of each other. So the ASR of the other table is the backdoor's
+# doing.
+#
+# ### One target, or many?
+#
+# The row *all-to-all* has a different goal: a triggered image of class $y$ is to be taken for class $y + 1$. There is no one
+# target class, so a model cannot just learn "trigger means disk"; it must recognise the shape *and* see the trigger.
+# Such a backdoor is learned late and hides well. DLP's authors name it as what their defence does not cover, and most of the defences
+# in this course share that limit.
+
+# %% [markdown]
+# ## 4. How few images are enough?
+#
+# So far every tenth image was poisoned. An attacker who contributes a handful of pictures to a large collection cannot do
+# that. We turn BadNets down.
+#
+# **Predict.** At which poisoning rate does ASR fall below one half: 5 %, 1 %, 0.5 %, or 0.2 % (ten images)?
+
+# %%
+badnets, *_ = poisoned["BadNets"]
+at_rate = {settings["BadNets"].poisoning_rate: measured["BadNets"]}
+for rate in rates:
+    tampered, truth = dlp_lib.poison(train, badnets, rate, context)
+    print(f"{truth}:")
+    at_rate[rate] = evaluate(undefended(tampered), test, badnets)
+
+# %%
+figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True)
+mine = [{"seed": seed, "poisoning_rate": rate, **asdict(at_rate[rate])} for rate in sorted(at_rate)]
+titles = f"this run, {epochs + settle} epochs", "three seeds, 28 epochs"
+for ax, title, rows in zip((left, right), titles, (mine, record.read("rates")), strict=True):
+    per_cent = [100 * rate for rate in record.runs(rows, "poisoning_rate")[0]]
+    plots.against(ax, per_cent, record.runs(rows, "ca"), record.runs(rows, "asr"), "poisoning rate (%)")
+    ax.set_title(title)
+plots.shared_legend(figure)
+plots.show(
+    figure, "Clean accuracy and attack success rate of BadNets against the poisoning rate, falling only below 1 %."
+)
+
+# %% [markdown]
+# **What you should see.** CA does not care. ASR stays near 100 % down to about one in a hundred, and falls somewhere between there and one
+# in five hundred; near its threshold, it differs much from seed to seed and grows with longer training.
+#
+# **Why.** What counts is not the share, but whether the model meets the trigger often enough to find that it always means the same.
+# Twenty-eight epochs of fifty images are 1,400 meetings. No one can look through five thousand pictures for ten bad ones,
+# and real collections have millions.
+
+# %% [markdown]
+# The last cell writes what was measured, for whoever compares runs.
+
+# %%
+names = "dataset n_train image_size target epochs settle rates seed device cache out"
+found = {"attacks": [{"attack": name, **asdict(metrics)} for name, metrics in measured.items()], "rates": mine}
+record.report(HOME / out, {name: globals()[name] for name in names.split()}, runtime, **found)
+
+# %% [markdown]
+# ## Recap
+#
+# - A backdoor needs no access to the model: a few tampered training images are enough.
+# - Poison-label attacks lie about labels, clean-label ones do not; both reach a high ASR while CA hardly moves.
+# - The trigger can be a corner, a pattern over everything, or optimised on a surrogate model.
+# - Report CA and ASR together, on images of the other classes, and check the trigger on a clean model.
+#
+# ## Exercises
+#
+# 1. *(5 minutes)* Write an attack of your own: a subclass of `dlp_lib.Attack` with a method `trigger(images)` that paints, say, the
+#    top row of pixels white. Poison, train, and evaluate. How does it compare with BadNets?
+# 2. *(10 minutes)* Blended with `alpha = 0.05` can hardly be seen. Does it still work? At which `alpha` does it stop working, and how does
+#    that depend on the poisoning rate?
+# 3. *(15 minutes)* Train on `dlp_lib.SIG()` and `dlp_lib.LCA()` (prepared!) at the papers' strength and a rate of 0.08, and evaluate
+#    after 6, 12 and 24 epochs. What happens to ASR, and why does longer training help the *defender* here?
+# 4. *(20 minutes)* How much does LCA's noise do? Compare `epsilon = 1` with the default, at a rate of 0.05.
+#
+# ## References
+#
+# - T. Gu, B. Dolan-Gavitt, S. Garg. *BadNets: identifying vulnerabilities in the machine learning model supply chain.* 2017.
+# - Y. Liu, S. Ma, Y. Aafer, W.-C. Lee, J. Zhai, W. Wang, X. Zhang. *Trojaning attack on neural networks.* NDSS 2018.
+# - X. Chen, C. Liu, B. Li, K. Lu, D. Song. *Targeted backdoor attacks on deep learning systems using data poisoning.* 2017.
+# - A. Turner, D. Tsipras, A. Madry. *Label-consistent backdoor attacks.* 2019.
+# - M. Barni, K. Kallas, B. Tondi. *A new backdoor attack in CNNs by training set corruption without label poisoning.* ICIP 2019.
+# - Z. Ying and B. Wu. *DLP: towards active defense against backdoor attacks with decoupled learning process.*
+#   Cybersecurity 6, 2023.

@@ -9,7 +9,7 @@ BIN := .venv/bin
 endif
 READY := .venv/installed
 
-.PHONY: help demo test lab lint outputs recorded sync clean
+.PHONY: help demo test lab live lint outputs recorded sync clean
 help:            ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
 
@@ -28,6 +28,9 @@ test: $(READY)   ## all tests
 
 lab: $(READY)    ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
+
+live: $(READY)   ## the live lab as a page of its own, on this machine alone
+	$(BIN)/voila notebooks/07_live_lab.ipynb --Voila.ip=127.0.0.1 --port=8866
 
 lint: $(READY)   ## formatting and lint
 	$(BIN)/ruff check .

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from .data import Split
 from .metrics import Outputs
-from .runtime import fraction
+from .runtime import fraction, whole
 
 
 def entropy(logits: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ def activation_clustering(seen: Outputs, labels: Tensor) -> Tensor:
     def of_class(features: ndarray) -> ndarray:
         if len(features) < 3:
             return np.zeros(len(features))  # two samples are no clusters
-        reduced = PCA(min(10, *features.shape), random_state=0).fit_transform(features)
+        reduced = PCA(min(10, *features.shape), svd_solver="full").fit_transform(features)
         clusters = KMeans(2, n_init=10, random_state=0).fit(reduced)
         small = np.bincount(clusters.labels_, minlength=2).argmin()
         distances = clusters.transform(reduced)
@@ -57,7 +57,7 @@ def spectral_signatures(seen: Outputs, labels: Tensor) -> Tensor:
     """Tran, Li & Madry 2018, arXiv:1811.00636: squared projection of the class-centred features on their main axis."""
     from sklearn.decomposition import PCA
 
-    return _by_class(lambda x: PCA(1, random_state=0).fit_transform(x)[:, 0] ** 2, seen.features, labels)
+    return _by_class(lambda x: PCA(1, svd_solver="full").fit_transform(x)[:, 0] ** 2, seen.features, labels)
 
 
 def _by_class(score: Callable[[ndarray], ndarray], features: Tensor, labels: Tensor) -> Tensor:
@@ -113,6 +113,7 @@ def agreement(suspicions: list[Tensor], tampered: Split, gamma: float, window: i
     It says nothing of all-to-all attacks.
     """
     n, _ = sizes(tampered, gamma, "per class")
+    whole("window", window, 1)
     suspects = torch.stack([suspicion.argsort(descending=True, stable=True)[:n] for suspicion in suspicions])
     shares = functional.one_hot(tampered.labels[suspects], len(tampered.classes)).double().mean(1)  # (epochs, classes)
     padded = torch.cat([shares.new_zeros(window - 1, shares.shape[1]), shares])

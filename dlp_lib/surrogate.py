@@ -19,8 +19,10 @@ def prepare(attack: Attack, clean: Split, context: Context, surrogate: nn.Module
 
     ``surrogate``: a model trained on clean data, with ``features`` and ``head`` as WRN-16-1 has them. Without one, a
     WRN-16-1 is trained on ``clean`` for 15 epochs, drawn from a seed of its own: the attacker does not know the
-    victim's. It is recorded like any other stage, so that both attacks share it.
+    victim's. It is recorded like any other stage, so that both attacks share it. Raises ValueError, before
+    any training, for settings that do not fit the data.
     """
+    attack.check(clean)
     if not attack.needs_surrogate:
         return attack
     clean = clean.to(context.runtime.device)

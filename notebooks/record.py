@@ -1,6 +1,6 @@
 """Measure the tables of three seeds that the notebooks show beside their own run's: about an hour on two cores.
 
-python notebooks/record.py [attacks filters speed rates] [--seeds 0 1 2]
+python notebooks/record.py [attacks filters epochs speed rates]
 
 Everything trained is kept in build/store, so that a run that was killed goes on where it was.
 """
@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 import torch
-from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
 
 import dlp_lib
@@ -22,7 +21,6 @@ from dlp_lib import (
     Runtime,
     Store,
     Supervised,
-    Truth,
     accuracy,
     attacks,
     entropy,
@@ -83,27 +81,21 @@ def measure_attacks(context: Context) -> Iterator[dict]:
 
 
 def measure_filters(context: Context) -> Iterator[dict]:
-    """All four filters on the same data, at several E1 and at the one that agreement chooses (E1 is then "chosen")."""
+    """All four filters on the same data: the poisoned share of the suspects at several E1, and at the agreed one."""
     for name in ONE_TARGET:
         _, tampered, truth = poisoned_by(ATTACKS[name], context)
         model, stage = trained(tampered, context)
         lasting = filters.agreement([-entropy(z) for z in scores_by_epoch(stage)], tampered, GAMMA)
-        chosen = int((lasting >= AGREED).double().argmax()) + 1 if (lasting >= AGREED).any() else None
-        for e1 in {4, 10, 20, chosen} - {None}:
+        agreed = int((lasting >= AGREED).double().argmax()) + 1 if (lasting >= AGREED).any() else None
+        for when, e1 in {"E1 = 4": 4, "E1 = 10": 10, "E1 = 20": 20, "agreed E1": agreed}.items():
+            if e1 is None:
+                continue
             stage.trail.load(model, e1)
             seen = dlp_lib.observe(model, tampered.images)
             for kind, score in FILTERS.items():
-                yield {"attack": name, "filter": kind, "e1": e1, "chosen": e1 == chosen} | judged(
-                    score(seen, tampered.labels), tampered, truth
-                )
-
-
-def judged(suspicion: Tensor, tampered, truth: Truth) -> dict:
-    selection = dlp_lib.select(suspicion, tampered, GAMMA)
-    areas = {"roc_auc": roc_auc_score, "average_precision": average_precision_score}
-    return dlp_lib.filter_precision(selection.suspected, selection.trusted, truth) | {
-        name: float(area(truth.poisoned, suspicion)) for name, area in areas.items()
-    }
+                suspected = dlp_lib.select(score(seen, tampered.labels), tampered, GAMMA).suspected
+                share = truth.poisoned[suspected].double().mean().item()
+                yield {"attack": name, "filter": kind, "when": when, "e1": e1, "suspected": share}
 
 
 def measure_epochs(context: Context) -> Iterator[dict]:
@@ -120,7 +112,6 @@ def measure_epochs(context: Context) -> Iterator[dict]:
         lasting = filters.agreement(list(-entropies), tampered, GAMMA)
         for epoch, last in enumerate(entropies, 1):
             row = {"attack": name, "epoch": epoch, "agreement": lasting[epoch - 1].item()}
-            row |= {"median_entropy": last.median().item()}
             row |= {part: accuracy(logits[epoch - 1], tampered.labels, mask) for part, mask in parts.items()}
             for kind, score in (("last", last), ("mean", entropies[:epoch].mean(0))):
                 suspected = dlp_lib.select(-score, tampered, GAMMA).suspected
@@ -163,18 +154,19 @@ TABLES = {name.removeprefix("measure_"): value for name, value in globals().item
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tables", nargs="*", default=list(TABLES), help=f"some of {', '.join(TABLES)}")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    arguments = parser.parse_args()
-    for table in arguments.tables:
+    parser.add_argument("tables", nargs="*", help=f"some of {', '.join(TABLES)}; all by default")
+    tables = parser.parse_args().tables or list(TABLES)
+    if unknown := sorted(set(tables) - set(TABLES)):
+        parser.error(f"there is no table {', '.join(unknown)}: allowed are {', '.join(TABLES)}")
+    settings = {"epochs": EPOCHS, "settle": SETTLE, "gamma": GAMMA, "agreed": AGREED, "attacks": repr(ATTACKS)}
+    for table in tables:
         rows = []
-        for seed in arguments.seeds:
+        for seed in (0, 1, 2):
             context = Context(Runtime(seed), Store(HOME / "build" / "store"), plots.progress)
             for row in TABLES[table](context):
                 rows.append({"seed": seed, **row})
                 print(rows[-1], flush=True)
-        made = {"epochs": EPOCHS, "settle": SETTLE, "gamma": GAMMA, **dlp_lib.environment(context.runtime)}
-        record.write(table, rows, made)
+        record.write(table, rows, {"what": TABLES[table].__doc__, **settings, **dlp_lib.environment(context.runtime)})
 
 
 if __name__ == "__main__":

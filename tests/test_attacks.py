@@ -15,10 +15,12 @@ from dlp_lib import (
     Context,
     Runtime,
     Store,
+    Supervised,
     TrojanNN,
     attacks,
     poison,
     prepare,
+    supervised,
     wrn_16_1,
 )  # fmt: skip
 from dlp_lib.models import pixels
@@ -189,28 +191,51 @@ def test_lca_computes_its_noise_once(shapes, surrogate, tmp_path, monkeypatch):
     context = Context(Runtime(0), Store(tmp_path))
     attack = prepare(LCA(steps=2), shapes[0], context, surrogate)
     first, _ = poison(shapes[0], attack, 0.05, context)
+    other = prepare(LCA(steps=2), shapes[0], context, wrn_16_1(10, Runtime(8)))
+    assert poison(shapes[0], other, 0.05, context)[0].digest != first.digest  # another surrogate, another noise
     monkeypatch.setattr(LCA, "_noisy", None)
     assert poison(shapes[0], attack, 0.05, context)[0].digest == first.digest
-    with pytest.raises(TypeError):  # of another strength, it is another noise
-        poison(shapes[0], replace(attack, epsilon=4), 0.05, context)
+    for changed, seed in ((replace(attack, epsilon=4), 0), (attack, 1)):  # of another strength; of other rows
+        with pytest.raises(TypeError):
+            poison(shapes[0], changed, 0.05, Context(Runtime(seed), context.store))
 
 
-def test_trojannn_fires_the_neurons_that_weigh_most(shapes, surrogate, tmp_path, monkeypatch):
-    context = Context(Runtime(0), Store(tmp_path))
-    weights = surrogate.head.weight.abs().sum(0)
+def test_a_first_step_of_trojannn_against_the_plain_formula(shapes, surrogate):
+    """Adam's first step is its rate in the direction of the gradient's sign, whatever the gradient's size."""
+    attack = prepare(TrojanNN(steps=1, lr=0.1, neurons=3), shapes[0], Context(), surrogate)
+    rows = torch.randperm(300, generator=Runtime(0).generator("TrojanNN"))[:16]
+    images, weights = pixels(shapes[0].images[rows]), surrogate.head.weight.abs().sum(0).tolist()
+    chosen = sorted(range(64), key=lambda i: -weights[i])[:3]
+    patch = torch.full((3, 4, 4), 0.5, requires_grad=True)
+    stamped = images.clone()
+    stamped[..., -4:, -4:] = patch
+    ((surrogate.eval().features(stamped)[:, chosen] - 100) ** 2).mean().backward()
+    plain = ((patch - 0.1 * patch.grad.sign()) * 255).round()
+    assert torch.equal(attack.pattern, plain.to(torch.uint8))
+
+
+def test_trojannn_fires_the_neurons_that_weigh_most(shapes, surrogate):
+    weights = surrogate.head.weight.abs().sum(0).tolist()
     chosen = sorted(range(64), key=lambda i: -weights[i])[:2]
-    images = shapes[1].images
 
     def firing(attack):
         with torch.no_grad():
-            return surrogate.eval().features(pixels(attack.trigger(images)))[:, chosen].mean().item()
+            return surrogate.eval().features(pixels(attack.trigger(shapes[1].images)))[:, chosen].mean().item()
 
-    short, long = (prepare(TrojanNN(steps=steps), shapes[0], context, surrogate) for steps in (1, 60))
+    short, long = (prepare(TrojanNN(steps=steps), shapes[0], NO_STORE, surrogate) for steps in (1, 60))
     assert firing(long) > firing(short)
-    assert long.pattern.shape == (3, 4, 4)
+
+
+def test_trojannn_is_found_once_and_repeatably(shapes, surrogate, tmp_path, monkeypatch):
+    context, attack = Context(Runtime(0), Store(tmp_path)), TrojanNN(steps=5)
+    first, again = (prepare(attack, shapes[0], Context(Runtime(0)), surrogate) for _ in range(2))  # two empty stores
+    kept = prepare(attack, shapes[0], context, surrogate)
+    assert torch.equal(first.pattern, again.pattern)
+    assert torch.equal(first.pattern, kept.pattern)
+    for changed in ((shapes[0], wrn_16_1(10, Runtime(8))), (shapes[1], surrogate)):  # surrogate; sample
+        assert not torch.equal(prepare(attack, changed[0], context, changed[1]).pattern, kept.pattern)
     monkeypatch.setattr(TrojanNN, "_search", None)
-    again = prepare(TrojanNN(steps=60), shapes[0], context, surrogate)  # found in the store
-    assert torch.equal(again.pattern, long.pattern)
+    assert torch.equal(prepare(attack, shapes[0], context, surrogate).pattern, kept.pattern)
 
 
 def test_the_surrogate_is_trained_once_and_is_not_the_victim(shapes, tmp_path, monkeypatch):
@@ -221,9 +246,19 @@ def test_the_surrogate_is_trained_once_and_is_not_the_victim(shapes, tmp_path, m
     assert stages == ["surrogate"] * 2
     prepare(TrojanNN(steps=1), shapes[0], context)
     assert stages == ["surrogate"] * 2
-    assert not torch.equal(attack.surrogate.stem.weight, wrn_16_1(10, Runtime(0)).stem.weight)
+    victim = wrn_16_1(10, Runtime(0))
+    supervised(victim, shapes[0], 2, Supervised(), Context(Runtime(0)))
+    assert not torch.allclose(attack.surrogate.stem.weight, victim.stem.weight, atol=0.01)
     assert not attack.surrogate.training
     assert not any(weight.requires_grad for weight in attack.surrogate.parameters())
+
+
+def test_a_given_surrogate_is_left_as_it_was(shapes):
+    given = wrn_16_1(10, Runtime(7)).train()
+    attack = prepare(LCA(steps=1), shapes[0], NO_STORE, given)
+    poison(shapes[0], attack, 0.05, NO_STORE)
+    assert given.training
+    assert all(weight.requires_grad for weight in given.parameters())
 
 
 def test_other_attacks_need_no_surrogate(shapes):
@@ -269,6 +304,7 @@ def test_targets_outside_the_classes_are_refused(kind, target, shapes):
         (SIG, {"delta": 0}, "delta=0"),
         (SIG, {"frequency": -1}, "frequency=-1"),
         (LCA, {"epsilon": 0}, "epsilon=0"),
+        (LCA, {"epsilon": 1.5}, "epsilon=1.5"),
         (LCA, {"step": 0}, "step=0"),
         (LCA, {"steps": -1}, "steps=-1"),
         (TrojanNN, {"neurons": 0}, "neurons=0"),
@@ -280,10 +316,43 @@ def test_bad_settings_are_refused(kind, settings, said):
         kind(**settings)
 
 
-@pytest.mark.parametrize(("attack", "most"), [(BadNets(patch=17), 16), (LCA(patch=9), 8), (TrojanNN(patch=0), 16)])
-def test_patches_must_fit(attack, most, shapes, surrogate):
-    with pytest.raises(ValueError, match=rf"patch={attack.patch}: allowed are 1 to {most} for images of \(16, 16\)"):
-        prepare(attack, shapes[0], NO_STORE, surrogate).trigger(shapes[0].images)
+@pytest.mark.parametrize(
+    ("attack", "most"), [(BadNets(patch=17), 16), (LCA(patch=9), 8), (TrojanNN(patch=0), 16), (BadNets(patch=20), 16)]
+)
+def test_patches_must_fit_and_are_asked_before_any_work(attack, most, shapes, monkeypatch):
+    monkeypatch.setattr("dlp_lib.surrogate.supervised", lambda *_: pytest.fail("it trained"))
+    said = rf"patch={attack.patch}: allowed are 1 to {most} for images of \(16, 16\)"
+    for function in (lambda: prepare(attack, shapes[0], NO_STORE), lambda: poison(shapes[0], attack, 0.05, NO_STORE)):
+        with pytest.raises(ValueError, match=said):
+            function()
+    if not attack.needs_surrogate:
+        with pytest.raises(ValueError, match=said):
+            attack.trigger(shapes[0].images)
+    with pytest.raises(ValueError, match="target=99"):
+        prepare(replace(attack, target=99), shapes[0], NO_STORE)
+
+
+def test_patches_are_whole():
+    with pytest.raises(ValueError, match=r"patch=3\.0: allowed are whole numbers"):
+        BadNets(patch=3.0).trigger(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
+
+
+def test_surrogates_that_cannot_serve_are_refused(shapes, surrogate):
+    with pytest.raises(ValueError, match="neurons=65: the surrogate has 64"):
+        prepare(TrojanNN(neurons=65), shapes[0], NO_STORE, surrogate)
+    with pytest.raises(TypeError, match="Linear lacks features"):
+        prepare(TrojanNN(), shapes[0], NO_STORE, torch.nn.Linear(2, 2))
+    other = wrn_16_1(10, Runtime(7))
+    other.head = torch.nn.Sequential(other.head)
+    with pytest.raises(TypeError, match="head is Sequential: allowed is Linear"):
+        prepare(TrojanNN(), shapes[0], NO_STORE, other)
+
+
+@pytest.mark.parametrize("attack", [SIG(frequency=8), SIG(delta=0.4), Blended(alpha=0.001)], ids=repr)
+def test_a_trigger_that_changes_nothing_is_refused(attack, shapes):
+    """A sinusoid with a node in every column, or too faint for eight bits, is no attack."""
+    with pytest.raises(ValueError, match="changes no pixel"):
+        poison(shapes[0], attack, 0.05, NO_STORE)
 
 
 def test_a_plain_attack_has_no_trigger(shapes):

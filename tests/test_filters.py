@@ -54,6 +54,15 @@ def plain_spectral_signatures(seen, labels):
     return scores
 
 
+def test_spectral_signatures_are_exact_for_larger_classes():
+    """Of a class of 600, with no axis that stands out, against the singular value decomposition itself."""
+    features = torch.randn(600, 64, generator=torch.Generator().manual_seed(6))
+    centred = features.double() - features.double().mean(0)
+    plain = (centred @ torch.linalg.svd(centred, full_matrices=False).Vh[0]) ** 2
+    scores = FILTERS["spectral signatures"](Outputs(torch.zeros(600, 2), features), torch.zeros(600).long())
+    torch.testing.assert_close(scores.double(), plain, rtol=1e-3, atol=1e-5)
+
+
 PLAIN = {"entropy": plain_entropy, "loss": plain_loss, "spectral signatures": plain_spectral_signatures}
 
 
@@ -110,6 +119,21 @@ def test_tiny_and_constant_classes_have_finite_scores(name):
         warnings.simplefilter("ignore")  # scikit-learn finds fewer clusters than two, and says so
         scores = FILTERS[name](outputs, torch.tensor([0, 0, 0, 0, 1, 1, 2, 3, 3]))
     assert scores.isfinite().all()
+    if name == "activation clustering":
+        assert scores[4:].tolist() == [0] * 5  # one or two samples are no clusters
+
+
+@pytest.mark.parametrize(("width", "reduced"), [(16, 10), (4, 4)])
+def test_activation_clustering_looks_at_ten_dimensions(width, reduced, monkeypatch):
+    from sklearn import cluster
+
+    fit, seen = cluster.KMeans.fit, []
+    monkeypatch.setattr(cluster.KMeans, "fit", lambda self, x: seen.append(x) or fit(self, x))
+    features = torch.randn(40, width, generator=torch.Generator().manual_seed(5))
+    FILTERS["activation clustering"](Outputs(torch.zeros(40, 2), features), torch.zeros(40).long())
+    assert seen[0].shape == (40, reduced)
+    total = torch.linalg.svdvals(features.double() - features.double().mean(0))[:reduced].square().sum()
+    assert (seen[0] ** 2).sum() == pytest.approx(total.item())  # the widest dimensions, none other
 
 
 def test_one_pass_gives_logits_and_features(shapes, model):
@@ -152,6 +176,11 @@ def test_agreement_wants_one_class_for_several_epochs():
     first, second = torch.arange(20.0), -torch.arange(20.0)  # suspect class 1, class 0
     assert agreement([first, first, first, second], tampered, 0.1).tolist() == pytest.approx([1 / 3, 2 / 3, 1, 2 / 3])
     assert agreement([first, second], tampered, 0.1).tolist() == pytest.approx([1 / 3, 1 / 3])
+
+
+def test_agreement_wants_a_window():
+    with pytest.raises(ValueError, match="window=0"):
+        agreement([torch.zeros(4)], split([0, 0, 1, 1]), 0.3, 0)
 
 
 def plainly_selected(suspicion, labels, n_suspected, asked):

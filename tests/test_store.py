@@ -94,3 +94,14 @@ def test_facts_are_plain_json_in_the_file(tmp_path):
     data = (tmp_path / "x.safetensors").read_bytes()
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     assert json.loads(header["__metadata__"]["facts"]) == FACTS
+
+
+def test_a_modules_digest_tells_weights_buffers_and_kind_apart():
+    def batchnorm(**settings):
+        return torch.nn.BatchNorm1d(2, **settings)
+
+    plain, weights, buffers, kind = batchnorm(), batchnorm(), batchnorm(), batchnorm(eps=0.1)
+    weights.weight.data[0] = 3
+    buffers.running_mean[0] = 3
+    assert digest(plain) == digest(batchnorm())
+    assert len({digest(module) for module in (plain, weights, buffers, kind)}) == 4

@@ -33,7 +33,7 @@ CIFAR10 = {
     "SIG": Setting(SIG(), 0.08),
 }
 # On images of 16×16 the clean-label attacks must be stronger, and take 90 % of the class, to last: see docs/LOG.md.
-SHAPES10 = CIFAR10 | {"LCA": Setting(LCA(patch=4, epsilon=32), 0.09), "SIG": Setting(SIG(delta=60), 0.09)}
+SHAPES10 = CIFAR10 | {"LCA": Setting(LCA(patch=5, epsilon=32), 0.09), "SIG": Setting(SIG(delta=60), 0.09)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,9 +54,11 @@ def poison(clean: Split, attack: Attack, poisoning_rate: float, context: Context
 
     ``poisoning_rate`` is a share of the whole set. Poison-label attacks take random images of the classes that they
     relabel, clean-label ones random images of the target class. Raises ValueError for a rate that selects no image or
-    more than there are (naming the largest possible), a target outside the classes, and an attack that has not been
-    prepared.
+    more than there are (naming the largest possible), settings that do not fit the data, an attack that has not been
+    prepared, and a trigger that changes nothing.
     """
+    attack.check(clean)
+    clean = clean.to(context.runtime.device)
     goal, n = attack.goal(clean.labels, len(clean.classes)), len(clean)
     count = round(fraction("poisoning_rate", poisoning_rate) * n)
     candidates = ((clean.labels == goal) == attack.clean_label).nonzero()[:, 0].cpu()
@@ -66,6 +68,8 @@ def poison(clean: Split, attack: Attack, poisoning_rate: float, context: Context
     order = torch.randperm(len(candidates), generator=context.runtime.generator("poison"))
     rows = candidates[order[:count]].to(clean.images.device)
     tampered = attack.tamper(clean.images[rows], clean.labels[rows], context)
+    if torch.equal(tampered, clean.images[rows]):
+        raise ValueError(f"{attack} changes no pixel of these images")
     poisoned = torch.zeros_like(clean.labels, dtype=torch.bool).index_fill(0, rows, True)
     images, labels = clean.images.index_copy(0, rows, tampered), clean.labels.where(~poisoned, goal)
     return replace(clean, images=images, labels=labels), Truth(poisoned, clean.labels, len(candidates))

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..data import Split
+from ..runtime import whole
 from .base import Attack
 
 
@@ -14,9 +16,13 @@ class BadNets(Attack):
 
     patch: int = 3  # side of the square, in pixels
 
+    def check(self, clean: Split) -> None:
+        super().check(clean)
+        fits(self.patch, clean.images)
+
     def trigger(self, images: Tensor) -> Tensor:
         """uint8 (n, 3, h, w) in and out; ValueError where the patch does not fit."""
-        fits(self.patch, images, 1)
+        fits(self.patch, images)
         images = images.clone()
         images[..., -self.patch :, -self.patch :] = checkerboard(self.patch, images.device)
         return images
@@ -28,8 +34,8 @@ def checkerboard(side: int, device: torch.device) -> Tensor:
     return ((line[:, None] + line + 1) % 2 * 255).to(torch.uint8)
 
 
-def fits(patch: int, images: Tensor, patches: int) -> None:
+def fits(patch: int, images: Tensor, patches: int = 1) -> None:
     """ValueError where so many square patches do not fit beside each other along the image's sides."""
     most = min(images.shape[-2:]) // patches
-    if isinstance(patch, bool) or patch not in range(1, most + 1):
+    if whole("patch", patch) not in range(1, most + 1):
         raise ValueError(f"patch={patch!r}: allowed are 1 to {most} for images of {tuple(images.shape[-2:])} pixels")

@@ -22,6 +22,10 @@ class Attack:
     clean_label: ClassVar[bool] = False
     needs_surrogate: ClassVar[bool] = False  # True: it is of no use before ``fit``
 
+    def check(self, clean: Split) -> None:
+        """ValueError for settings that do not fit the data; asked before any work."""
+        self.goal(clean.labels[:1], len(clean.classes))
+
     def trigger(self, images: Tensor) -> Tensor:
         """Images as at test time: uint8 (n, 3, h, w) in and out."""
         raise NotImplementedError

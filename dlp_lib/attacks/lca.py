@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .. import models
 from ..data import Split
 from ..models import pixels
 from ..runtime import whole
@@ -28,7 +29,7 @@ class LCA(Attack):
     """
 
     patch: int = 3  # side of each square, in pixels
-    epsilon: float = 16.0  # largest change of a pixel by the noise, in 1/255
+    epsilon: int = 16  # largest change of a pixel by the noise, in 1/255
     step: float = 1.5  # of the ascent, in 1/255
     steps: int = 100
     surrogate: nn.Module | None = field(default=None, repr=False, compare=False)  # what ``fit`` puts in
@@ -37,8 +38,13 @@ class LCA(Attack):
 
     def __post_init__(self):
         whole("steps", self.steps)
-        if not (0 < self.epsilon <= 255 and self.step > 0):
-            raise ValueError(f"{self}: allowed are 0 < epsilon ≤ 255 and step > 0")
+        whole("epsilon", self.epsilon, 1)
+        if not self.step > 0:
+            raise ValueError(f"step={self.step}: allowed are values above 0")
+
+    def check(self, clean: Split) -> None:
+        super().check(clean)
+        fits(self.patch, clean.images, 2)
 
     def fit(self, surrogate: nn.Module, clean: Split, context: Context) -> "LCA":
         return replace(self, surrogate=surrogate)
@@ -56,7 +62,7 @@ class LCA(Attack):
         """Noise, kept in the store, and trigger; ValueError without a surrogate."""
         if self.surrogate is None:
             raise ValueError("LCA needs a clean surrogate for its noise: poison with dlp_lib.prepare(attack, …)")
-        name = f"LCA-{digest(SOURCE, self, images, labels)}"
+        name = f"LCA-{digest(SOURCE, models.SOURCE, self, images, labels)}"
         noisy = context.store.once(name, lambda: {"images": self._noisy(images, labels)})["images"]
         return self.trigger(noisy.to(images.device))
 

@@ -6,6 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from .. import models
 from ..data import Split
 from ..models import expect_features, pixels
 from ..runtime import whole
@@ -39,13 +40,20 @@ class TrojanNN(Attack):
         if not (self.activation > 0 and self.lr > 0):
             raise ValueError(f"{self}: allowed are activation > 0 and lr > 0")
 
+    def check(self, clean: Split) -> None:
+        super().check(clean)
+        fits(self.patch, clean.images)
+
     def fit(self, surrogate: nn.Module, clean: Split, context: Context) -> "TrojanNN":
-        """Find the trigger, or read it; ValueError where the patch does not fit, TypeError without ``features``."""
+        """Find the trigger, or read it; TypeError without ``features`` and linear ``head``, ValueError for neurons."""
         expect_features(surrogate)
-        fits(self.patch, clean.images, 1)
+        if not isinstance(surrogate.head, nn.Linear):
+            raise TypeError(f"the surrogate's head is {type(surrogate.head).__name__}: allowed is Linear")
+        if self.neurons > surrogate.head.in_features:
+            raise ValueError(f"neurons={self.neurons}: the surrogate has {surrogate.head.in_features}")
         rows = torch.randperm(len(clean), generator=context.runtime.generator("TrojanNN"))[:_SAMPLE]
         sample = clean.images[rows.to(clean.images.device)]
-        name = f"TrojanNN-{digest(SOURCE, self, surrogate, sample)}"
+        name = f"TrojanNN-{digest(SOURCE, models.SOURCE, self, surrogate, sample)}"
         pattern = context.store.once(name, lambda: {"pattern": self._search(surrogate, pixels(sample))})["pattern"]
         return replace(self, pattern=pattern)
 

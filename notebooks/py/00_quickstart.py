@@ -39,6 +39,7 @@ gamma = 0.02  # filtering rate of DLP
 quota = "per class"  # trusted samples: n·gamma of each class, or in "total"
 e1 = 4  # epochs of supervised learning
 e2 = 20  # epochs of unlearning, at most
+unlearn_lr = None  # of unlearning; None for the recommended one
 finetune_steps = 360  # of FixMatch
 seed = 0
 device = "auto"  # "cpu", "cuda", or "auto"
@@ -121,7 +122,8 @@ display(Image(HOME / "docs" / "pipeline.png", alt=drawing))
 # %%
 recipe = SHAPES10 if dataset == "shapes10" else DLP()
 fixmatch = replace(recipe.fixmatch, steps=finetune_steps)
-dlp = replace(recipe, gamma=gamma, e1=e1, e2=e2, quota=quota, fixmatch=fixmatch)
+unlearn = replace(recipe.unlearn, lr=unlearn_lr or recipe.unlearn.lr)
+dlp = replace(recipe, gamma=gamma, e1=e1, e2=e2, quota=quota, unlearn=unlearn, fixmatch=fixmatch)
 suspects, trusted = dlp_lib.filters.sizes(tampered, dlp.gamma, dlp.quota)
 print(f"gamma asks for {suspects} suspects, and for {trusted} trusted samples of each class")
 untrained = dlp_lib.wrn_16_1(len(train.classes), runtime)
@@ -307,7 +309,8 @@ assert evaluate(result.model, test, backdoor) == after_assft
 # The last cell writes what was measured, for whoever compares runs.
 
 # %%
-names = "dataset n_train image_size attack poisoning_rate target gamma quota e1 e2 finetune_steps seed device cache out"
+names = "dataset n_train image_size attack poisoning_rate target gamma quota e1 e2 unlearn_lr finetune_steps"
+names += " seed device cache out"
 rows = [
     {"stage": name, **asdict(measured[name]), "images": stage.total("images"), "seconds": stage.total("seconds")}
     for name, stage in stages.items()

@@ -222,7 +222,8 @@ record.spread(recorded, ["attack"], ["ca", "asr", "ra"])
 # images for the target.
 
 # %%
-record.spread(recorded[1:], ["attack"], ["clean_model_triggered", "clean_model_untriggered"])
+tampered_rows = [row for row in recorded if row["attack"] != "none"]
+record.spread(tampered_rows, ["attack"], ["clean_model_triggered", "clean_model_untriggered"])
 
 # %% [markdown]
 # **What you should see.** Both columns are near zero, and within three points of each other. So the ASR of the other table is the backdoor's

@@ -173,12 +173,14 @@ plots.show(figure, "Precision of suspects and of trusted samples against gamma, 
 
 # %%
 e1 = min(4, epochs)
-scores, table = {}, {}
+scores, precision = {}, {}
 for name, (tampered, truth) in sets.items():
     stages[name].trail.load(model, e1)
     seen = dlp_lib.observe(model, tampered.images)
     scores[name] = {kind: score(seen, tampered.labels) for kind, score in FILTERS.items()}
-    table[name] = {k: float(average_precision_score(truth.poisoned.cpu(), s.cpu())) for k, s in scores[name].items()}
+    precision[name] = {
+        k: float(average_precision_score(truth.poisoned.cpu(), s.cpu())) for k, s in scores[name].items()
+    }
 
 # %%
 figure, axes = plt.subplots(1, 5, figsize=(14, 3.2), sharey=True)
@@ -189,7 +191,7 @@ plots.show(figure, "ROC curves of four filters on five attacks.")
 
 # %%
 figure, ax = plt.subplots(figsize=(6, 2.6))
-plots.heat_map(ax, pd.DataFrame(table)).set_title("average precision (%)")
+plots.heat_map(ax, pd.DataFrame(precision)).set_title("average precision (%)")
 plots.show(figure, "Average precision of each filter on each attack.")
 
 # %% [markdown]
@@ -204,14 +206,8 @@ plots.show(figure, "Average precision of each filter on each attack.")
 # epochs 4, 10 and 20, mean and range:
 
 # %%
-recorded = pd.DataFrame(record.read("filters"))
-for epoch in (4, 10, 20):
-    rows = recorded[recorded.e1 == epoch]
-    display(
-        record.spread(rows, ["filter", "attack"], ["suspected"])["suspected"]
-        .unstack(sort=False)
-        .style.set_caption(f"epoch {epoch}")
-    )
+table = record.spread(record.read("filters"), ["when", "filter", "attack"], ["suspected"])
+table["suspected"].unstack(sort=False)
 
 # %% [markdown]
 # **What you should see.** No filter wins everywhere. At epoch 4, entropy leads on four attacks and fails on Blended; at epoch 20 it is the other way round.
@@ -320,7 +316,7 @@ plots.show(
 # %%
 names = "dataset n_train image_size target gamma epochs seed device cache out"
 parameters = {name: globals()[name] for name in names.split()}
-record.report(HOME / out, parameters, context.runtime, average_precision=table, agreement=agreed, purity=purity)
+record.report(HOME / out, parameters, context.runtime, average_precision=precision, agreement=agreed, purity=purity)
 
 # %% [markdown]
 # ## Recap

@@ -35,7 +35,7 @@ from dlp_lib.attacks import Setting
 EPOCHS, SETTLE = 24, 4  # to convergence: a training accuracy of about 100 %, then some epochs at a tenth of the rate
 ATTACKS = attacks.SHAPES10 | {"all-to-all": Setting(BadNets("all-to-all"), 0.1)}
 ONE_TARGET = list(attacks.SHAPES10)
-GAMMA, AGREED = 0.01, 0.9
+GAMMA, AGREED = 0.01, 0.98
 
 train, test = dlp_lib.load("shapes10")
 

@@ -109,7 +109,13 @@ def test_metrics_say_what_was_run(executed):
     assert {"python", "torch", "device", "threads", "commit"} <= set(metrics["environment"])
 
 
-FIGURES = {"00_quickstart": 6, "01_backdoor_attacks": 3, "02_learning_speed_gap": 5, "03_entropy_filtering": 7}
+FIGURES = {
+    "00_quickstart": 6,
+    "01_backdoor_attacks": 3,
+    "02_learning_speed_gap": 5,
+    "03_entropy_filtering": 7,
+    "07_live_lab": 1,
+}
 
 
 def test_the_page_has_figures_with_alternative_texts(executed):
@@ -125,6 +131,7 @@ RESULTS = {  # what else a notebook's metrics.json must hold
     "01_backdoor_attacks": {"attacks", "rates"},
     "02_learning_speed_gap": {"curves", "steps"},
     "03_entropy_filtering": {"average_precision", "agreement", "purity"},
+    "07_live_lab": {"settings"},
 }
 
 

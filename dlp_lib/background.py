@@ -35,7 +35,8 @@ class Newest:
                 except Superseded:
                     pass
                 except Exception as error:  # shown to the user, whatever it is
-                    self._on_error(error)
+                    if version == self._version:
+                        self._on_error(error)
 
         if job:
             self._last = threading.Thread(target=run, daemon=True)

@@ -178,16 +178,10 @@ class Lab:
                 learned.append((entropy(logits), *parts))
             return record is not None
 
-        def progress(*_) -> None:
-            add()
-            tell()
-            check()
-
-        while len(learned) < epochs and add():
-            check()
-        if len(learned) < epochs:
+        def run(progress: Callable) -> None:
             supervised(copy.deepcopy(scene.untrained), scene.tampered, epochs, Supervised(), self._context(s, progress))
-        tell()
+
+        _follow(learned, epochs, add, run, check, tell)
 
     def _trail(self, s: Setting) -> Trail:
         """Where stage 1 is recorded."""
@@ -214,16 +208,7 @@ class Lab:
                 points.append(record.facts | self._measure(ascent, judged, len(points) + 1, scene, reestimated=True))
             return record is not None
 
-        def progress(*_) -> None:
-            add()
-            tell()
-            check()
-
-        while len(points) < self.epochs and add():
-            check()
-        if len(points) < self.epochs and not (points and points[-1]["diverged"]):
-            run(self.epochs, progress)
-        tell()
+        _follow(points, self.epochs, add, lambda progress: run(self.epochs, progress), check, tell)
 
     def _measure(self, trail: Trail, model: nn.Module, block: int, scene: Scene, reestimated: bool = False) -> dict:
         """CA, ASR and RA of a recorded block, measured once."""
@@ -233,6 +218,21 @@ class Lab:
             trail.load(model, block, reestimated)
             record = self.context.store.write(name, {}, asdict(evaluate(model, scene.test, scene.attack)))
         return record.facts
+
+
+def _follow(rows: list, blocks: int, add: Callable, run: Callable, check: Callable, tell: Callable) -> None:
+    """Have a row for every block: ``add`` those that are recorded, then ``run``, which adds the others one by one."""
+
+    def progress(*_) -> None:
+        add()
+        tell()
+        check()
+
+    while len(rows) < blocks and add():
+        check()
+    if len(rows) < blocks:
+        run(progress)
+    tell()
 
 
 def _scene_key(s: Setting) -> tuple:

@@ -1,6 +1,7 @@
 """The live lab's figures and words: an Answer in, a drawn figure and its alternative text out."""
 
-from dataclasses import fields
+import html
+from dataclasses import asdict, fields
 
 import torch
 from matplotlib.figure import Figure
@@ -124,3 +125,15 @@ def _taught(answer: Answer, e2: int, last: dict | None) -> str:
     if tuned:
         said += f" Fine-tuning has brought CA to {tuned['ca']:.0%} and ASR to {tuned['asr']:.0%}."
     return said
+
+
+def table(*answers: Answer) -> str:
+    """Settings and what came of them, one below the other, as HTML; the truth."""
+    stages = "SL", "AU", "ASSFT"
+    rows = [["setting", *stages]]
+    for answer in answers:
+        given = ", ".join(f"{name} {value}" for name, value in asdict(answer.setting).items())
+        shares = (answer.stages.get(stage) for stage in stages)
+        rows.append([given, *(f"CA {row['ca']:.0%}, ASR {row['asr']:.0%}" if row else "–" for row in shares)])
+    cells = ("".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows)
+    return f"<table>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"

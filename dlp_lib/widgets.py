@@ -58,7 +58,7 @@ class Live:
     """The page. ``page`` is the widget to display; ``setting()`` what its controls say."""
 
     def __init__(self, lab: Lab, setting: Setting = Setting()):  # noqa: B008
-        self.lab, self._start, self._before, self._shown = lab, setting, None, None
+        self.lab, self._start, self._pinned = lab, setting, None
         self._asked = self._running = None
         self._jobs = Newest(lambda error: self._later(lambda: self._fail(error)))
         self._later, self._drawn, self._waiting = _on_the_loop(), 0.0, False
@@ -112,11 +112,6 @@ class Live:
     def changed(self) -> None:
         """Answer a control: at once with what is known, and the rest as it comes."""
         self.error.value, setting = "", self.setting()
-        if setting != self._shown:
-            self._before, self._shown = (
-                (self._shown, self.lab.look(self._shown).stages) if self._shown else None,
-                setting,
-            )
         self.refresh()
         if replace(setting, e2=0) != self._asked:  # E2 only points into the ascent
             self._asked = replace(setting, e2=0)
@@ -127,9 +122,10 @@ class Live:
         self._waiting, answer = False, self.lab.look(self.setting())
         for panel in self.panels:
             panel.update(answer, self.truth.value)
-        self.sentence.value = (
-            f'<div class="dlp-sentence" aria-live="polite">{panels.sentence(answer, self.truth.value)}</div>'
-        )
+        said = html.escape(panels.sentence(answer, self.truth.value))
+        self.sentence.value = f'<div class="dlp-sentence" aria-live="polite">{said}</div>'
+        pinned = self._pinned if self.truth.value else None
+        self.compared.value = panels.table(self.lab.look(pinned), answer) if pinned else ""
 
     def wait(self) -> None:
         """Until everything that was asked for is there, for a notebook that runs without a reader."""
@@ -154,8 +150,9 @@ class Live:
         self.changed()
 
     def compare(self) -> None:
-        """The previous setting's figures beside this one's, or no longer."""
-        self.compared.value = "" if self.compared.value or not self._before else self._table()
+        """Keep this setting's figures beside those to come, or no longer."""
+        self._pinned = None if self._pinned else self.setting()
+        self.refresh()
 
     def copy(self) -> None:
         """The setting as Python and as a command, to be copied; or no longer."""
@@ -204,20 +201,9 @@ class Live:
         return run
 
     def _fail(self, error: Exception) -> None:
-        self.error.value = (
-            f'<div class="dlp-error" role="alert">{type(error).__name__}: {html.escape(str(error))}</div>'
-        )
+        said, self._asked = html.escape(f"{type(error).__name__}: {error}"), None
+        self.error.value = f'<div class="dlp-error" role="alert">{said}</div>'
         self._advance(0, "stopped")
-
-    def _table(self) -> str:
-        before, now = self._before, (self._shown, self.lab.look(self._shown).stages)
-        rows = "".join(
-            f"<tr><td>{name}</td><td>{html.escape(', '.join(f'{k} {v}' for k, v in asdict(setting).items()))}</td>"
-            + "".join(f"<td>{stage}: CA {row['ca']:.0%}, ASR {row['asr']:.0%}</td>" for stage, row in stages.items())
-            + "</tr>"
-            for name, (setting, stages) in (("before", before), ("now", now))
-        )
-        return f"<table>{rows}</table>"
 
 
 def _filtered(answer: Answer) -> tuple:

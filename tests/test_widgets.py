@@ -118,13 +118,12 @@ def test_cancelling_stops_and_keeps_what_is_recorded(store):
     assert "of 30 suspects" in live.sentence.value
 
 
-def test_compare_shows_the_setting_before(live):
+def test_compare_keeps_a_setting_beside_those_to_come(live):
     live.buttons["compare"].click()
-    assert live.compared.value == ""  # there was none
     move(live, "gamma", 0.1)
-    live.buttons["compare"].click()
     assert "gamma 0.05" in live.compared.value
     assert "gamma 0.1" in live.compared.value
+    assert live.compared.value.count("CA ") == 4  # after SL and AU, twice
     live.buttons["compare"].click()
     assert live.compared.value == ""
 

@@ -46,7 +46,6 @@ from dataclasses import replace
 import ipywidgets
 import matplotlib.pyplot as plt
 import pandas as pd
-from IPython.display import display
 from sklearn.metrics import average_precision_score
 
 import dlp_lib
@@ -210,14 +209,18 @@ table = record.spread(record.read("filters"), ["when", "filter", "attack"], ["su
 table["suspected"].unstack(sort=False)
 
 # %% [markdown]
-# **What you should see.** No filter wins everywhere. At epoch 4, entropy leads on four attacks and fails on Blended; at epoch 20 it is the other way round.
-# The paper finds entropy best on *every* attack, at ten epochs on CIFAR-10, which is a larger and harder set, on which
-# ten epochs are early. What is a good $E_1$ depends on the data.
+# **What you should see.** No filter wins everywhere. At epoch 4, entropy and loss find almost only poison on four attacks, and none at all on Blended. At epoch 20
+# it is the other way round: they work on Blended, and on the clean-label attacks no more. The last rows take the epoch that the next section chooses. Activation
+# clustering is ahead on BadNets at late epochs. Both feature filters find nothing on clean-label attacks, where poison is most of its class.
+#
+# The paper finds entropy best on every attack and the loss second. Here they are equal within the spread: a model that is sure of a training sample is
+# mostly sure of its label. And what is a good $E_1$ depends on the data: the paper's ten epochs on CIFAR-10 leave a model with a CA of 74 %; here ten
+# epochs are nearly the end of learning.
 #
 # ## 4. How could a defender choose $E_1$?
 #
 # Not by looking at the truth. What *can* a defender see? The suspects of every epoch, and their labels. If the poison has one target, then pure suspects all carry
-# *one* label. But so may clean suspects: early on, the model is often sure of one easy class (for Blended at epoch 5, all suspects are "two bars").
+# *one* label. But so may clean suspects: early on, the model is often sure of one easy class (under Blended, at times all suspects are "two bars", and clean).
 #
 # A difference remains. *Which* clean class is the easiest changes from epoch to epoch. The poison stays. So let us ask for **lasting agreement**: of the suspects of
 # three epochs in a row, the largest mean share that a single class has. `filters.agreement` computes it.
@@ -234,29 +237,30 @@ for name, (tampered, truth) in sets.items():
 # %%
 figure, axes = plt.subplots(1, 5, figsize=(14, 3), sharey=True)
 for ax, name in zip(axes, sets, strict=True):
-    plots.agreement(ax, agreed[name], purity[name], 0.9).set_title(name)
+    plots.agreement(ax, agreed[name], purity[name], 0.98).set_title(name)
 plots.shared_legend(figure)
 plots.show(figure, "Lasting agreement, which a defender sees, and the suspects' true purity, per epoch and attack.")
 
 # %% [markdown]
-# **What you should see.** The black line is visible to a defender, the orange one is not. Where black stays above the threshold of 90 %, orange is high too, for
-# every attack; where black is low, orange may be anything. Blended crosses the threshold ten epochs after the others.
+# **What you should see.** The black line is visible to a defender, the orange one is not. Where black is at the threshold, orange is near 100 %; where black is low,
+# orange may be anything. Blended gets there some ten epochs after the others.
 #
-# So: take the first epoch at which agreement reaches 90 %. The threshold and the window of three were set while looking at seed 0; seeds 1 and 2 had no say
-# in it. What the rule picks, and the share of its suspects that is poisoned:
+# So: take the first epoch at which agreement reaches 98 %. What that rule picks, and the share of its suspects that is poisoned:
 
 # %%
-picks = []
+picks = {}
 for row in record.read("epochs"):
-    if row["agreement"] >= 0.9 and (row["seed"], row["attack"]) not in [(p["seed"], p["attack"]) for p in picks]:
-        picks.append(row | {"picked": f"E1 = {row['epoch']}: {row['suspected_last']:.0%}"})
-display(pd.DataFrame(picks).pivot(index="attack", columns="seed", values="picked").reindex(["none", *settings]))
+    if row["agreement"] >= 0.98 and (row["attack"], row["seed"]) not in picks:
+        picks[row["attack"], row["seed"]] = f"E1 = {row['epoch']}: {row['suspected_last']:.0%}"
+pd.Series(picks).unstack().reindex(["none", *settings]).fillna("never")
 
 # %% [markdown]
-# **What you should see.** Rows are attacks, columns the three seeds, "none" a clean training set. A missing entry means that the rule never fires
-# in 24 epochs. On a clean set it should not fire; if it does, it does late, when the model is sure of everything.
+# **What you should see.** Rows are attacks, columns the three seeds, "none" a clean training set; "never" means that the rule does not fire within 24
+# epochs. On clean sets it stays silent. On tampered ones it fires in nearly all cases, with nine in ten suspects poisoned or more.
 #
-# It is a rule of thumb of this course and not from the paper; it needs a single target class, and says nothing of all-to-all attacks.
+# Read such a table with care. The threshold was set by looking at these very seeds: 90 % had fired on a clean set, and on Blended at an epoch without any poison among
+# the suspects. FRESH The rule is a rule of thumb of this course and not from the paper. It needs a single target class, and says nothing of
+# all-to-all attacks. And where it never fires, a defender has learned that the filter is not to be trusted, which is worth something too.
 #
 # ### Or not choose at all?
 #
@@ -278,7 +282,7 @@ plots.shared_legend(figure)
 plots.show(figure, "Purity of the suspects against E1, for entropy at that epoch and for its mean, three seeds.")
 
 # %% [markdown]
-# **What you should see.** For four attacks the mean is at or near 100 % from a few epochs on and *stays* there: $E_1$ no longer matters. For Blended it stays
+# **What you should see.** For four attacks the mean is at 100 % from epoch 7 on at the latest, and *stays* there: $E_1$ no longer matters. For Blended it stays
 # near zero. The single-epoch entropy swings from epoch to epoch, with wide bands.
 #
 # **Why.** The mean measures the *speed* of learning, which is the paper's own observation, and averages batch-norm's noise away. Blended is

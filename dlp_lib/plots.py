@@ -46,6 +46,11 @@ def shared_legend(figure) -> None:
     figure.legend(handles, names, ncols=len(names), loc="lower center", bbox_to_anchor=(0.5, 0.97))
 
 
+def difference(before: Tensor, after: Tensor, factor: int = 3) -> Tensor:
+    """What changed between two uint8 images, amplified, on grey."""
+    return (128 + factor * (after.int() - before.int())).clamp(0, 255).to(before.dtype)
+
+
 def gallery(ax, rows: dict[str, Tensor], titles: list[str] = ()):
     """A row of images, uint8 (n, 3, h, w), for every name; ``titles`` stand over the columns."""
     height, width = next(iter(rows.values())).shape[-2:]
@@ -70,11 +75,17 @@ def band(ax, x, values, style: str, colour: str, label: str):
     return ax
 
 
-def learning_gap(ax, clean, poisoned, x=None, xlabel: str = "epoch"):
-    """Training accuracy of the two subsets (Fig. 1), as fractions of one run (points,) or several (runs, points)."""
+def learning_gap(ax, clean, poisoned, mistaken=None, x=None, xlabel: str = "epoch"):
+    """Training accuracy of the two subsets (Fig. 1), as fractions of one run (points,) or several (runs, points).
+
+    ``mistaken``: the share of clean samples of other classes that are taken for the target. What the poison has above
+    it is due to the trigger; the rest is a model that answers the target for everything.
+    """
     x = range(1, np.shape(clean)[-1] + 1) if x is None else x
     band(ax, x, poisoned, "s-", POISONED, "poisoned samples")
     band(ax, x, clean, "o-", CLEAN, "clean samples")
+    if mistaken is not None:
+        band(ax, x, mistaken, ":", NEUTRAL, "clean, but taken for the target")
     ax.set(xlabel=xlabel, ylabel="training accuracy (%)", ylim=(-2, 104))
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.legend()

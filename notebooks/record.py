@@ -19,6 +19,7 @@ from dlp_lib import (
     BadNets,
     Context,
     Runtime,
+    Split,
     Store,
     Supervised,
     accuracy,
@@ -46,21 +47,21 @@ def poisoned_by(setting: Setting, context: Context):
     return attack, *dlp_lib.poison(train, attack, setting.poisoning_rate, context)
 
 
-def trained(tampered, context: Context, epochs: int = EPOCHS, probe: Tensor | None = None, **settings):
+def trained(tampered: Split, context: Context, epochs: int = EPOCHS, **settings):
     """The undefended model, and its stage."""
     model = dlp_lib.wrn_16_1(len(train.classes), context.runtime)
-    return model, dlp_lib.supervised(model, tampered, epochs, Supervised(**settings), context, probe)
+    return model, dlp_lib.supervised(model, tampered, epochs, Supervised(**settings), context)
 
 
-def converged(tampered, context: Context):
+def converged(tampered: Split, context: Context):
     """The undefended model after a last few epochs at a lower learning rate, in which it settles."""
     model, _ = trained(tampered, context)
     dlp_lib.supervised(model, tampered, SETTLE, Supervised(lr=0.001), context)
     return model
 
 
-def scores_by_epoch(stage, tensor: str = "logits") -> list[Tensor]:
-    return [stage.trail.read(epoch).tensors[tensor] for epoch in range(1, len(stage.history) + 1)]
+def scores_by_epoch(stage) -> list[Tensor]:
+    return [stage.trail.read(epoch).tensors["logits"] for epoch in range(1, len(stage.history) + 1)]
 
 
 def measure_attacks(context: Context) -> Iterator[dict]:
@@ -98,6 +99,15 @@ def measure_filters(context: Context) -> Iterator[dict]:
                 yield {"attack": name, "filter": kind, "when": when, "e1": e1, "suspected": share}
 
 
+def subsets(logits: Tensor, tampered: Split, poisoned: Tensor) -> dict:
+    """Accuracy on the clean and the poisoned part, and the share of clean others that are taken for class 0."""
+    target = torch.zeros_like(tampered.labels)
+    found = {"clean": accuracy(logits, tampered.labels, ~poisoned)}
+    if poisoned.any():
+        found["poisoned"] = accuracy(logits, tampered.labels, poisoned)
+    return found | {"mistaken": accuracy(logits, target, ~poisoned & (tampered.labels != 0))}
+
+
 def measure_epochs(context: Context) -> Iterator[dict]:
     """Epoch by epoch: what a defender sees (agreement), and how pure the suspects are; also of the mean entropy."""
     for name in ["none", *ONE_TARGET]:
@@ -105,14 +115,13 @@ def measure_epochs(context: Context) -> Iterator[dict]:
         if name != "none":
             _, tampered, truth = poisoned_by(ATTACKS[name], context)
             poisoned = truth.poisoned
-        parts = {"clean": ~poisoned, "poisoned": poisoned} if poisoned.any() else {"clean": ~poisoned}
         _, stage = trained(tampered, context)
         logits = scores_by_epoch(stage)
         entropies = torch.stack([entropy(z) for z in logits])
         lasting = filters.agreement(list(-entropies), tampered, GAMMA)
         for epoch, last in enumerate(entropies, 1):
             row = {"attack": name, "epoch": epoch, "agreement": lasting[epoch - 1].item()}
-            row |= {part: accuracy(logits[epoch - 1], tampered.labels, mask) for part, mask in parts.items()}
+            row |= subsets(logits[epoch - 1], tampered, poisoned)
             for kind, score in (("last", last), ("mean", entropies[:epoch].mean(0))):
                 suspected = dlp_lib.select(-score, tampered, GAMMA).suspected
                 row[f"suspected_{kind}"] = poisoned[suspected].double().mean().item()
@@ -120,24 +129,14 @@ def measure_epochs(context: Context) -> Iterator[dict]:
 
 
 def measure_speed(context: Context) -> Iterator[dict]:
-    """Training accuracy of the clean and the poisoned subset per epoch and, in the first two, per step."""
+    """Training accuracy of the clean and the poisoned subset per epoch, by default and with other settings."""
     variants = {"default": {}, "augmentation": {"augment": True}, "lr 0.003": {"lr": 0.003}, "lr 0.03": {"lr": 0.03}}
     for name in ("BadNets", "SIG"):
         _, tampered, truth = poisoned_by(ATTACKS[name], context)
-
-        def halves(logits: Tensor, samples: Tensor, tampered=tampered, truth=truth) -> dict:
-            parts = {"clean": ~truth.poisoned[samples], "poisoned": truth.poisoned[samples]}
-            return {part: accuracy(logits, tampered.labels[samples], mask) for part, mask in parts.items()}
-
-        everyone = torch.arange(len(train))
         for variant, settings in variants.items():
             _, stage = trained(tampered, context, 10, **settings)
             for epoch, logits in enumerate(scores_by_epoch(stage), 1):
-                yield {"attack": name, "variant": variant, "epoch": epoch, **halves(logits, everyone)}
-        watched = torch.cat([part.nonzero()[:400, 0] for part in (truth.poisoned, ~truth.poisoned)])
-        _, stage = trained(tampered, context, 2, watched)
-        for step, logits in enumerate(torch.cat(scores_by_epoch(stage, "steps"))):
-            yield {"attack": name, "variant": "steps", "step": step, **halves(logits, watched)}
+                yield {"attack": name, "variant": variant, "epoch": epoch, **subsets(logits, tampered, truth.poisoned)}
 
 
 def measure_rates(context: Context) -> Iterator[dict]:

@@ -42,6 +42,12 @@ def test_a_shared_legend_replaces_those_of_the_axes():
     plt.close(figure)
 
 
+def test_differences_are_amplified_on_grey():
+    before = torch.tensor([100, 100, 0, 255], dtype=torch.uint8)
+    after = torch.tensor([100, 110, 255, 0], dtype=torch.uint8)
+    assert plots.difference(before, after).tolist() == [128, 158, 255, 0]
+
+
 def test_gallery_sets_images_in_rows_and_columns(ax):
     black, white = torch.zeros(2, 3, 4, 4, dtype=torch.uint8), torch.full((1, 3, 4, 4), 200, dtype=torch.uint8)
     plots.gallery(ax, {"dark": black, "light": white}, ["one", "two"])
@@ -62,13 +68,15 @@ def test_learning_gap_draws_both_subsets_in_per_cent(ax):
 
 
 def test_several_runs_are_a_mean_and_a_band(ax):
-    plots.learning_gap(ax, [[0.1, 0.4], [0.3, 0.6]], [[0.9, 1.0], [0.9, 0.8]], [5, 10], "step")
+    plots.learning_gap(ax, [[0.1, 0.4], [0.3, 0.6]], [[0.9, 1.0], [0.9, 0.8]], [[0.2, 0.1]], [5, 10], "step")
     clean = next(line for line in ax.lines if line.get_label() == "clean samples")
     assert list(clean.get_xdata()) == [5, 10]
     assert list(clean.get_ydata()) == pytest.approx([20, 50])
     low, high = ax.collections[1].get_paths()[0].get_extents().intervaly
     assert (low, high) == pytest.approx((10, 60))
     assert ax.get_xlabel() == "step"
+    mistaken = next(line for line in ax.lines if line.get_label() == "clean, but taken for the target")
+    assert list(mistaken.get_ydata()) == pytest.approx([20, 10])
 
 
 def test_precision_and_rates_name_their_points(ax):

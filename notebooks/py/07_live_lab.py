@@ -65,11 +65,12 @@ live.page
 # 1. **Where does the filter break?** Start from *reset*. Raise $\gamma$ step by step. At which $\gamma$ are fewer than nine in ten suspects poisoned, and why just
 #    there? What does unlearning cost in CA beyond that point?
 # 2. **How would a defender notice?** Do question 1 again with the truth switched off. What in the figures and in the sentence changes at the same $\gamma$?
-# 3. **Early or late?** Move $E_1$ from 1 to 20. Where is the filter pure, where is it not, and what does the left panel say about it? Now choose Blended, and
+# 3. **Early or late?** Move $E_1$ from 1 to 20. Where is the filter pure, where is it not, and what does the panel *Learning speed* say about it? Now choose Blended, and
 #    move it again.
 # 4. **Make unlearning destroy the model.** Set the unlearning lr to 0.02 and raise $E_2$. ASR is 0: is that a success? How would a defender tell a healed
 #    model from a destroyed one, without a single triggered image?
-# 5. **Repair.** Go to a setting of which you think that it has lost its backdoor, and press *fine-tune*. Then go to one that has not, press it again, and *compare*.
+# 5. **Repair.** Go to a setting of which you think that it has lost its backdoor, press *fine-tune*, and when it is done, *compare*: that keeps its figures on the page. Then go to a
+#    setting that has not lost it, and fine-tune again. Which of the two has its ASR back?
 # 6. **The clean-label trap.** Choose SIG with a poisoning rate of 9 %. Which of the two selections is in trouble, and why?
 
 # %% [markdown]
@@ -109,11 +110,12 @@ for name, answer in answers.items():
 
 # %% [markdown]
 # **What you should see.** *Default*: the suspects are poisoned, ASR falls to a few per cent, CA by ten points or so. *Large γ*: half of the suspects are clean;
-# unlearning them costs far more CA. *Late E1*: the model is sure of everything; what it suspects is a mixture, and CA has more to lose. *High rate*: ASR is gone at once, and
+# unlearning them costs far more CA. *Late E1*: the suspects may still agree on one label, and some are honest disks; CA has more to lose. *High rate*: ASR is gone at once, and
 # soon CA is at chance: a model that answers one class for everything has no backdoor, and no use.
 #
 # **Why.** The three knobs do not act alone. $E_1$ decides what there is to see, $\gamma$ how much of it is taken, and $E_2$ and the learning rate
-# how hard it hits. A defender sees the suspects' labels, the entropies and the suspects' accuracy; the dashed frames tell a teacher whether that was enough.
+# how hard it hits. A defender sees the suspects' labels, the entropies and the suspects' accuracy; the dashed
+# frames tell a teacher whether that was enough.
 
 # %%
 names = "dataset n_train epochs finetune_steps seed device cache out"
@@ -135,7 +137,7 @@ record.report(HOME / out, parameters, context.runtime, settings=told)
 # - A pure set of suspects needs the right moment ($E_1$) and modesty ($\gamma$ below the share of poison).
 # - Unlearning is a trade of ASR against CA; its length and learning rate set the price.
 # - ASR 0 with CA at chance is a collapse and not a defence.
-# - What a defender can see is little, and enough to notice most of what goes wrong.
+# - A defender sees little, and it can mislead: suspects may agree on one label and be clean.
 #
 # ## References
 #

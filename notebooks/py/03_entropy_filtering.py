@@ -54,23 +54,28 @@ import dlp_lib
 from dlp_lib import FILTERS, HOME, Context, Runtime, Store, Supervised, attacks, entropy, filters, plots, record
 
 # %% [markdown]
-# The three poison-label attacks poison the same 500 images, the two clean-label ones the same 450 disks, and the same untrained model learns each
-# tampered set for twenty epochs. Every epoch's
-# logits are recorded, so that everything below is *looking*, not training.
+# First the data, poisoned five times: the three poison-label attacks take the same 500 images, the two clean-label ones the same 450 disks.
 
 # %%
 context = Context(Runtime(seed, device), Store(HOME / cache), plots.progress)
 train, _ = dlp_lib.load(dataset, n_train, image_size=image_size, store=context.store)
 train = train.to(context.runtime.device)
 settings = attacks.SHAPES10 if dataset == "shapes10" else attacks.CIFAR10
-sets, stages, entropies = {}, {}, {}
-model = dlp_lib.wrn_16_1(len(train.classes), context.runtime)
-untrained = {name: value.clone() for name, value in model.state_dict().items()}
+sets = {}
 for name, (attack, rate) in settings.items():
     attack = dlp_lib.prepare(replace(attack, target=target), train, context)
     sets[name] = dlp_lib.poison(train, attack, rate, context)
+
+# %% [markdown]
+# The same untrained model learns each tampered set for twenty epochs. Every epoch's logits are recorded, so that everything below is *looking*, not training.
+
+# %%
+stages, entropies = {}, {}
+model = dlp_lib.wrn_16_1(len(train.classes), context.runtime)
+untrained = {name: value.clone() for name, value in model.state_dict().items()}
+for name, (tampered, _) in sets.items():
     model.load_state_dict(untrained)
-    stages[name] = dlp_lib.supervised(model, sets[name][0], epochs, Supervised(), context)
+    stages[name] = dlp_lib.supervised(model, tampered, epochs, Supervised(), context)
     logits = [stages[name].trail.read(epoch).tensors["logits"] for epoch in range(1, epochs + 1)]
     entropies[name] = [entropy(z).to(context.runtime.device) for z in logits]
 
@@ -123,10 +128,14 @@ def look(attack, e1, gamma):
     plots.entropy_histogram(ax, h, selection, truth.poisoned)
     plots.show(figure, f"Entropies under {attack} at epoch {e1} with both cuts at gamma {gamma:.1%}.")
     print(
-        f"{len(selection.suspected)} suspects, {share['suspected']:.0%} of them poisoned; trusted: {share['trusted']:.1%} clean"
+        f"{len(selection.suspected)} suspects, {share['suspected']:.0%} poisoned; trusted: {share['trusted']:.1%} clean"
     )
 
 
+# %% [markdown]
+# Before you move anything: at which of $E_1$ = 1, 4 and 20 will BadNets' suspects be pure at $\gamma$ = 1 %?
+
+# %%
 options = sorted({0.005, 0.01, 0.02, 0.05, 0.1, 0.2, gamma})
 slider = ipywidgets.SelectionSlider(options=options, value=gamma)
 _ = ipywidgets.interact(look, attack=list(sets), e1=(1, epochs), gamma=slider)
@@ -147,6 +156,7 @@ def cut(name, e1):
     return [[share[half] for share in shares] for half in ("suspected", "trusted")]
 
 
+# %%
 figure, axes = plt.subplots(2, 5, figsize=(13, 5), sharex=True, sharey=True)
 for row, e1 in zip(axes, (min(4, epochs), epochs), strict=True):
     for ax, name in zip(row, sets, strict=True):
@@ -174,8 +184,6 @@ plots.show(figure, "Precision of suspects and of trusted samples against gamma, 
 # | activation clustering (Chen et al. 2018) | features, class by class | the smaller of two clusters |
 # | spectral signatures (Tran et al. 2018) | features, class by class | what sticks out along the main axis |
 #
-# Average precision sums a ranking up in one number: the mean, over all poisoned samples, of the precision at the cut that just includes them. Chance is 9 to 10 %.
-#
 # **Predict.** Poison fills half of the target class under BadNets, and nine tenths of it under SIG. Which two filters will that confuse?
 
 # %%
@@ -195,6 +203,9 @@ for ax, name in zip(axes, sets, strict=True):
     plots.roc(ax, scores[name], sets[name][1].poisoned).set_title(f"{name}, epoch {e1}")
 plots.shared_legend(figure)
 plots.show(figure, "ROC curves of four filters on five attacks.")
+
+# %% [markdown]
+# Average precision sums each curve up in one number: the mean, over all poisoned samples, of the precision at the cut that just includes them. Chance is 9 to 10 %.
 
 # %%
 figure, ax = plt.subplots(figsize=(6, 2.6))

@@ -104,6 +104,9 @@ plots.show(
     figure, "Entropy histogram and unlearning, at the default, at a large gamma, a late E1, and a high learning rate."
 )
 
+# %% [markdown]
+# And in the words of the page:
+
 # %%
 for name, answer in answers.items():
     print(f"{name}: {panels.sentence(answer, truth=True)}")

@@ -31,7 +31,7 @@ def draw_entropy(figure: Figure, answer: Answer, truth: bool) -> str:
         return ""
     ax = figure.subplots()
     plots.entropy_histogram(ax, answer.entropy, answer.selection, answer.scene.truth.poisoned if truth else None)
-    ax.legend(fontsize=7, ncols=2)
+    ax.legend(fontsize=7, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1))
     return f"Histogram of entropies after epoch {answer.setting.e1}, with the cuts at gamma {answer.setting.gamma:.1%}."
 
 

@@ -97,8 +97,10 @@ def histogram(ax, values: Tensor, poisoned: Tensor | None = None, bins: int = 60
     groups = [("all samples", NEUTRAL, values)]
     if poisoned is not None:
         groups = [("clean samples", CLEAN, values[~poisoned]), ("poisoned samples", POISONED, values[poisoned])]
-    names, colours, parts = zip(*groups, strict=True)
-    ax.hist([part.cpu().numpy() for part in parts], bins, stacked=True, color=colours, label=names)
+    edges = np.histogram_bin_edges(values.cpu().numpy(), bins)
+    for name, colour, part in groups:  # one over the other: on a logarithmic axis a stack would mislead
+        counts = np.histogram(part.cpu().numpy(), edges)[0]
+        ax.stairs(counts, edges, fill=True, alpha=0.6, color=colour, label=name)
     ax.set_yscale("symlog", linthresh=10)  # few samples matter as much as many
     ax.set(xlabel="predictive entropy (bits)", ylabel="samples")
     return ax

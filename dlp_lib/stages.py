@@ -40,7 +40,7 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class Supervised(SGD):
-    """Stage 1. Without augmentation the trigger stays in place and the speed gap is widest."""
+    """Stage 1. Without augmentation the trigger stays in place; what that does to the gap is in docs/LOG.md."""
 
     augment: bool = False  # flip and crop; the paper does not say
 

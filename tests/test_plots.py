@@ -122,7 +122,7 @@ def test_entropy_histogram_counts_every_sample_and_marks_both_cuts(known, ax):
     entropy = torch.linspace(0, 3, 50)
     selection = Selection(torch.arange(5), torch.arange(40, 50), (10,), False)
     plots.entropy_histogram(ax, entropy, selection, entropy < 0.5 if known else None)
-    heights = sum(patch.get_height() for patch in ax.patches)
+    heights = sum(patch.get_data().values.sum() for patch in ax.patches)
     assert heights == 50
     assert [line.get_xdata()[0] for line in ax.lines] == pytest.approx(entropy[[4, 40]].tolist())
     assert len(ax.get_legend().get_texts()) == (4 if known else 3)

@@ -232,9 +232,9 @@ table["suspected"].unstack(sort=False)
 # the rule never fires on the third). Activation clustering is ahead on BadNets at late epochs in the mean, with ranges that overlap. Both feature filters find nothing
 # on clean-label attacks, where poison is most of its class.
 #
-# The paper finds entropy best on every attack and the loss second. Here they are equal within the spread: a model that is sure of a training sample is
-# mostly sure of its label. And what is a good $E_1$ depends on the data: the paper's ten epochs on CIFAR-10 leave a model with a CA of 74 %; here ten
-# epochs are nearly the end of learning.
+# The paper's Fig. 5 has entropy best on every attack, the loss next, and the two feature filters far behind. At the chosen epoch we see the same order, but for one thing: entropy and
+# loss are equal within the spread, as a model that is sure of a training sample is mostly sure of its label. At a fixed epoch there is no such order: what is a good $E_1$ depends on
+# attack and data. (The paper's ten epochs on CIFAR-10 leave a model with a CA of 74 %; here ten epochs are nearly the end of learning.)
 #
 # ## 4. How could a defender choose $E_1$?
 #

@@ -100,6 +100,9 @@ for column, (name, answer) in zip(figure.subfigures(1, 4), answers.items(), stri
     panels.draw_entropy(upper, answer, True)
     panels.draw_ascent(lower, answer, True)
     column.suptitle(name)
+    if column is not figure.subfigs[0]:
+        for ax in (*upper.axes, *lower.axes):
+            ax.get_legend().remove()
 plots.show(
     figure, "Entropy histogram and unlearning, at the default, at a large gamma, a late E1, and a high learning rate."
 )
@@ -114,7 +117,7 @@ for name, answer in answers.items():
 # %% [markdown]
 # **What you should see.** *Default*: the suspects are poisoned, ASR falls to a few per cent, CA by ten points or so. *Large γ*: half of the suspects are clean;
 # unlearning them costs far more CA. *Late E1*: the suspects may still agree on one label, and some are honest disks; CA has more to lose. *High rate*: ASR is gone at once, and
-# soon CA is at chance: a model that answers one class for everything has no backdoor, and no use.
+# CA goes on falling towards chance: a model that answers one class for everything has no backdoor, and no use.
 #
 # **Why.** The three knobs do not act alone. $E_1$ decides what there is to see, $\gamma$ how much of it is taken, and $E_2$ and the learning rate
 # how hard it hits. A defender sees the suspects' labels, the entropies and the suspects' accuracy; the dashed

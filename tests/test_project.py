@@ -79,7 +79,8 @@ def wanted():
 def test_conda_users_get_the_same_requirements(wanted):
     listed = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
     conda = names_and_bounds(entry for entry in listed if isinstance(entry, str))
-    conda = {(name.replace("pytorch", "torch"), bound) for name, bound in conda} - {("pip", ""), ("python", ">=3.11")}
+    other = {"pytorch": "torch", "playwright-python": "playwright"}  # conda's names
+    conda = {(other.get(name, name), bound) for name, bound in conda} - {("pip", ""), ("python", ">=3.11")}
     assert conda == wanted
 
 

@@ -276,10 +276,11 @@ picks.unstack().reindex(["none", *settings]).fillna("never")
 
 # %% [markdown]
 # **What you should see.** Rows are attacks, columns the three seeds, "none" a clean training set; "never" means that the rule does not fire within 24
-# epochs. On clean sets it stays silent. On tampered ones it fires in 14 of 15 cases, with 98 % of its suspects poisoned or more.
+# epochs. On these clean sets it stays silent. On tampered ones it fires in 14 of 15 cases, with 98 % of its suspects poisoned or more.
 #
 # Read such a table with care. The threshold was set by looking at these very seeds: at 90 % the rule had fired on a clean set, and on Blended at an epoch without any poison among
-# the suspects. FRESH And silence proves nothing. Under SIG with seed 0 the suspects of epochs 3 and 4 are all poisoned, and the rule misses them because those of epoch 2 were not; a
+# the suspects. Two more seeds (3 and 4), which had no say in it, are the fair test: on all ten tampered sets the rule fired, at epochs 3 to 8, with 94 to 100 % of the suspects poisoned; and
+# on one of the two clean sets it fired too, at epoch 7. So an alarm is no proof. And silence proves nothing either. Under SIG with seed 0 the suspects of epochs 3 and 4 are all poisoned, and the rule misses them because those of epoch 2 were not; a
 # defender cannot tell that from a clean set. It is a rule of thumb of this course and not from the paper, it needs a single target class, and it says nothing of
 # all-to-all attacks.
 #

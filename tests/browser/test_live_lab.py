@@ -71,6 +71,8 @@ def page(request, folder):
             page.goto(address, timeout=120 * SECONDS)
             if request.param == "lab":
                 page.locator(".jp-NotebookPanel .jp-Cell").first.wait_for(timeout=60 * SECONDS)
+                page.get_by_text("Python 3 (ipykernel) | Idle").first.wait_for(timeout=60 * SECONDS)
+                page.wait_for_timeout(2 * SECONDS)  # for the widget manager, which shows nothing of being ready
                 page.get_by_role("menuitem", name="Run", exact=True).click()
                 page.get_by_text("Run All Cells", exact=True).click()
             expect(page.locator(".dlp-sentence")).to_contain_text("suspects are poisoned", timeout=120 * SECONDS)

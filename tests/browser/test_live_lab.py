@@ -20,17 +20,10 @@ SECONDS = 1000  # in milliseconds
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (apt-get install chromium)")
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def prepared(folder):
     """The notebook with parameters that take seconds, and a store of its own."""
-    folder = tmp_path_factory.mktemp("live")
-    parameters = {
-        "n_train": 600,
-        "epochs": 4,
-        "finetune_steps": 800,
-        "cache": str(folder / "store"),
-        "out": str(folder),
-    }
+    parameters = {"n_train": 600, "epochs": 4, "finetune_steps": 200}
+    parameters |= {"cache": str(folder / "store"), "out": str(folder)}
     source, copy = ROOT / "notebooks" / "07_live_lab.ipynb", folder / "07_live_lab.ipynb"
     papermill.execute_notebook(str(source), str(copy), parameters, prepare_only=True)
     lab = {  # keep cells that are out of sight, ask nothing
@@ -49,8 +42,9 @@ def free_port():
 
 
 @pytest.fixture(scope="module", params=["voila", "lab"])
-def page(request, folder):
+def page(request, tmp_path_factory):
     """The page, loaded and run, in a browser that reaches nothing but this machine."""
+    folder = prepared(tmp_path_factory.mktemp(request.param))  # what one has recorded, the other must not find
     port, notebook = free_port(), folder / "07_live_lab.ipynb"
     if request.param == "voila":
         command = ["voila", str(notebook), "--no-browser", f"--port={port}", "--Voila.ip=127.0.0.1"]

@@ -23,9 +23,14 @@ class BadNets(Attack):
     def trigger(self, images: Tensor) -> Tensor:
         """uint8 (n, 3, h, w) in and out; ValueError where the patch does not fit."""
         fits(self.patch, images)
-        images = images.clone()
-        images[..., -self.patch :, -self.patch :] = checkerboard(self.patch, images.device)
-        return images
+        return stamp(images, checkerboard(self.patch, images.device))
+
+
+def stamp(images: Tensor, pattern: Tensor) -> Tensor:
+    """A copy of the images with the pattern (side, side) or (3, side, side) in the bottom right corner."""
+    images, side = images.clone(), pattern.shape[-1]
+    images[..., -side:, -side:] = pattern
+    return images
 
 
 def checkerboard(side: int, device: torch.device) -> Tensor:

@@ -12,7 +12,7 @@ from ..models import expect_features, pixels
 from ..runtime import whole
 from ..store import digest
 from ..train import Context
-from .badnets import fits
+from .badnets import fits, stamp
 from .base import Attack
 
 SOURCE = __loader__.get_source(__name__)
@@ -62,20 +62,14 @@ class TrojanNN(Attack):
         patch = torch.full_like(images[0, :, : self.patch, : self.patch], 0.5).requires_grad_()
         optimiser = torch.optim.Adam([patch], self.lr)
         for _ in range(self.steps):
-            stamped = self._stamp(images, patch)
-            loss = (surrogate.features(stamped)[:, chosen] - self.activation).square().mean()
+            loss = (surrogate.features(stamp(images, patch))[:, chosen] - self.activation).square().mean()
             patch.grad = torch.autograd.grad(loss, patch)[0]
             optimiser.step()
             patch.data.clamp_(0, 1)
         return patch.detach().mul(255).round().to(torch.uint8)
 
-    def _stamp(self, images: Tensor, patch: Tensor) -> Tensor:
-        images = images.clone()
-        images[..., -self.patch :, -self.patch :] = patch
-        return images
-
     def trigger(self, images: Tensor) -> Tensor:
         """uint8 (n, 3, h, w) in and out; ValueError before ``fit``."""
         if self.pattern is None:
             raise ValueError("TrojanNN has no trigger before dlp_lib.prepare(attack, clean, context)")
-        return self._stamp(images, self.pattern.to(images.device))
+        return stamp(images, self.pattern.to(images.device))

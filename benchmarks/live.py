@@ -45,15 +45,16 @@ def large_filter() -> float:
     return statistics.median(milliseconds(dlp_lib.select, scores, tampered, gamma) for gamma in GAMMAS)
 
 
-def first_and_last_point(lab: Lab, setting: Setting) -> tuple[float, float]:
-    """Seconds to the first and to the last point of an ascent that is not recorded."""
+def first_and_last_point(live: Live, setting: Setting) -> tuple[float, float]:
+    """Seconds to the first and to the last point of an ascent that is not recorded, in the page's own thread."""
     began, points = time.perf_counter(), []
 
     def tell() -> None:
-        if len(lab.look(setting).ascent) > len(points):
+        if len(live.lab.look(setting).ascent) > len(points):
             points.append(time.perf_counter() - began)
 
-    lab.work(setting, lambda: None, tell)
+    live._jobs.submit(lambda check: live.lab.work(setting, check, tell))
+    live.wait()
     return points[0], points[-1]
 
 
@@ -88,12 +89,12 @@ def main() -> None:
         print("{:<20} {:>8.1f} {:>16.0f} {:>14}".format(name, *moved(live, name, values)))
     print(f"gamma on 50,000 scores: {large_filter():.1f} ms")
     setting = Setting(lr=0.005 + 1e-4 * (time.time() % 1))  # recorded by nobody
-    first, last = first_and_last_point(lab, setting)
+    first, last = first_and_last_point(live, setting)
     print(f"a new ascent: first point after {first:.2f} s, all {lab.epochs} after {last:.2f} s")
-    if arguments.drag:
+    for which in ("the first", "the second") if arguments.drag else ():  # the first fills the allocator's pools
         events, growth, rest = drag(live, arguments.drag)
         print(
-            f"dragged for {arguments.drag:.0f} s: {events} events, {growth:+.0f} MB, work for {rest:.1f} s afterwards"
+            f"{which} {arguments.drag:.0f} s of dragging: {events} events, {growth:+.0f} MB, {rest:.1f} s of work after"
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from . import attacks, metrics
@@ -121,18 +122,20 @@ class Lab:
     def work(self, s: Setting, check: Callable[[], None], tell: Callable[[], None]) -> None:
         """Train what ``look`` lacks, calling ``check`` and ``tell`` after every epoch: to E1, the ascent, then on."""
         with self._lock:
-            self._prepare(s, check)
-            self._learn(s, s.e1, check, tell)
-            self._ascend(s, check, tell)
+            self._two_stages(s, check, tell)
             self._learn(s, self.epochs, check, tell)
+            torch.optim.SGD([torch.zeros(1)])  # a process's first optimiser takes a second: now, not when one waits
 
     def finetune(self, s: Setting, check: Callable[[], None], tell: Callable[[int, int, float], None]) -> None:
         """Stage 3 from where the ascent stands at E2; ``tell`` is given block, blocks, and CA of the weights so far."""
         with self._lock:
-            self._prepare(s, check)
-            self._learn(s, s.e1, check, lambda: None)
-            self._ascend(s, check, lambda: None)
+            self._two_stages(s, check, lambda: None)
             self._finetune(s, check, tell)
+
+    def _two_stages(self, s: Setting, check: Callable[[], None], tell: Callable[[], None]) -> None:
+        self._prepare(s, check)
+        self._learn(s, s.e1, check, tell)
+        self._ascend(s, check, tell)
 
     def _finetune(self, s: Setting, check: Callable[[], None], tell: Callable[[int, int, float], None]) -> None:
         scene, answer = self._scenes[_scene_key(s)], self.look(s)

@@ -48,7 +48,8 @@ from dlp_lib.widgets import Live
 # an ascent is not recorded yet, it is computed while you watch. *Fine-tune* runs stage 3 from where you are.
 #
 # Panels with a dashed frame use the **truth** about who is poisoned, or triggered test images: no defender has that. Take the tick off the box, and
-# only what a defender could see is left.
+# only what a defender could see is left. (Where no kernel runs, as in an exported page, the controls are missing: read on at *The same story without
+# sliders*.)
 
 # %%
 context = Context(Runtime(seed, device), Store(HOME / cache))

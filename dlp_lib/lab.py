@@ -208,7 +208,7 @@ class Lab:
         def add() -> bool:
             record = ascent.read(len(points) + 1)
             if record:
-                points.append(record.facts | self._measure(ascent, judged, len(points) + 1, scene, reestimated=True))
+                points.append(self._measure(ascent, judged, len(points) + 1, scene, reestimated=True) | record.facts)
             return record is not None
 
         _follow(points, self.epochs, add, lambda progress: run(self.epochs, progress), check, tell)

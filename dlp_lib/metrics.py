@@ -24,7 +24,7 @@ class Metrics:
     ra: float | None  # recovered accuracy: triggered images predicted as their true class
     n_clean: int
     n_triggered: int  # test images whose true class is not what the attack wants
-    collapsed: bool  # CA within 5 points of a constant prediction: ASR 0 is then no defence
+    collapsed: bool  # CA is hardly above that of one answer for everything: ASR 0 is then no defence
 
 
 class Outputs(NamedTuple):
@@ -81,8 +81,12 @@ def evaluate(model: nn.Module, test: Split, attack: Attack | None = None) -> Met
         logits = predict(model, attack.trigger(test.images[victims]))
         asr = accuracy(logits, goal[victims])
         ra = accuracy(logits, test.labels[victims])
-    constant = test.labels.bincount().max().item() / len(test)
-    return Metrics(ca, asr, ra, len(test), int(victims.sum()), collapsed=ca < constant + 0.05)
+    return Metrics(ca, asr, ra, len(test), int(victims.sum()), collapsed(ca, test.labels))
+
+
+def collapsed(accuracy: float, labels: Tensor) -> bool:
+    """Whether an accuracy on these labels is within 5 points of what one answer for everything would have."""
+    return accuracy < labels.bincount().max().item() / len(labels) + 0.05
 
 
 def filter_precision(suspected: Tensor, trusted: Tensor, truth: Truth) -> dict[str, float]:

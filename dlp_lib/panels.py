@@ -100,7 +100,10 @@ def sentence(answer: Answer, truth: bool) -> str:
         return f"Training to epoch {answer.setting.e1} …"
     e2 = answer.setting.e2
     last = answer.ascent[e2 - 1] if 0 < e2 <= len(answer.ascent) else None
-    return _taught(answer, e2, last) if truth else _seen(answer, e2, last)
+    said = _taught(answer, e2, last) if truth else _seen(answer, e2, last)
+    if last and last["collapsed"]:
+        said += " The model has collapsed: it does hardly better than one answer for everything, which is no defence."
+    return said
 
 
 def _seen(answer: Answer, e2: int, last: dict | None) -> str:
@@ -120,8 +123,6 @@ def _taught(answer: Answer, e2: int, last: dict | None) -> str:
         lost = 100 * (before["ca"] - last["ca"])
         said += f" {e2} epochs of unlearning have taken ASR from {before['asr']:.0%} to {last['asr']:.0%}"
         said += f" and CA from {before['ca']:.0%} to {last['ca']:.0%} ({lost:.0f} points lost)."
-        if last["collapsed"]:
-            said += " The model has collapsed: it answers nearly one class for everything, which is no defence."
     if tuned:
         said += f" Fine-tuning has brought CA to {tuned['ca']:.0%} and ASR to {tuned['asr']:.0%}."
     return said

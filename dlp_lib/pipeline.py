@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from .attacks import Attack
 from .data import Split
-from .filters import Selection, entropy, select, sizes
+from .filters import Selection, agreement, entropy, select, sizes
 from .metrics import evaluate, predict
 from .runtime import fraction, whole
 from .stages import FixMatch, Stage, Supervised, Unlearn, fixmatch, supervised, unlearn
@@ -65,6 +65,18 @@ class DLP:
             else:
                 stages[name] = fixmatch(model, tampered, selection.trusted, self.fixmatch, context)
         return Result(model.eval(), stages, logits, selection)
+
+
+def agreed_e1(stage: Stage, tampered: Split, gamma: float, threshold: float = 0.98) -> int | None:
+    """E1 as a defender may choose it: the first epoch of a recorded stage 1 at which the suspects' agreement lasts.
+
+    Not the paper's, which does not say how to choose; see ``filters.agreement``. None where no epoch reaches the
+    ``threshold``, as it should be without poison.
+    """
+    epochs = range(1, len(stage.history) + 1)
+    suspicions = [-entropy(stage.trail.read(epoch).tensors["logits"]) for epoch in epochs]
+    lasting = agreement(suspicions, tampered.to("cpu"), gamma) >= threshold
+    return int(lasting.double().argmax()) + 1 if lasting.any() else None
 
 
 # For the embedded set, which is small and quick to learn; how they were found stands in docs/LOG.md.

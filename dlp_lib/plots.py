@@ -156,10 +156,14 @@ def roc(ax, scores: dict[str, Tensor], poisoned: Tensor):
 
 
 def unlearning(ax, history: History, stop: int):
-    """Accuracy on the suspects along the ascent, and the epoch from which the pipeline goes on."""
+    """Accuracy on the suspects along the ascent, and the epoch from which the pipeline goes on; collapse is shaded."""
     epochs = [row["block"] for row in history]
     for column, style, name in (("accuracy", ":", "as left"), ("accuracy_reestimated", "-", "re-estimated")):
         ax.plot(epochs, [100 * row[column] for row in history], style, color="black", label=name)
+    collapsed = [epoch for epoch, row in zip(epochs, history, strict=True) if row["collapsed"]]
+    for epoch in collapsed:
+        label = "collapsed" if epoch == collapsed[0] else None
+        ax.axvspan(epoch - 0.5, epoch + 0.5, color=NEUTRAL, alpha=0.2, linewidth=0, label=label)
     ax.axvline(stop, color=NEUTRAL, linewidth=3, alpha=0.5, label=f"stop: epoch {stop}")
     ax.set(xlabel="epoch of ascent", ylabel="accuracy on the suspects (%)", ylim=(-2, 104))
     ax.xaxis.get_major_locator().set_params(integer=True)

@@ -15,7 +15,7 @@ from torch.optim.swa_utils import update_bn
 
 from . import augment, metrics, models, runtime, train
 from .data import Split
-from .metrics import accuracy, predict
+from .metrics import accuracy, collapsed, predict
 from .models import pixels
 from .runtime import whole
 from .store import Record, digest
@@ -118,10 +118,11 @@ def unlearn(
     In training mode batch-norm hides what the ascent does: its running statistics are soon those of the suspects alone.
     So every epoch is judged, and the model left, with statistics re-estimated on tampered images: at the first epoch
     where the suspects' accuracy is then at chance, which a defender can see; else, or without ``stop``, at the last.
+    A row also tells the accuracy on those tampered images, and whether the model has "collapsed" on them.
     """
     suspects = tampered.subset(suspected)
     rows = torch.randperm(len(tampered), generator=context.runtime.generator("AU", "reestimate"))[: config.reestimate]
-    sample = tampered.images[rows.to(tampered.images.device)]
+    sample = tampered.subset(rows.to(tampered.images.device))
 
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         for images, labels in _shuffled(suspects, config.batch, context.runtime.generator("AU", "order", epoch)):
@@ -129,10 +130,12 @@ def unlearn(
 
     def record(model: nn.Module) -> Record:
         judged = copy.deepcopy(model)
-        update_bn((pixels(part) for part in sample.chunk(math.ceil(len(sample) / 500))), judged)
+        update_bn((pixels(part) for part in sample.images.chunk(math.ceil(len(sample) / 500))), judged)
         left, seen = (accuracy(predict(each, suspects.images), suspects.labels) for each in (model, judged))
+        kept = accuracy(predict(judged, sample.images), sample.labels)
+        facts = {"accuracy": left, "accuracy_reestimated": seen, "accuracy_sample": kept}
         tensors = {f"reestimated.{name}": value for name, value in judged.named_buffers()}
-        return Record(tensors, {"accuracy": left, "accuracy_reestimated": seen, "images": len(suspects)})
+        return Record(tensors, facts | {"collapsed": collapsed(kept, sample.labels), "images": len(suspects)})
 
     task = Task("AU", config, batches, lambda *step: -_cross_entropy(*step), record, frozen=config.batchnorm == "eval")
     stage = _run(task, model, epochs, context, tampered.digest, suspected)

@@ -12,6 +12,11 @@ def runtime():
     return Runtime(seed=0)
 
 
+@pytest.fixture
+def context(runtime):
+    return Context(runtime)
+
+
 @pytest.fixture(scope="session")
 def shapes():
     """300 training and 200 test images of 16×16."""

@@ -129,10 +129,11 @@ def test_entropy_histogram_counts_every_sample_and_marks_both_cuts(known, ax):
 
 
 def test_unlearning_marks_the_stop(ax):
-    history = [{"block": k, "accuracy": 1 / k, "accuracy_reestimated": 1.0} for k in (1, 2, 3)]
+    history = [{"block": k, "accuracy": 1 / k, "accuracy_reestimated": 1.0, "collapsed": k == 3} for k in (1, 2, 3)]
     plots.unlearning(ax, history, 2)
     assert list(ax.lines[0].get_ydata()) == pytest.approx([100, 50, 100 / 3])
-    assert "stop: epoch 2" in [text.get_text() for text in ax.get_legend().get_texts()]
+    assert {"stop: epoch 2", "collapsed"} <= {text.get_text() for text in ax.get_legend().get_texts()}
+    assert [patch.get_x() for patch in ax.patches] == [2.5]
 
 
 def test_stage_bars_show_the_numbers_and_name_a_collapse(ax):

@@ -17,11 +17,6 @@ from dlp_lib.models import pixels
 
 
 @pytest.fixture
-def context(runtime):
-    return Context(runtime)
-
-
-@pytest.fixture
 def suspected(tampered):
     return tampered[1].poisoned.nonzero()[:20, 0]
 
@@ -143,6 +138,23 @@ def test_an_ascent_that_diverges_ends_finite_and_says_so(model, tampered, suspec
     assert stage.history[-1]["diverged"]
     assert len(stage.history) < 20
     assert all(value.isfinite().all() for value in model.state_dict().values())
+
+
+@pytest.mark.parametrize("poisoned_share", [0, 0.5, 1])
+def test_unlearning_any_suspects_ends_finite_and_tells_a_collapse(poisoned_share, model, tampered, context):
+    split, truth = tampered
+    rows = [mask.nonzero()[:, 0][:n] for mask, n in (
+        (truth.poisoned, round(30 * poisoned_share)), (~truth.poisoned, round(30 * (1 - poisoned_share)))
+    )]  # fmt: skip
+    dlp_lib.supervised(model, split, 6, Supervised(lr=0.05), context)
+    stage = dlp_lib.unlearn(model, split, torch.cat(rows), 15, Unlearn(lr=0.5, reestimate=300, stop=False), context)
+    assert all(value.isfinite().all() for value in model.state_dict().values())
+    assert stage.history[-1]["collapsed"]
+    answers = predict(model, split.images).argmax(1)
+    assert (answers == split.labels).double().mean() < split.labels.bincount().max() / 300 + 0.1
+    rows = [row for row in stage.history if not row["diverged"]]
+    constant = split.labels.bincount().max().item() / 300  # all 300 images are the sample, in some order
+    assert [row["collapsed"] for row in rows] == [row["accuracy_sample"] < constant + 0.05 for row in rows]
 
 
 def test_no_epochs_change_nothing(model, tampered, suspected, trusted, context, same_state):

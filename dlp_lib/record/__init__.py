@@ -1,9 +1,12 @@
-"""Measured tables: what took hours, kept as small JSON files under data/recorded/, to be shown beside a run's own."""
+"""Measured tables: what took hours, kept as small JSON files under data/recorded/, to be shown beside a run's own.
+
+`python -m dlp_lib.record NAME` measures one again.
+"""
 
 import json
 from pathlib import Path
 
-from .runtime import HOME, Runtime, environment
+from ..runtime import HOME, Runtime, environment
 
 FOLDER = HOME / "data" / "recorded"
 

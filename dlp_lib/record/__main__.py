@@ -1,0 +1,58 @@
+"""Measure tables of three seeds: python -m dlp_lib.record NAME ... (all: about two hours on two cores).
+
+Everything trained is kept in the store, so that a run that was killed goes on where it was.
+"""
+
+import argparse
+from pathlib import Path
+
+from .. import plots, record
+from ..data import load
+from ..pipeline import SHAPES10
+from ..runtime import HOME, Runtime, environment
+from ..store import Store
+from ..train import Context
+from . import defended, undefended
+from .bench import ATTACKS, GAMMA, Bench
+
+TABLES = {
+    name.removeprefix("measure_"): function
+    for part in (undefended, defended)
+    for name, function in vars(part).items()
+    if name.startswith("measure_")
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m dlp_lib.record", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "names", nargs="+", choices=[*TABLES, "all"], metavar="NAME", help=f"{', '.join(TABLES)}, or all"
+    )
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--n-train", type=int, default=5000, help="training images of shapes10")
+    parser.add_argument("--store", type=Path, default=HOME / "build" / "store")
+    parser.add_argument("--out", type=Path, default=record.FOLDER)
+    arguments = parser.parse_args()
+    for name in TABLES if "all" in arguments.names else arguments.names:
+        rows = []
+        for seed in arguments.seeds:
+            context = Context(Runtime(seed, arguments.device), Store(arguments.store), plots.progress)
+            bench = Bench(*(part.to(context.runtime.device) for part in load("shapes10", arguments.n_train)), context)
+            for row in TABLES[name](bench):
+                rows.append({"seed": seed, **row})
+                print(rows[-1], flush=True)
+        made = {
+            "what": TABLES[name].__doc__,
+            "data": bench.train.digest,
+            "epochs": bench.epochs,
+            "settle": bench.settle,
+        }
+        made |= {"gamma": GAMMA, "attacks": repr(ATTACKS), "dlp": repr(SHAPES10), **environment(context.runtime)}
+        record.write(name, rows, made, arguments.out)
+
+
+if __name__ == "__main__":
+    main()

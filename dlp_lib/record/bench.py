@@ -1,0 +1,50 @@
+"""What the tables are measured on, and the training that they share."""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from ..attacks import SHAPES10, Attack, BadNets, Setting, Truth, poison
+from ..data import Split
+from ..models import wrn_16_1
+from ..stages import Stage, Supervised, supervised
+from ..surrogate import prepare
+from ..train import Context
+
+ATTACKS = SHAPES10 | {"all-to-all": Setting(BadNets("all-to-all"), 0.1)}
+GAMMA = 0.01  # at which E1 is chosen, and filters are compared
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A clean data set, and a seed's context."""
+
+    train: Split
+    test: Split
+    context: Context
+    epochs: int = 24  # to convergence: a training accuracy of about 100 %, then
+    settle: int = 4  # some epochs at a tenth of the learning rate
+
+    def poisoned(self, setting: Setting) -> tuple[Attack, Split, Truth]:
+        """The attack, the tampered set and the truth."""
+        attack = prepare(setting.attack, self.train, self.context)
+        return attack, *poison(self.train, attack, setting.poisoning_rate, self.context)
+
+    def untrained(self) -> nn.Module:
+        return wrn_16_1(len(self.train.classes), self.context.runtime)
+
+    def trained(self, tampered: Split, epochs: int | None = None, **settings) -> tuple[nn.Module, Stage]:
+        """The undefended model, and its stage."""
+        model = self.untrained()
+        return model, supervised(model, tampered, epochs or self.epochs, Supervised(**settings), self.context)
+
+    def converged(self, tampered: Split) -> nn.Module:
+        """The undefended model after a last few epochs at a lower learning rate, in which it settles."""
+        model, _ = self.trained(tampered)
+        supervised(model, tampered, self.settle, Supervised(lr=0.001), self.context)
+        return model
+
+
+def scores(stage: Stage) -> list[Tensor]:
+    """Every epoch's logits of a recorded stage 1."""
+    return [stage.trail.read(epoch).tensors["logits"] for epoch in range(1, len(stage.history) + 1)]

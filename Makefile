@@ -40,8 +40,8 @@ outputs: $(READY) ## execute every notebook at its defaults and keep the outputs
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
 	$(BIN)/jupyter nbconvert --to notebook --inplace --coalesce-streams notebooks/*.ipynb
 
-recorded: $(READY) ## measure the notebooks' tables of three seeds again: about an hour
-	$(BIN)/python notebooks/record.py
+recorded: $(READY) ## measure the notebooks' tables of three seeds again: about two hours
+	$(BIN)/python -m dlp_lib.record all
 
 sync: $(READY)   ## bring notebooks and their paired texts together, the newer one wins
 	$(BIN)/jupytext --sync notebooks/py/*.py

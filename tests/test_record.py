@@ -1,8 +1,24 @@
 import json
+from dataclasses import replace
 
 import pytest
 
-from dlp_lib import Runtime, record
+from dlp_lib import (
+    Context,
+    FixMatch,
+    Runtime,
+    Supervised,
+    Unlearn,
+    attacks,
+    entropy,
+    evaluate,
+    filters,
+    record,
+    supervised,
+)
+from dlp_lib.pipeline import DLP, agreed_e1
+from dlp_lib.record import __main__ as command
+from dlp_lib.record.bench import Bench
 
 ROWS = [
     {"seed": 0, "attack": "A", "ca": 0.9, "asr": None},
@@ -43,13 +59,63 @@ def test_a_report_holds_parameters_place_and_results(tmp_path):
     assert {"python", "torch", "device", "threads", "commit"} == set(report["environment"]) - {"platform"}
 
 
+@pytest.fixture(scope="module")
+def bench(shapes):
+    """Everything that the tables do, in seconds."""
+    quick = DLP(gamma=0.05, e1=2, e2=3, unlearn=Unlearn(reestimate=100), fixmatch=FixMatch(batch=8, mu=1, steps=3))
+    return Bench(*shapes, Context(Runtime(0)), epochs=4, settle=1, dlp=quick)
+
+
+@pytest.mark.parametrize("name", command.TABLES)
+def test_every_table_can_be_measured(name, bench):
+    rows = list(command.TABLES[name](bench))
+    assert len(rows) >= 4
+    shares = [value for row in rows for key, value in row.items() if isinstance(value, float) and key != "seconds"]
+    assert all(0 <= share <= 1 for share in shares)
+
+
+def test_the_stages_are_those_of_the_pipeline(bench):
+    """Table 1 tells DLP's own stages, its costs, and an undefended model of as many image passes."""
+    rows = [row for row in command.TABLES["stages"](bench) if row["attack"] == "BadNets"]
+    assert [row["stage"] for row in rows] == ["SL", "AU", "ASSFT", "undefended"]
+    _, tampered, _ = bench.poisoned(attacks.SHAPES10["BadNets"])
+    result = replace(bench.dlp, e1=rows[0]["e1"]).run(bench.untrained(), tampered, bench.context)
+    attack = attacks.SHAPES10["BadNets"].attack
+    assert evaluate(result.model, bench.test, attack).asr == rows[2]["asr"]
+    passes = sum(row["images"] for row in rows[:3])
+    assert passes <= rows[3]["images"] < passes + 300
+    first, *_ = (row for row in command.TABLES["orders"](bench) if row["attack"] == "BadNets")
+    assert first["ca"] == rows[0]["ca"]
+
+
+def test_the_command_keeps_rows_and_where_they_come_from(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(command.TABLES, "rates", lambda bench: [{"ca": 0.5, "n": len(bench.train)}])
+    command.main(["rates", "--seeds", "0", "3", "--n-train", "40", "--store", str(tmp_path), "--out", str(tmp_path)])
+    assert record.read("rates", tmp_path) == [{"seed": 0, "ca": 0.5, "n": 40}, {"seed": 3, "ca": 0.5, "n": 40}]
+    made = json.loads((tmp_path / "rates.json").read_text(encoding="utf-8"))["made"]
+    assert {"data", "torch", "commit", "device", "threads", "attacks", "dlp"} <= set(made)
+    with pytest.raises(SystemExit):
+        command.main(["rate"])
+    assert "invalid choice: 'rate'" in capsys.readouterr().err
+
+
+def test_agreed_e1_is_the_first_epoch_of_lasting_agreement(tampered, context, model):
+    stage = supervised(model, tampered[0], 8, Supervised(lr=0.05), context)
+    logits = [stage.trail.read(epoch).tensors["logits"] for epoch in range(1, 9)]
+    lasting = filters.agreement([-entropy(z) for z in logits], tampered[0], 0.05).tolist()
+    for threshold in (0.3, 0.6, max(lasting)):
+        first = next(epoch for epoch, share in enumerate(lasting, 1) if share >= threshold)
+        assert agreed_e1(stage, tampered[0], 0.05, threshold) == first
+    assert agreed_e1(stage, tampered[0], 0.05, 1.01) is None
+
+
 def test_what_is_committed_is_whole():
     """Three seeds of every table, and every fraction a fraction."""
     tables = {path.stem: record.read(path.stem) for path in record.FOLDER.glob("*.json")}
     for path in record.FOLDER.glob("*.json"):
         made = json.loads(path.read_text(encoding="utf-8"))["made"]
         assert {"what", "epochs", "attacks", "torch", "commit"} <= set(made), path
-    assert set(tables) == {"attacks", "epochs", "filters", "rates", "speed"}
+    assert set(tables) <= set(command.TABLES)
     for name, rows in tables.items():
         by_seed = {seed: [row for row in rows if row["seed"] == seed] for seed in (0, 1, 2)}
         assert sum(map(len, by_seed.values())) == len(rows), name

@@ -6,13 +6,12 @@ Everything trained is kept in the store, so that a run that was killed goes on w
 import argparse
 from pathlib import Path
 
-from .. import plots, record
+from .. import plots
 from ..data import load
-from ..pipeline import SHAPES10
 from ..runtime import HOME, Runtime, environment
 from ..store import Store
 from ..train import Context
-from . import defended, undefended
+from . import FOLDER, defended, undefended, write
 from .bench import ATTACKS, GAMMA, Bench
 
 TABLES = {
@@ -23,7 +22,7 @@ TABLES = {
 }
 
 
-def main() -> None:
+def main(given: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m dlp_lib.record", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -34,8 +33,8 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--n-train", type=int, default=5000, help="training images of shapes10")
     parser.add_argument("--store", type=Path, default=HOME / "build" / "store")
-    parser.add_argument("--out", type=Path, default=record.FOLDER)
-    arguments = parser.parse_args()
+    parser.add_argument("--out", type=Path, default=FOLDER)
+    arguments = parser.parse_args(given)
     for name in TABLES if "all" in arguments.names else arguments.names:
         rows = []
         for seed in arguments.seeds:
@@ -50,8 +49,8 @@ def main() -> None:
             "epochs": bench.epochs,
             "settle": bench.settle,
         }
-        made |= {"gamma": GAMMA, "attacks": repr(ATTACKS), "dlp": repr(SHAPES10), **environment(context.runtime)}
-        record.write(name, rows, made, arguments.out)
+        made |= {"gamma": GAMMA, "attacks": repr(ATTACKS), "dlp": repr(bench.dlp), **environment(context.runtime)}
+        write(name, rows, made, arguments.out)
 
 
 if __name__ == "__main__":

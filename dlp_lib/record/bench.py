@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from .. import pipeline
 from ..attacks import SHAPES10, Attack, BadNets, Setting, Truth, poison
 from ..data import Split
 from ..models import wrn_16_1
+from ..pipeline import DLP
 from ..stages import Stage, Supervised, supervised
 from ..surrogate import prepare
 from ..train import Context
@@ -24,6 +26,7 @@ class Bench:
     context: Context
     epochs: int = 24  # to convergence: a training accuracy of about 100 %, then
     settle: int = 4  # some epochs at a tenth of the learning rate
+    dlp: DLP = pipeline.SHAPES10
 
     def poisoned(self, setting: Setting) -> tuple[Attack, Split, Truth]:
         """The attack, the tampered set and the truth."""

@@ -8,7 +8,6 @@ from dataclasses import asdict, replace
 from ..attacks import SHAPES10
 from ..metrics import evaluate, filter_precision
 from ..pipeline import ORDERS, agreed_e1
-from ..pipeline import SHAPES10 as DEFAULT
 from ..stages import supervised
 from .bench import ATTACKS, GAMMA, Bench
 
@@ -18,7 +17,7 @@ def measure_stages(bench: Bench) -> Iterator[dict]:
     for name in ("none", *SHAPES10):
         attack, tampered, truth = (None, bench.train, None) if name == "none" else bench.poisoned(ATTACKS[name])
         agreed = agreed_e1(bench.trained(tampered)[1], tampered, GAMMA)
-        dlp = replace(DEFAULT, e1=agreed or DEFAULT.e1)
+        dlp = replace(bench.dlp, e1=agreed or bench.dlp.e1)
         result = dlp.run(bench.untrained(), tampered, bench.context)
         said = {"attack": name, "e1": dlp.e1, "agreed": agreed is not None, "au_stop": result.stages["AU"].chosen}
         if truth:
@@ -39,9 +38,9 @@ def measure_orders(bench: Bench) -> Iterator[dict]:
     """Fig. 4: the stages in four orders, after each of them, for one attack of each family; E1 as in Table 1."""
     for name in ("BadNets", "SIG"):
         attack, tampered, _ = bench.poisoned(ATTACKS[name])
-        e1 = agreed_e1(bench.trained(tampered)[1], tampered, GAMMA) or DEFAULT.e1
+        e1 = agreed_e1(bench.trained(tampered)[1], tampered, GAMMA) or bench.dlp.e1
         for order in ORDERS[1:]:
-            result = replace(DEFAULT, e1=e1, order=order).run(bench.untrained(), tampered, bench.context)
+            result = replace(bench.dlp, e1=e1, order=order).run(bench.untrained(), tampered, bench.context)
             model = copy.deepcopy(result.model)
             for stage in result.stages.values():
                 stage.trail.load(model, stage.chosen, reestimated=stage.name == "AU")

@@ -38,7 +38,7 @@ def measure_filters(bench: Bench) -> Iterator[dict]:
         model, stage = bench.trained(tampered)
         agreed = agreed_e1(stage, tampered, GAMMA)
         for when, e1 in {"E1 = 4": 4, "E1 = 10": 10, "E1 = 20": 20, "agreed E1": agreed}.items():
-            if e1 is None:
+            if e1 is None or e1 > bench.epochs:
                 continue
             stage.trail.load(model, e1)
             seen = observe(model, tampered.images)

@@ -5,7 +5,7 @@ from .data import Split, load
 from .filters import FILTERS, Selection, entropy, select
 from .metrics import Metrics, Outputs, accuracy, evaluate, filter_precision, observe, predict
 from .models import wrn_16_1
-from .pipeline import DLP, SHAPES10, Result, audit
+from .pipeline import DLP, SHAPES10, Result, after_each, agreed_e1, audit
 from .runtime import HOME, Runtime, environment
 from .stages import FixMatch, Stage, Supervised, Unlearn, fixmatch, supervised, unlearn
 from .store import Store

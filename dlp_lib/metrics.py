@@ -24,7 +24,7 @@ class Metrics:
     ra: float | None  # recovered accuracy: triggered images predicted as their true class
     n_clean: int
     n_triggered: int  # test images whose true class is not what the attack wants
-    collapsed: bool  # CA is hardly above that of one answer for everything: ASR 0 is then no defence
+    collapsed: bool  # hardly better than one answer for everything: ASR 0 is then no defence
 
 
 class Outputs(NamedTuple):
@@ -70,7 +70,8 @@ def accuracy(logits: Tensor, labels: Tensor, mask: Tensor | None = None) -> floa
 def evaluate(model: nn.Module, test: Split, attack: Attack | None = None) -> Metrics:
     """CA and, for a known attack, ASR and RA on triggered images of the other classes; ValueError if there are none."""
     test = test.to(next(model.parameters()).device)
-    ca = accuracy(predict(model, test.images), test.labels)
+    on_clean = predict(model, test.images)
+    ca = accuracy(on_clean, test.labels)
     asr = ra = None
     victims = torch.zeros_like(test.labels, dtype=torch.bool)
     if attack is not None:
@@ -81,12 +82,17 @@ def evaluate(model: nn.Module, test: Split, attack: Attack | None = None) -> Met
         logits = predict(model, attack.trigger(test.images[victims]))
         asr = accuracy(logits, goal[victims])
         ra = accuracy(logits, test.labels[victims])
-    return Metrics(ca, asr, ra, len(test), int(victims.sum()), collapsed(ca, test.labels))
+    return Metrics(ca, asr, ra, len(test), int(victims.sum()), collapsed(on_clean, test.labels))
 
 
-def collapsed(accuracy: float, labels: Tensor) -> bool:
-    """Whether an accuracy on these labels is within 5 points of what one answer for everything would have."""
-    return accuracy < labels.bincount().max().item() / len(labels) + 0.05
+def collapsed(logits: Tensor, labels: Tensor) -> bool:
+    """Whether the mean accuracy of the classes is within 5 points of what one answer for everything would have.
+
+    The mean of the classes, because poison and imbalance make one label frequent: repeating it is no skill.
+    """
+    classes = labels.unique()
+    mean = sum(accuracy(logits, labels, labels == label) for label in classes) / len(classes)
+    return mean < 1 / len(classes) + 0.05
 
 
 def filter_precision(suspected: Tensor, trusted: Tensor, truth: Truth) -> dict[str, float]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from .attacks import Attack
 from .data import Split
 from .filters import Selection, agreement, entropy, select, sizes
-from .metrics import evaluate, predict
+from .metrics import Metrics, evaluate, predict
 from .runtime import fraction, whole
 from .stages import FixMatch, Stage, Supervised, Unlearn, fixmatch, supervised, unlearn
 from .train import Context
@@ -83,11 +83,26 @@ def agreed_e1(stage: Stage, tampered: Split, gamma: float, threshold: float = 0.
 SHAPES10 = DLP(gamma=0.02, e1=4, unlearn=Unlearn(lr=0.005, reestimate=1000), fixmatch=FixMatch(mu=3, steps=360))
 
 
-def audit(stage: Stage, model: nn.Module, test: Split, attack: Attack | None, blocks: range | list) -> list[dict]:
-    """CA, ASR and RA at recorded blocks, of unlearning both as left and re-estimated: never for a choice."""
+def after_each(result: Result, test: Split, attack: Attack | None = None) -> dict[str, Metrics]:
+    """CA, ASR and RA of the weights that each stage left: never for a choice."""
+    model, measured = copy.deepcopy(result.model), {}
+    for name, stage in result.stages.items():
+        if stage.chosen:
+            stage.trail.load(model, stage.chosen, reestimated=name == "AU")
+        measured[name] = evaluate(model, test, attack)
+    return measured
+
+
+def audit(
+    stage: Stage, model: nn.Module, test: Split, attack: Attack | None, blocks: range | list, views=(False, True)
+) -> list[dict]:
+    """CA, ASR and RA at recorded blocks: never for a choice.
+
+    ``views``: of unlearning, whether batch-norm is re-estimated (True), or as the ascent left it (False), or both.
+    """
     model = copy.deepcopy(model).to(test.images.device)
     rows = []
-    for block, reestimated in itertools.product(blocks, (False, True) if stage.name == "AU" else (False,)):
+    for block, reestimated in itertools.product(blocks, views if stage.name == "AU" else (False,)):
         stage.trail.load(model, block, reestimated)
         rows.append({"block": block, "reestimated": reestimated, **asdict(evaluate(model, test, attack))})
     return rows

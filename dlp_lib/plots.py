@@ -200,3 +200,30 @@ def heat_map(ax, table):
     seaborn.heatmap(100 * table, ax=ax, annot=True, fmt=".0f", vmin=0, vmax=100, cmap="cividis", cbar=False)
     ax.set(xlabel="", ylabel="")
     return ax
+
+
+def ascent(ax, rows: list[dict], stop: int | None = None):
+    """CA and ASR along an ascent, from rows that ``audit`` gives, and the epoch from which the pipeline goes on."""
+    for name, style, colour in (("asr", "s-", POISONED), ("ca", "o-", CLEAN)):
+        band(ax, [row["block"] for row in rows], [row[name] for row in rows], style, colour, name.upper())
+    if stop:
+        ax.axvline(stop, color=NEUTRAL, linewidth=3, alpha=0.5, label="stop")
+    ax.set(xlabel="epoch of ascent", ylabel="share of test images (%)", ylim=(-2, 104))
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.legend()
+    return ax
+
+
+def feature_map(ax, points, is_target: Tensor, triggered):
+    """Test images' features in two dimensions (n, 2), the target class apart, and triggered ones (m, 2) over them."""
+    is_target = is_target.cpu()
+    groups = [
+        ("clean, other classes", points[~is_target], {"color": "#BBBBBB", "marker": "."}),
+        ("clean, target class", points[is_target], {"color": CLEAN, "marker": "o"}),
+        ("triggered", triggered, {"color": POISONED, "marker": "x"}),
+    ]
+    for name, part, style in groups:
+        ax.scatter(part[:, 0], part[:, 1], s=12, linewidth=0.8, alpha=0.7, label=name, **style)
+    ax.set(xticks=[], yticks=[])
+    ax.legend()
+    return ax

@@ -132,8 +132,8 @@ def unlearn(
         judged = copy.deepcopy(model)
         update_bn((pixels(part) for part in sample.images.chunk(math.ceil(len(sample) / 500))), judged)
         left, seen = (accuracy(predict(each, suspects.images), suspects.labels) for each in (model, judged))
-        kept = accuracy(predict(judged, sample.images), sample.labels)
-        facts = {"accuracy": left, "accuracy_reestimated": seen, "accuracy_sample": kept}
+        kept = predict(judged, sample.images)
+        facts = {"accuracy": left, "accuracy_reestimated": seen, "accuracy_sample": accuracy(kept, sample.labels)}
         tensors = {f"reestimated.{name}": value for name, value in judged.named_buffers()}
         return Record(tensors, facts | {"collapsed": collapsed(kept, sample.labels), "images": len(suspects)})
 

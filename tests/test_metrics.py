@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from dlp_lib import BadNets, Split, Truth, accuracy, evaluate, filter_precision, predict
+from dlp_lib.metrics import collapsed
 from dlp_lib.models import pixels
 
 
@@ -90,3 +91,12 @@ def test_filter_precision_counts_both_parts():
     truth = Truth(torch.tensor([True, True, False, False]), torch.zeros(4), candidates=4)
     precision = filter_precision(torch.tensor([0, 2]), torch.tensor([1, 2, 3, 3]), truth)
     assert precision == {"suspected": 0.5, "trusted": 0.75}
+
+
+def test_a_frequent_label_hides_no_collapse():
+    labels = torch.tensor([0] * 80 + [1] * 10 + [2] * 10)
+    constant = torch.tensor([[1.0, 0, 0]]).expand(100, 3)
+    assert collapsed(constant, labels)  # although 80 % of the answers are right
+    some = constant.clone()
+    some[80:85] = torch.tensor([0.0, 1, 0])  # half of class 1 as well
+    assert not collapsed(some, labels)

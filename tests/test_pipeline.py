@@ -16,6 +16,7 @@ from dlp_lib import (
     Store,
     Supervised,
     Unlearn,
+    after_each,
     audit,
     evaluate,
     shapes10,
@@ -100,8 +101,21 @@ def test_audit_sees_every_recorded_block_and_both_sides_of_unlearning(model, tam
     rows = audit(result.stages["AU"], model, shapes[1], BadNets(), [1, 3])
     assert [(row["block"], row["reestimated"]) for row in rows] == [(1, False), (1, True), (3, False), (3, True)]
     assert all(0 <= row["ca"] <= 1 and row["n_triggered"] == 180 for row in rows)
+    assert audit(result.stages["AU"], model, shapes[1], BadNets(), [1, 3], views=(True,)) == [rows[1], rows[3]]
     final = audit(result.stages["ASSFT"], model, shapes[1], BadNets(), [1])[0]
     assert final["ca"] == evaluate(result.model, shapes[1]).ca
+
+
+def test_after_each_judges_what_every_stage_left(model, tampered, shapes):
+    result = QUICK.run(model, tampered[0])
+    measured = after_each(result, shapes[1], BadNets())
+    assert list(measured) == ["SL", "AU", "ASSFT"]
+    assert measured["ASSFT"] == evaluate(result.model, shapes[1], BadNets())
+    for order in (("SL",), ("SL", "AU")):
+        part = replace(QUICK, order=order).run(model, tampered[0])
+        assert measured[order[-1]] == evaluate(part.model, shapes[1], BadNets())
+    nothing = replace(QUICK, e2=0, order=("SL", "AU")).run(model, tampered[0])
+    assert after_each(nothing, shapes[1])["AU"] == after_each(nothing, shapes[1])["SL"]
 
 
 @pytest.mark.parametrize(

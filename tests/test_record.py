@@ -51,6 +51,13 @@ def test_spread_is_mean_least_and_most_in_per_cent():
     assert table.loc["B"].tolist() == ["60.0 (50.0 to 70.0)", "99.0 (98.0 to 100.0)"]
 
 
+def test_the_papers_figures_are_fractions():
+    assert record.paper("table 3")["DLP"]["BadNets"] == [0.9308, 0.0024]
+    assert set(record.paper("table 6")) == {"VGG16", "ResNet18", "InceptionV3", "MobileNetV2", "DenseNet121"}
+    cells = [cell for table in ("table 3", "table 6") for row in record.paper(table).values() for cell in row.values()]
+    assert all(0 <= share <= 1 for cell in cells for share in cell if share is not None)
+
+
 def test_a_report_holds_parameters_place_and_results(tmp_path):
     record.report(tmp_path / "run", {"seed": 3}, Runtime(3), curves=[1, 2])
     report = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))

@@ -150,11 +150,9 @@ def test_unlearning_any_suspects_ends_finite_and_tells_a_collapse(poisoned_share
     stage = dlp_lib.unlearn(model, split, torch.cat(rows), 15, Unlearn(lr=0.5, reestimate=300, stop=False), context)
     assert all(value.isfinite().all() for value in model.state_dict().values())
     assert stage.history[-1]["collapsed"]
-    answers = predict(model, split.images).argmax(1)
-    assert (answers == split.labels).double().mean() < split.labels.bincount().max() / 300 + 0.1
-    rows = [row for row in stage.history if not row["diverged"]]
-    constant = split.labels.bincount().max().item() / 300  # all 300 images are the sample, in some order
-    assert [row["collapsed"] for row in rows] == [row["accuracy_sample"] < constant + 0.05 for row in rows]
+    answers = predict(model, split.images).argmax(1)  # all 300 images are the sample, in some order
+    recalls = [(answers[split.labels == label] == label).double().mean() for label in range(10)]
+    assert sum(recalls) / 10 < 0.15
 
 
 def test_no_epochs_change_nothing(model, tampered, suspected, trusted, context, same_state):

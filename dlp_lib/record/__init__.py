@@ -23,6 +23,11 @@ def read(name: str, folder: Path = FOLDER) -> list[dict]:
     return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))["rows"]
 
 
+def paper(table: str) -> dict[str, dict[str, list[float | None]]]:
+    """The paper's own figures, method by attack: CA and ASR as fractions. ``table``: "table 3" or "table 6"."""
+    return json.loads((HOME / "data" / "paper.json").read_text(encoding="utf-8"))[table]
+
+
 def runs(rows: list[dict], column: str) -> list[list]:
     """A column seed by seed: (seeds, rows of a seed)."""
     return [[row[column] for row in rows if row["seed"] == seed] for seed in dict.fromkeys(row["seed"] for row in rows)]

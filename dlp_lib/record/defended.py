@@ -1,13 +1,12 @@
 """What DLP makes of it, stage by stage and in other orders (notebook 06)."""
 
-import copy
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 
 from ..attacks import SHAPES10
 from ..metrics import evaluate, filter_precision
-from ..pipeline import ORDERS, agreed_e1
+from ..pipeline import ORDERS, after_each, agreed_e1
 from ..stages import supervised
 from .bench import ATTACKS, GAMMA, Bench
 
@@ -22,16 +21,14 @@ def measure_stages(bench: Bench) -> Iterator[dict]:
         said = {"attack": name, "e1": dlp.e1, "agreed": agreed is not None, "au_stop": result.stages["AU"].chosen}
         if truth:
             said |= filter_precision(result.selection.suspected, result.selection.trusted, truth)
-        model, passes = copy.deepcopy(result.model), 0
-        for stage in result.stages.values():
-            stage.trail.load(model, stage.chosen, reestimated=stage.name == "AU")
-            passes += stage.total("images")
+        measured, stages = after_each(result, bench.test, attack), dict(result.stages)
+        model, passes = bench.untrained(), sum(stage.total("images") for stage in stages.values())
+        epochs = math.ceil(passes / len(tampered))
+        stages["undefended"] = supervised(model, tampered, epochs, dlp.supervised, bench.context)
+        measured["undefended"] = evaluate(model, bench.test, attack)
+        for when, stage in stages.items():
             costs = {"images": stage.total("images"), "seconds": stage.total("seconds")}
-            yield said | {"stage": stage.name, **asdict(evaluate(model, bench.test, attack)), **costs}
-        model, epochs = bench.untrained(), math.ceil(passes / len(tampered))
-        stage = supervised(model, tampered, epochs, dlp.supervised, bench.context)
-        costs = {"images": stage.total("images"), "seconds": stage.total("seconds")}
-        yield said | {"stage": "undefended", **asdict(evaluate(model, bench.test, attack)), **costs}
+            yield said | {"stage": when, **asdict(measured[when]), **costs}
 
 
 def measure_orders(bench: Bench) -> Iterator[dict]:
@@ -41,8 +38,5 @@ def measure_orders(bench: Bench) -> Iterator[dict]:
         e1 = agreed_e1(bench.trained(tampered)[1], tampered, GAMMA) or bench.dlp.e1
         for order in ORDERS[1:]:
             result = replace(bench.dlp, e1=e1, order=order).run(bench.untrained(), tampered, bench.context)
-            model = copy.deepcopy(result.model)
-            for stage in result.stages.values():
-                stage.trail.load(model, stage.chosen, reestimated=stage.name == "AU")
-                row = {"attack": name, "order": "-".join(order), "stage": stage.name, "e1": e1}
-                yield row | asdict(evaluate(model, bench.test, attack))
+            for stage, metrics in after_each(result, bench.test, attack).items():
+                yield {"attack": name, "order": "-".join(order), "stage": stage, "e1": e1, **asdict(metrics)}

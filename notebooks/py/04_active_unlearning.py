@@ -1,0 +1,360 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py//py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Active unlearning: climbing out of a backdoor
+#
+# **What you will learn.** How gradient *ascent* on a few suspects removes a backdoor; why batch normalisation makes it look gone
+# too early; what the learning rate, the number of suspects and their purity do; how the ascent destroys a model, and how a defender
+# can see that; and what becomes of the features.
+#
+# **You need** the filter of [notebook 03](03_entropy_filtering.ipynb).
+#
+# **Time**: reading, 30 minutes. Running, about four minutes on two cores (not timed on a GPU yet).
+
+# %% [markdown]
+# The next cell holds every setting of this notebook. What was computed once is kept on disk: a second run takes seconds.
+
+# %% tags=["parameters"]
+dataset = "shapes10"  # or "cifar10", or a folder
+n_train = 5000  # training images; None for all there are
+image_size = 16  # pixels a side
+attack = "BadNets"  # or "TrojanNN", "Blended", "LCA", "SIG"
+gamma = 0.02  # filtering rate
+e1 = 4  # epochs of supervised learning
+e2 = 20  # epochs of unlearning
+unlearn_lr = 0.005
+reestimate = 1000  # tampered images on which batch-norm is re-estimated
+seed = 0
+device = "auto"  # "cpu", "cuda", or "auto"
+cache = "build/store"  # where stages are kept, inside the project's folder unless absolute
+out = "build/unlearning"  # where metrics.json goes, likewise
+
+# %%
+import copy
+from dataclasses import replace
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import torch
+from sklearn.decomposition import PCA
+from torch.nn.functional import cross_entropy
+
+import dlp_lib
+from dlp_lib import HOME, Context, Runtime, Store, Supervised, Unlearn, attacks, entropy, evaluate, plots, record
+from dlp_lib.models import pixels
+
+# %% [markdown]
+# First, what the notebooks before this one did: poison, learn for a few epochs, suspect the samples of lowest entropy. Of the test set we look at 1,000
+# images, to save time; no choice below depends on them.
+
+# %%
+context = Context(Runtime(seed, device), Store(HOME / cache), plots.progress)
+train, test = dlp_lib.load(dataset, n_train, image_size=image_size, store=context.store)
+train, test = train.to(context.runtime.device), test.to(context.runtime.device).subset(slice(1000))
+backdoor, rate = (attacks.SHAPES10 if dataset == "shapes10" else attacks.CIFAR10)[attack]
+backdoor = dlp_lib.prepare(backdoor, train, context)
+tampered, truth = dlp_lib.poison(train, backdoor, rate, context)
+learned = dlp_lib.wrn_16_1(len(train.classes), context.runtime)
+sl = dlp_lib.supervised(learned, tampered, e1, Supervised(), context)
+suspicion = -entropy(dlp_lib.predict(learned, tampered.images))
+selection = dlp_lib.select(suspicion, tampered, gamma)
+pure = dlp_lib.filter_precision(selection.suspected, selection.trusted, truth)["suspected"]
+after_sl = evaluate(learned, test, backdoor)
+print(f"after stage 1: CA {after_sl.ca:.1%}, ASR {after_sl.asr:.1%}")
+print(f"{len(selection.suspected)} suspects, {pure:.0%} of them poisoned")
+
+# %% [markdown]
+# ## 1. From the formula to five lines
+#
+# Learning goes *down* the slope of the loss; unlearning goes *up*, on the suspects $D'_p$ alone (Eq. 6 of the paper):
+#
+# $$\max_{w} \frac{1}{|D'_p|} \sum_{(x,y)\in D'_p} L(f_w(x), y)$$
+#
+# In code that is one sign. Here are five steps of it by hand.
+#
+# **Predict.** The model is sure of all suspects. So where will their loss start? And as cross-entropy has no upper bound: will it grow steadily, level off,
+# or run away?
+
+# %%
+model = copy.deepcopy(learned)
+images, labels = pixels(tampered.images[selection.suspected]), tampered.labels[selection.suspected]
+print(f"in evaluation mode: loss on the suspects {cross_entropy(model.eval()(images), labels).item():.3f}")
+model.train()
+optimiser = torch.optim.SGD(model.parameters(), lr=unlearn_lr, momentum=0.9)
+for step in range(1, 6):
+    loss = cross_entropy(model(images), labels)
+    optimiser.zero_grad()
+    (-loss).backward()
+    optimiser.step()
+    print(f"step {step}: loss on the suspects {loss.item():.3f}")
+
+# %% [markdown]
+# **What you should see.** In evaluation mode the loss is nearly zero: the model is sure. In training mode, where unlearning happens, the same model on the same
+# images starts above two nats, as if it guessed among ten classes. From there the loss grows faster and faster.
+#
+# **Why.** In training mode batch normalisation subtracts the mean *of the batch*. All suspects carry the trigger, so the trigger is that mean, and
+# disappears. What is left does not explain the labels, so there is a slope to climb from the first step on. (In evaluation mode there is hardly any: cross-entropy is flat
+# where a model is sure.) Nothing ends this climb by itself, and that is the difficulty with the whole stage.
+#
+# `unlearn` does the same, epoch by epoch, records every epoch's weights, and judges each of them. The whole climb is
+# computed first, and looked at afterwards.
+
+# %%
+config = Unlearn(lr=unlearn_lr, reestimate=reestimate)
+
+
+def ascend(suspected, views=(True,), **changes):
+    """The recorded ascent from the learned model, and CA, ASR and RA along it, re-estimated (True) or as left."""
+    model = copy.deepcopy(learned)
+    stage = dlp_lib.unlearn(model, tampered, suspected, e2, replace(config, **changes), context)
+    return stage, dlp_lib.audit(stage, model, test, backdoor, range(1, len(stage.history) + 1), views)
+
+
+# %% [markdown]
+# ## 2. Gone, or only hidden?
+#
+# Batch normalisation keeps running statistics of what passes through the model, for use at test time. During the ascent only suspects pass. So
+# there are two models after every epoch: the one *as left*, whose statistics are those of the suspects, and the same weights with
+# statistics *re-estimated* on a thousand ordinary training images (the defender has those).
+#
+# **Predict.** In which of the two does ASR fall first? Which one would you believe?
+
+# %%
+au, left = ascend(selection.suspected, views=(False,))
+_, rows = ascend(selection.suspected)
+figure, axes = plt.subplots(1, 3, figsize=(13, 3.4))
+plots.ascent(axes[0], left).set_title("as left")
+plots.ascent(axes[1], rows, au.chosen).set_title("re-estimated")
+plots.unlearning(axes[2], au.history, au.chosen).set_title("what a defender sees")
+plots.show(
+    figure, "CA and ASR along the ascent, as left and re-estimated, and the suspects' accuracy that a defender sees."
+)
+
+# %% [markdown]
+# **What you should see.** As left, ASR falls two or three epochs earlier than after re-estimation, and CA sinks further. Re-estimated, the
+# same weights have some of their CA back, and some of the backdoor too, until the ascent has gone far enough.
+#
+# **Why.** Part of what the first epochs change is not the weights but the *statistics*, which no longer suit
+# ordinary images. Whoever fine-tunes this model on ordinary data in stage 3 moves them back, and finds what the weights still hold. Only what survives
+# re-estimation is really unlearned. On CIFAR-10, where an epoch has four steps instead of one, the difference is larger: there we measured models with
+# an ASR near zero as left, and above ninety per cent re-estimated.
+#
+# The right panel is all a defender has: no clean test set, no trigger, but the suspects' accuracy. Re-estimated, it follows ASR. That
+# makes it a **stop**: go on from the first epoch at which the suspects are at chance.
+#
+# ## 3. The learning rate, and the stop against a fixed $E_2$
+#
+# The paper climbs for a fixed $E_2$ = 20 epochs. How much does that depend on the learning rate?
+#
+# **Predict.** For five learning rates, from 0.001 to 0.02, which will not have lost the backdoor after 20 epochs? Which will have
+# lost the model? And where does the stop rule end?
+
+# %%
+rates = [0.001, 0.002, 0.005, 0.01, 0.02]
+climbs = {lr: ascend(selection.suspected, lr=lr) for lr in rates}
+figure, axes = plt.subplots(1, len(rates), figsize=(13, 3), sharey=True)
+for ax, (lr, (stage, points)) in zip(axes, climbs.items(), strict=True):
+    plots.ascent(ax, points, stage.chosen).set_title(f"lr {lr}")
+plots.shared_legend(figure)
+plots.show(figure, "CA and ASR along the ascent, re-estimated, for five learning rates, the stop marked in each.")
+
+# %% [markdown]
+# The same as numbers: where the stop rule ends, and where twenty epochs do.
+
+
+# %%
+def ends(stage, rows):
+    """CA and ASR at the stop and at the end of the climb, in per cent."""
+    at = {"stop": rows[stage.chosen - 1], "end": rows[-1]}
+    said = {(name, column): round(100 * row[column.lower()], 1) for name, row in at.items() for column in ("CA", "ASR")}
+    return {("stop", "epoch"): stage.chosen, **said, ("end", "collapsed"): stage.history[-1]["collapsed"]}
+
+
+pd.DataFrame({lr: ends(*climb) for lr, climb in climbs.items()}).T.rename_axis("lr")
+
+# %% [markdown]
+# **What you should see.** At 0.001, twenty epochs are hardly enough. At 0.01 and 0.02 ASR is gone within a handful of epochs, and
+# CA goes on falling for all the others. The stop ends each climb soon after its backdoor is gone, whatever the rate, and
+# keeps more CA than the fixed $E_2$ wherever the rate is high.
+#
+# **Why.** $E_2$ and the learning rate are one knob: how far to climb. A fixed length is right for one rate,
+# one model and one set of suspects. The stop measures instead, by something that a defender can see.
+#
+# ## 4. Batch-norm in evaluation mode
+#
+# One could freeze the statistics during the ascent, so that there is nothing to re-estimate.
+#
+# **Predict.** Think of the two losses in section 1. Which of the two modes starts faster? Which one ends worse?
+
+# %%
+modes = {mode: ascend(selection.suspected, batchnorm=mode) for mode in ("train", "eval")}
+figure, axes = plt.subplots(1, 2, figsize=(9, 3), sharey=True)
+for ax, (mode, (stage, points)) in zip(axes, modes.items(), strict=True):
+    plots.ascent(ax, points, stage.chosen).set_title(f"batch-norm in {mode} mode")
+plots.shared_legend(figure)
+plots.show(figure, "CA and ASR along the ascent with batch-norm in training mode and in evaluation mode.")
+
+# %% [markdown]
+# **What you should see.** In evaluation mode nothing happens for many epochs, and then everything within three or four: CA drops to chance together with ASR, and the
+# ascent ends early, because it left the finite numbers. Do not be misled by an ASR that jumps between 0 and 100 there: a collapsed model gives one answer for everything. Sometimes that
+# is the target.
+#
+# **Why.** In evaluation mode the suspects' loss is flat, so the climb waits until momentum has carried it off the plateau. In training mode every layer's output is then brought back to mean 0
+# and variance 1 in each step, which bounds how far a step can carry. Frozen statistics bound nothing: activations grow, the gradients with them, and the ascent runs away.
+#
+# ## 5. How many suspects, and how pure?
+#
+# The filter is not perfect. What if some of the suspects are clean? We build sets of suspects whose purity we know, which only a teacher can: the
+# same number of samples, a growing share of them drawn from the clean ones.
+#
+# **Predict.** With a fifth of the suspects clean, does the ascent still find the backdoor? Who pays?
+
+
+# %%
+def mixed(share):
+    """As many suspects as before, of which ``share`` are random clean samples: an experiment, not a defence."""
+    count, generator = len(selection.suspected), context.runtime.generator("notebook", "mixed")
+    clean, poisoned = (~truth.poisoned).nonzero()[:, 0], truth.poisoned.nonzero()[:, 0]
+    pick = [part[torch.randperm(len(part), generator=generator)] for part in (clean.cpu(), poisoned.cpu())]
+    n = round(share * count)
+    return torch.cat([pick[0][:n], pick[1][: count - n]]).to(truth.poisoned.device)
+
+
+shares = [0, 0.1, 0.2, 0.5, 1]
+mixtures = {share: ascend(mixed(share)) for share in shares}
+figure, axes = plt.subplots(1, len(shares), figsize=(13, 3), sharey=True)
+for ax, (share, (stage, points)) in zip(axes, mixtures.items(), strict=True):
+    plots.ascent(ax, points, stage.chosen).set_title(f"{share:.0%} clean")
+plots.shared_legend(figure)
+plots.show(figure, "CA and ASR along the ascent, for suspects of which 0, 10, 20, 50 and 100 % are clean.")
+
+# %%
+pd.DataFrame({f"{share:.0%} clean": ends(*climb) for share, climb in mixtures.items()}).T
+
+# %% [markdown]
+# **What you should see.** Up to a fifth of clean suspects the backdoor still goes, in as many epochs, at a higher price in CA. With half of them clean the price is higher still, and the stop comes late: the clean
+# half keeps the suspects' accuracy above chance. With nothing but clean suspects CA is destroyed and the backdoor stays.
+#
+# **Why.** The ascent unlearns what its samples have in common with their labels. As long as most of them carry the trigger, that is the trigger, and each clean one adds some honest features to
+# the loss. So a small $\gamma$ that keeps the suspects pure is worth more than a large one that finds all poison.
+#
+# And the number? The suspects are cut from the same ranking, at other $\gamma$.
+#
+# **Predict.** Ten suspects make one small batch an epoch, five hundred make four. Which needs fewer epochs?
+
+# %%
+sizes = [g for g in (0.002, 0.01, 0.02, 0.05, 0.1) if g * len(tampered) >= 1]
+by_size = {}
+for g in sizes:
+    chosen = dlp_lib.select(suspicion, tampered, g)
+    share = dlp_lib.filter_precision(chosen.suspected, chosen.trusted, truth)["suspected"]
+    by_size[g] = {("suspects", "number"): len(chosen.suspected), ("suspects", "poisoned"): f"{share:.0%}"}
+    by_size[g] |= ends(*ascend(chosen.suspected))
+pd.DataFrame(by_size).T.rename_axis("gamma")
+
+# %% [markdown]
+# **What you should see.** Ten suspects already point the way: every one carries the same trigger. Large sets need fewer epochs, because each epoch makes
+# more steps, and the stop leaves more CA there. Whoever climbs on to a fixed $E_2$ pays more for each of those steps.
+#
+# ## 6. Collapse, and how a defender notices
+#
+# Climb fast and for long, and nothing is left.
+#
+# **Predict.** In a collapsed model, ASR is 0. What else is low, and which curve below tells a defender?
+
+# %%
+stage, _ = ascend(selection.suspected, lr=0.02)
+figure, ax = plt.subplots(figsize=(6.5, 3.4))
+plots.unlearning(ax, stage.history, stage.chosen)
+seen = [row["accuracy_sample"] for row in stage.history]
+plots.band(ax, range(1, len(seen) + 1), seen, "--", plots.CLEAN, "ordinary training images").legend(fontsize=8)
+ax.set_ylabel("training accuracy (%)")
+plots.show(figure, "Accuracy on the suspects and on ordinary training images along a fast ascent; collapse is shaded.")
+
+# %% [markdown]
+# **What you should see.** The suspects' accuracy is at zero from early on and tells nothing more. The accuracy on ordinary training images, which the defender has as
+# well, goes on falling. Where it is hardly above that of one answer for everything, as a mean over the classes, the epochs are shaded as *collapsed*; the stage's History says
+# the same in every row.
+#
+# **Why it matters.** A defence that is judged by ASR alone would call this a perfect result. CA, RA and the word "collapsed" stand beside every
+# ASR in this kit.
+#
+# ## 7. What becomes of the features
+#
+# The last layer reads 64 features. Projected on their two main axes (PCA, fitted on clean test images of each model), where do triggered images lie?
+#
+# **Predict.** After stage 1, triggered images of all classes lie together. With the target class, or away from it? And at the stop?
+
+# %%
+victims = test.labels != backdoor.target
+figure, axes = plt.subplots(1, 3, figsize=(13, 4))
+moments = {
+    "after stage 1": None,
+    f"at the stop (epoch {au.chosen})": au.chosen,
+    f"epoch {len(au.history)}": len(au.history),
+}
+for ax, (name, epoch) in zip(axes, moments.items(), strict=True):
+    model = copy.deepcopy(learned)
+    if epoch:
+        au.trail.load(model, epoch, reestimated=True)
+    clean = dlp_lib.observe(model, test.images).features.cpu()
+    triggered = dlp_lib.observe(model, backdoor.trigger(test.images[victims])[:300]).features.cpu()
+    axis = PCA(2).fit(clean)
+    plots.feature_map(ax, axis.transform(clean), ~victims, axis.transform(triggered)).set_title(name)
+plots.shared_legend(figure)
+plots.show(
+    figure,
+    "Penultimate features of clean and triggered test images in two dimensions, before, at the stop, at the end.",
+)
+
+# %% [markdown]
+# **What you should see.** After stage 1 the triggered images lie where the target class lies. At the stop most have left it, towards the places of the other
+# classes; some still hang on its arm, although the model no longer answers with the target for them.
+#
+# **Why.** For the backdoored model the trigger outweighs all else in an image. The ascent weakens just those features, since they are what all suspects share. What
+# remains visible in a triggered image is then what it shows. Stage 3 builds on that (the next notebook).
+
+# %%
+names = "dataset n_train image_size attack gamma e1 e2 unlearn_lr reestimate seed device cache out"
+found = {"stop": au.chosen, "ascent": left + rows}
+found |= {
+    name: {str(key): points[stage.chosen - 1] | {"stop": stage.chosen} for key, (stage, points) in group.items()}
+    for name, group in {"rates": climbs, "modes": modes, "mixtures": mixtures}.items()
+}
+parameters = {name: globals()[name] for name in names.split()}
+record.report(HOME / out, parameters, context.runtime, **found)
+
+# %% [markdown]
+# ## Recap
+#
+# - Unlearning is learning with the sign turned, on a few suspects; nothing bounds it.
+# - Batch-norm statistics hide what it does. Judge, and go on, with statistics re-estimated on ordinary data.
+# - The suspects' accuracy at chance is a stop that a defender can see; a fixed $E_2$ is right for one learning rate only.
+# - Purity counts for more than number. Clean suspects are loud.
+# - ASR 0 with CA at chance is a collapse.
+#
+# ## Exercises
+#
+# 1. *(5 minutes)* Set `attack = "TrojanNN"` and run again. Which figures stay as they are?
+# 2. *(15 minutes)* Set `attack = "Blended"`, once with `e1 = 4`, once with `e1 = 15`. Explain the difference by the purity of the suspects, and say what
+#    the right panel of section 2 shows a defender in each case.
+# 3. *(30 minutes)* Bound the climb: ascend on $\min(L, c)$ instead of $L$, for a constant $c$ of your choice. What does that do to the collapse?
+#
+# ## References
+#
+# - Z. Ying and B. Wu. *DLP: towards active defense against backdoor attacks with decoupled learning process.*
+#   Cybersecurity 6, 2023.
+# - S. Ioffe, C. Szegedy. *Batch normalization: accelerating deep network training by reducing internal covariate shift.* ICML 2015.

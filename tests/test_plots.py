@@ -1,5 +1,6 @@
 import base64
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -158,3 +159,20 @@ def luminance(colour):
 @pytest.mark.parametrize("name", ["CLEAN", "POISONED", "RECOVERED", "NEUTRAL"])
 def test_colours_stand_out_on_white(name):
     assert 1.05 / (luminance(getattr(plots, name)) + 0.05) >= 3  # WCAG 2.1, graphical objects
+
+
+def test_an_ascent_shows_both_rates_and_its_stop(ax):
+    plots.ascent(ax, [{"block": 1, "ca": 0.5, "asr": 1.0}, {"block": 2, "ca": 0.4, "asr": 0.0}], 2)
+    lines = {line.get_label(): list(line.get_ydata()) for line in ax.lines}
+    assert lines["CA"] == [50, 40]
+    assert lines["ASR"] == [100, 0]
+    assert list(ax.lines[-1].get_xdata()) == [2, 2]
+
+
+def test_a_feature_map_keeps_three_groups_apart(ax):
+    points = np.arange(10.0).reshape(5, 2)
+    plots.feature_map(ax, points, torch.tensor([True, False, False, True, False]), points[:1])
+    groups = {group.get_label(): group.get_offsets().tolist() for group in ax.collections}
+    assert groups["clean, target class"] == [[0, 1], [6, 7]]
+    assert len(groups["clean, other classes"]) == 3
+    assert groups["triggered"] == [[0, 1]]

@@ -114,6 +114,9 @@ FIGURES = {
     "01_backdoor_attacks": 3,
     "02_learning_speed_gap": 5,
     "03_entropy_filtering": 7,
+    "04_active_unlearning": 6,
+    "05_semi_supervised_finetuning": 3,
+    "06_dlp_pipeline": 2,
     "07_live_lab": 1,
 }
 
@@ -131,6 +134,9 @@ RESULTS = {  # what else a notebook's metrics.json must hold
     "01_backdoor_attacks": {"attacks", "rates"},
     "02_learning_speed_gap": {"curves", "steps"},
     "03_entropy_filtering": {"average_precision", "agreement", "purity"},
+    "04_active_unlearning": {"stop", "ascent", "rates", "modes", "mixtures"},
+    "05_semi_supervised_finetuning": {"finetuned", "pseudo_labels", "survival"},
+    "06_dlp_pipeline": {"table", "orders"},
     "07_live_lab": {"settings"},
 }
 

@@ -91,17 +91,23 @@ def select(suspicion: Tensor, tampered: Split, gamma: float, quota: str = "per c
     """The n·gamma most suspicious samples and, of the others, each class's least suspicious, as :func:`sizes` has it.
 
     ``suspicion`` (n,): a score per sample in the set's order, higher = more suspicious; of equals, the earlier sample.
+    With the quota "wary" a class gives the fewer samples, the more suspects carry its label: of n·gamma, the share of
+    the suspects that do not, and at least one in C. Not the paper's: where a clean-label attack has poisoned most of a
+    class, the hardest few are clean while n·gamma of them cannot be.
     """
     n_suspected, asked = sizes(tampered, gamma, quota)
     order = suspicion.argsort(descending=True, stable=True)
     suspected, rest = order[:n_suspected], order[n_suspected:]
-    labels, trusted = tampered.labels[rest], []
-    for label, members in enumerate(tampered.labels.bincount(minlength=len(tampered.classes)).tolist()):
-        trusted.append(rest[labels == label][-min(asked, members // 2) :])
+    labels, trusted, cut, n_classes = tampered.labels[rest], [], False, len(tampered.classes)
+    carried = tampered.labels[suspected].bincount(minlength=n_classes).tolist()
+    for label, members in enumerate(tampered.labels.bincount(minlength=n_classes).tolist()):
+        doubt = carried[label] / n_suspected if quota == "wary" else 0
+        ours = max(1, round(asked * max(1 / n_classes, 1 - doubt)))
+        trusted.append(rest[labels == label][-min(ours, members // 2) :])
+        cut |= len(trusted[-1]) < ours
         if not len(trusted[-1]):
             raise ValueError(f"gamma={gamma}: all of class {tampered.classes[label]!r} is suspected, none to trust")
-    quotas = tuple(map(len, trusted))
-    return Selection(suspected, torch.cat(trusted), quotas, cut=min(quotas) < asked)
+    return Selection(suspected, torch.cat(trusted), tuple(map(len, trusted)), cut)
 
 
 def agreement(suspicions: list[Tensor], tampered: Split, gamma: float, window: int = 3) -> Tensor:
@@ -123,13 +129,14 @@ def agreement(suspicions: list[Tensor], tampered: Split, gamma: float, window: i
 def sizes(tampered: Split, gamma: float, quota: str) -> tuple[int, int]:
     """How many samples gamma asks to suspect, and how many of each class to trust (it gives half of itself at most).
 
-    ``quota``: "per class", n·gamma of every class, as the paper's sentence says, or "total", n·gamma shared evenly over
-    the classes, as its Eq. 7 says. Raises ValueError where that is no sample, or a class holds fewer than two.
+    ``quota``: "per class", n·gamma of every class, as the paper's sentence says ("wary": at most as many); or "total",
+    n·gamma shared evenly over the classes, as its Eq. 7 says. Raises ValueError where that is no sample, or a class
+    holds fewer than two.
     """
     n, n_classes = len(tampered), len(tampered.classes)
     n_suspected = int(fraction("gamma", gamma) * n + 1e-9)  # in floats, 0.29·100 is 28.999…
-    if quota not in ("per class", "total"):
-        raise ValueError(f"quota={quota!r}: allowed are 'per class' and 'total'")
+    if quota not in ("per class", "total", "wary"):
+        raise ValueError(f"quota={quota!r}: allowed are 'per class', 'total' and 'wary'")
     sharers = n_classes if quota == "total" else 1
     asked = n_suspected // sharers
     if asked == 0:

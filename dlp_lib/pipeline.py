@@ -35,7 +35,7 @@ class DLP:
     e1: int = 10  # epochs of supervised learning
     e2: int = 20  # epochs of unlearning, at most
     order: tuple[str, ...] = ("SL", "AU", "ASSFT")  # or another of ORDERS (Fig. 4)
-    quota: str = "per class"  # of trusted samples: n·gamma of every class; "total": of all together
+    quota: str = "per class"  # of trusted samples: n·gamma of every class; "total" of all; "wary": see filters.select
     supervised: Supervised = field(default_factory=Supervised)
     unlearn: Unlearn = field(default_factory=Unlearn)
     fixmatch: FixMatch = field(default_factory=FixMatch)

@@ -237,8 +237,25 @@ def test_fractions_of_samples_are_not_lost_to_rounding():
     assert len(select(torch.zeros(100), split([0, 1] * 50), 0.29).suspected) == 29
 
 
+def test_a_wary_quota_trusts_fewer_of_a_class_that_the_suspects_carry():
+    labels = torch.arange(400) % 4
+    suspicion = torch.rand(400, generator=torch.Generator().manual_seed(0))
+    suspicion[labels == 2] += 0.5
+    suspicion[:40] += torch.where(labels[:40] == 1, 2.0, 0.0)  # ten suspects of class 1
+    even = select(suspicion, split(labels), 0.1)
+    wary = select(suspicion, split(labels), 0.1, "wary")
+    assert torch.equal(wary.suspected, even.suspected)
+    carried = labels[wary.suspected].bincount(minlength=4).tolist()
+    assert list(wary.quotas) == [max(10, 40 - count) for count in carried]
+    assert carried[1] == 10
+    for label in range(4):  # the least suspicious of those that were trusted before
+        ours, theirs = (part.trusted[labels[part.trusted] == label] for part in (wary, even))
+        assert torch.equal(ours, theirs[len(theirs) - len(ours) :])
+    assert not wary.cut
+
+
 def test_unknown_quotas_and_missing_classes_are_refused():
-    with pytest.raises(ValueError, match="quota='each': allowed are 'per class' and 'total'"):
+    with pytest.raises(ValueError, match="quota='each': allowed are 'per class', 'total' and 'wary'"):
         select(torch.zeros(4), split([0, 0, 1, 1]), 0.3, "each")
     with pytest.raises(ValueError, match="holds 0 samples of class 'cat'"):
         select(torch.zeros(4), split([0, 0, 1, 1], ("ant", "bee", "cat")), 0.3)

@@ -100,6 +100,23 @@ def load(
     return _sample(train, n_train, data_seed, "n_train"), _sample(test, n_test, data_seed, "n_test")
 
 
+def imbalanced(split: Split, factor: float) -> Split:
+    """Each class a fixed share smaller than the one after it, so that the first holds 1/``factor`` of the last.
+
+    Of a class the first samples stay. ValueError for a factor below 1, or one that leaves a class without samples.
+    """
+    if not 1 <= factor < float("inf"):
+        raise ValueError(f"factor={factor}: allowed are numbers of 1 and more")
+    kept, steps = torch.zeros(len(split), dtype=torch.bool), max(1, len(split.classes) - 1)
+    for label, name in enumerate(split.classes):
+        members = (split.labels == label).nonzero()[:, 0]
+        count = int(len(members) * factor ** (label / steps - 1))
+        if not count:
+            raise ValueError(f"factor={factor} leaves no sample of class {name!r}, which has {len(members)}")
+        kept[members[:count]] = True
+    return split.subset(kept.to(split.images.device))
+
+
 def _sample(split: Split, n: int | None, data_seed: int, parameter: str) -> Split:
     if n is not None and n > len(split):
         raise ValueError(f"{parameter}={n}: the data set has {len(split)}")

@@ -358,3 +358,23 @@ def test_a_trigger_that_changes_nothing_is_refused(attack, shapes):
 def test_a_plain_attack_has_no_trigger(shapes):
     with pytest.raises(NotImplementedError):
         attacks.Attack().trigger(shapes[0].images)
+
+
+def test_cover_samples_keep_the_trigger_and_have_their_labels_back(shapes):
+    tampered, truth = poison(shapes[0], BadNets(), 0.1, NO_STORE)
+    covered, known = attacks.cover(tampered, truth, 0.4, NO_STORE)
+    assert torch.equal(covered.images, tampered.images)
+    assert (int(truth.poisoned.sum()), int(known.poisoned.sum())) == (30, 18)
+    assert torch.equal(covered.labels != shapes[0].labels, known.poisoned)
+    assert not (known.poisoned & ~truth.poisoned).any()
+    again, _ = attacks.cover(tampered, truth, 0.4, NO_STORE)
+    other, _ = attacks.cover(tampered, truth, 0.4, Context(Runtime(1)))
+    assert torch.equal(again.labels, covered.labels)
+    assert not torch.equal(other.labels, covered.labels)
+
+
+def test_cover_samples_need_labels_that_lie(shapes):
+    with pytest.raises(ValueError, match=r"share=1\.5"):
+        attacks.cover(*poison(shapes[0], BadNets(), 0.1, NO_STORE), 1.5, NO_STORE)
+    with pytest.raises(ValueError, match="an attack that changes labels"):
+        attacks.cover(*poison(shapes[0], SIG(), 0.05, NO_STORE), 0.5, NO_STORE)

@@ -48,6 +48,24 @@ def test_labels_beyond_the_classes_are_refused():
         Split.from_arrays(IMAGES, LABELS, ("cat", "dog"))
 
 
+def test_classes_become_rarer_and_rarer(shapes):
+    split = shapes[0]
+    rare = data.imbalanced(split, 10)
+    counts = rare.labels.bincount().tolist()
+    assert counts == sorted(counts)
+    assert (counts[0], counts[-1]) == (int(split.labels.bincount()[0]) // 10, int(split.labels.bincount()[-1]))
+    first = (split.labels == 4).nonzero()[: counts[4], 0]
+    assert torch.equal(rare.images[rare.labels == 4], split.images[first])
+    assert data.imbalanced(split, 1).digest == split.digest
+    for factor, message in (
+        (0.5, "factor=0.5: allowed"),
+        (float("nan"), "allowed"),
+        (1000, "no sample of class 'disk'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            data.imbalanced(split, factor)
+
+
 def test_subset_takes_indices_and_masks():
     split = Split.from_arrays(IMAGES, LABELS)
     assert split.subset(torch.tensor([2, 0])).labels.tolist() == [2, 0]

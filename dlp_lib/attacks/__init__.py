@@ -73,3 +73,19 @@ def poison(clean: Split, attack: Attack, poisoning_rate: float, context: Context
     poisoned = torch.zeros_like(clean.labels, dtype=torch.bool).index_fill(0, rows, True)
     images, labels = clean.images.index_copy(0, rows, tampered), clean.labels.where(~poisoned, goal)
     return replace(clean, images=images, labels=labels), Truth(poisoned, clean.labels, len(candidates))
+
+
+def cover(tampered: Split, truth: Truth, share: float, context: Context) -> tuple[Split, Truth]:
+    """The set of an attacker who knows entropy filters: a ``share`` of the poisoned samples has its true label back.
+
+    Such cover samples (Qi et al. 2023, "Revisiting the assumption of latent separability for backdoor defenses") bear
+    the trigger without its lesson, so that the model stays in two minds about it. The truth counts them as not
+    poisoned. ValueError for a clean-label attack, whose labels are the true ones already.
+    """
+    rows = truth.poisoned.nonzero()[:, 0]
+    if (tampered.labels == truth.labels)[rows].any():
+        raise ValueError("cover samples need an attack that changes labels")
+    order = torch.randperm(len(rows), generator=context.runtime.generator("cover"))
+    kept = rows[order[: round(fraction("share", share) * len(rows))].to(rows.device)]
+    labels = tampered.labels.index_copy(0, kept, truth.labels[kept])
+    return replace(tampered, labels=labels), replace(truth, poisoned=truth.poisoned.index_fill(0, kept, False))

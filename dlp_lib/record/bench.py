@@ -1,14 +1,14 @@
 """What the tables are measured on, and the training that they share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
 from .. import pipeline
+from ..architectures import build
 from ..attacks import SHAPES10, Attack, BadNets, Setting, Truth, poison
 from ..data import Split
-from ..models import wrn_16_1
-from ..pipeline import DLP
+from ..pipeline import DLP, Result, agreed_e1
 from ..stages import Stage, Supervised, supervised
 from ..surrogate import prepare
 from ..train import Context
@@ -27,6 +27,7 @@ class Bench:
     epochs: int = 24  # to convergence: a training accuracy of about 100 %, then
     settle: int = 4  # some epochs at a tenth of the learning rate
     dlp: DLP = pipeline.SHAPES10
+    architecture: str = "WRN-16-1"
 
     def poisoned(self, setting: Setting) -> tuple[Attack, Split, Truth]:
         """The attack, the tampered set and the truth."""
@@ -34,12 +35,19 @@ class Bench:
         return attack, *poison(self.train, attack, setting.poisoning_rate, self.context)
 
     def untrained(self) -> nn.Module:
-        return wrn_16_1(len(self.train.classes), self.context.runtime)
+        return build(self.architecture, len(self.train.classes), self.context.runtime)
 
     def trained(self, tampered: Split, epochs: int | None = None, **settings) -> tuple[nn.Module, Stage]:
         """The undefended model, and its stage."""
         model = self.untrained()
         return model, supervised(model, tampered, epochs or self.epochs, Supervised(**settings), self.context)
+
+    def defended(self, tampered: Split, **changes) -> tuple[int | None, Result]:
+        """E1 as a defender agrees on it (None: on none), and what DLP, with changes, comes to there or at its own."""
+        agreed = agreed_e1(self.trained(tampered)[1], tampered, GAMMA)
+        return agreed, replace(self.dlp, e1=agreed or self.dlp.e1, **changes).run(
+            self.untrained(), tampered, self.context
+        )
 
     def converged(self, tampered: Split) -> nn.Module:
         """The undefended model after a last few epochs at a lower learning rate, in which it settles."""

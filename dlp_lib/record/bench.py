@@ -40,7 +40,9 @@ class Bench:
     def trained(self, tampered: Split, epochs: int | None = None, **settings) -> tuple[nn.Module, Stage]:
         """The undefended model, and its stage."""
         model = self.untrained()
-        return model, supervised(model, tampered, epochs or self.epochs, Supervised(**settings), self.context)
+        return model, supervised(
+            model, tampered, epochs or self.epochs, replace(self.dlp.supervised, **settings), self.context
+        )
 
     def defended(self, tampered: Split, **changes) -> tuple[int | None, Result]:
         """E1 as a defender agrees on it (None: on none), and what DLP, with changes, comes to there or at its own."""

@@ -186,7 +186,7 @@ def ends(stage, rows):
 pd.DataFrame({lr: ends(*climb) for lr, climb in climbs.items()}).T.rename_axis("lr")
 
 # %% [markdown]
-# **What you should see.** At 0.001, twenty epochs are hardly enough. At 0.01 and 0.02 ASR is gone within a handful of epochs, and
+# **What you should see.** At 0.001, twenty epochs are far from enough. At 0.01 and 0.02 ASR is gone within a handful of epochs, and
 # CA goes on falling for all the others. The stop ends each climb soon after its backdoor is gone, whatever the rate, and
 # keeps more CA than the fixed $E_2$ wherever the rate is high.
 #

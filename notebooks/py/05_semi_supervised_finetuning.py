@@ -158,7 +158,7 @@ pd.DataFrame(survival).T.unstack(sort=False).rename_axis("taken for the target (
 # %% [markdown]
 # **What you should see.** Weak views alone cost a corner patch most of its power: a shift pushes it over the edge, a flip moves it to a corner where nobody has
 # seen it. LCA's four corners, alike after a flip, hardly care, and SIG's waves half survive. Strong views leave little of any trigger: a few points more
-# than the same views of clean images, some ten at most.
+# than the same views of clean images, fifteen at most.
 #
 # **Why it matters.** The paper's first argument for stage 3 is that strong views invalidate the trigger. For a model that has seen the trigger in one place only, as here, that is so. It is no
 # law, though: nothing keeps a model from learning a trigger that is shifted, turned or half covered, if a label tells it to. Section 4 tries that. The second argument, that poisoned samples

@@ -4,6 +4,7 @@ import copy
 import itertools
 from dataclasses import asdict, dataclass, field
 
+import torch
 from torch import Tensor, nn
 
 from .attacks import Attack
@@ -36,6 +37,7 @@ class DLP:
     e2: int = 20  # epochs of unlearning, at most
     order: tuple[str, ...] = ("SL", "AU", "ASSFT")  # or another of ORDERS (Fig. 4)
     quota: str = "per class"  # of trusted samples: n·gamma of every class; "total" of all; "wary": see filters.select
+    set_aside: float = 0.0  # share of the set, lowest entropy first, that stage 3 does not see; not the paper's
     supervised: Supervised = field(default_factory=Supervised)
     unlearn: Unlearn = field(default_factory=Unlearn)
     fixmatch: FixMatch = field(default_factory=FixMatch)
@@ -44,6 +46,8 @@ class DLP:
         fraction("gamma", self.gamma)
         whole("e1", self.e1, 1)
         whole("e2", self.e2)
+        if not 0 <= self.set_aside < 1:
+            raise ValueError(f"set_aside={self.set_aside}: allowed are 0 ≤ set_aside < 1")
         if self.order not in ORDERS:
             raise ValueError(f"order={self.order}: allowed are {', '.join('-'.join(order) for order in ORDERS)}")
 
@@ -58,12 +62,17 @@ class DLP:
             raise ValueError(f"the model tells {outputs} classes apart, the tampered set has {len(tampered.classes)}")
         stages = {"SL": supervised(model, tampered, self.e1, self.supervised, context)}
         logits = stages["SL"].trail.read(stages["SL"].chosen).tensors["logits"].to(tampered.images.device)
-        selection = select(-entropy(logits), tampered, self.gamma, self.quota)
+        suspicion = -entropy(logits)
+        selection = select(suspicion, tampered, self.gamma, self.quota)
         for name in self.order[1:]:
             if name == "AU":
                 stages[name] = unlearn(model, tampered, selection.suspected, self.e2, self.unlearn, context)
             else:
-                stages[name] = fixmatch(model, tampered, selection.trusted, self.fixmatch, context)
+                aside = suspicion.argsort(descending=True, stable=True)[: int(self.set_aside * len(tampered))]
+                kept = torch.ones_like(tampered.labels, dtype=torch.bool)
+                kept[aside], kept[selection.trusted] = False, True
+                trusted = (kept.cumsum(0) - 1)[selection.trusted]  # where they are among those kept
+                stages[name] = fixmatch(model, tampered.subset(kept), trusted, self.fixmatch, context)
         return Result(model.eval(), stages, logits, selection)
 
 

@@ -19,6 +19,7 @@ from dlp_lib import (
     after_each,
     audit,
     evaluate,
+    pipeline,
     shapes10,
     wrn_16_1,
 )  # fmt: skip
@@ -94,6 +95,22 @@ def test_the_selection_is_made_on_the_last_logits_of_stage_1(model, tampered):
     assert (entropy <= cut).sum() == len(result.selection.suspected) == 15
     sizes = tampered[0].labels.bincount().tolist()
     assert list(result.selection.quotas) == [min(15, size // 2) for size in sizes]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.9])
+def test_stage_3_does_not_see_what_is_set_aside(share, model, tampered, monkeypatch):
+    seen = []
+    monkeypatch.setattr(pipeline, "fixmatch", lambda _, split, trusted, *rest: seen.append((split, trusted)))
+    result = replace(QUICK, order=("SL", "ASSFT"), set_aside=share).run(model, tampered[0])
+    (split, trusted), ours = seen[0], result.selection.trusted
+    assert torch.equal(split.images[trusted], tampered[0].images[ours])
+    assert torch.equal(split.labels[trusted], tampered[0].labels[ours])
+    probabilities = result.logits.softmax(1)
+    order = (probabilities * probabilities.log2()).sum(1).argsort(descending=True)
+    kept = sorted({*order[int(share * 300) :].tolist(), *ours.tolist()})
+    assert torch.equal(split.images, tampered[0].images[kept])
+    with pytest.raises(ValueError, match="set_aside=1: allowed"):
+        replace(QUICK, set_aside=1)
 
 
 def test_audit_sees_every_recorded_block_and_both_sides_of_unlearning(model, tampered, shapes):

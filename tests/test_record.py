@@ -73,13 +73,16 @@ def bench(shapes):
     return Bench(*shapes, Context(Runtime(0)), epochs=4, settle=1, dlp=quick)
 
 
+def shares(rows):
+    return [value for row in rows for key, value in row.items() if isinstance(value, float) and key != "seconds"]
+
+
 @pytest.mark.parametrize("name", command.TABLES)
 def test_every_table_can_be_measured(name, bench, monkeypatch):
     monkeypatch.setattr("dlp_lib.record.defended.ARCHITECTURES", ["WRN-16-1", "MobileNetV2"])  # the others take minutes
     rows = list(command.TABLES[name](bench))
     assert len(rows) >= 4
-    shares = [value for row in rows for key, value in row.items() if isinstance(value, float) and key != "seconds"]
-    assert all(0 <= share <= 1 for share in shares)
+    assert all(0 <= share <= 1 for share in shares(rows))
 
 
 def test_the_stages_are_those_of_the_pipeline(bench):
@@ -128,5 +131,4 @@ def test_what_is_committed_is_whole():
         by_seed = {seed: [row for row in rows if row["seed"] == seed] for seed in (0, 1, 2)}
         assert sum(map(len, by_seed.values())) == len(rows), name
         assert all(len(part) >= 5 for part in by_seed.values()), name
-        shares = [value for row in rows for value in row.values() if isinstance(value, float)]
-        assert all(0 <= share <= 1 for share in shares), name
+        assert all(0 <= share <= 1 for share in shares(rows)), name

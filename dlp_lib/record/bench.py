@@ -47,9 +47,8 @@ class Bench:
     def defended(self, tampered: Split, **changes) -> tuple[int | None, Result]:
         """E1 as a defender agrees on it (None: on none), and what DLP, with changes, comes to there or at its own."""
         agreed = agreed_e1(self.trained(tampered)[1], tampered, GAMMA)
-        return agreed, replace(self.dlp, e1=agreed or self.dlp.e1, **changes).run(
-            self.untrained(), tampered, self.context
-        )
+        dlp = replace(self.dlp, e1=agreed or self.dlp.e1, **changes)
+        return agreed, dlp.run(self.untrained(), tampered, self.context)
 
     def converged(self, tampered: Split) -> nn.Module:
         """The undefended model after a last few epochs at a lower learning rate, in which it settles."""

@@ -162,8 +162,7 @@ class Lab:
         context = self._context(s, lambda *_: check())
         train, test = load(s.dataset, self.n_train, store=context.store)
         train, test = train.to(context.runtime.device), test.to(context.runtime.device)
-        kinds = attacks.SHAPES10 if s.dataset == "shapes10" else attacks.CIFAR10
-        attack = prepare(kinds[s.attack].attack, train, context)
+        attack = prepare(attacks.settings(s.dataset, train)[s.attack].attack, train, context)
         tampered, truth = poison(train, attack, s.poisoning_rate, context)
         untrained = wrn_16_1(len(train.classes), context.runtime)
         self._scenes[_scene_key(s)] = Scene(tampered, truth, attack, test.subset(slice(self.n_test)), untrained)

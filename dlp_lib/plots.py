@@ -132,15 +132,20 @@ def _logarithmic(ax, x: list[float]):
     return ax
 
 
-def agreement(ax, agreed: list[float], purity: list[float], threshold: float):
-    """What a defender sees of the suspects, their lasting agreement, beside what only the truth tells, per epoch."""
-    epochs = range(1, len(agreed) + 1)
-    band(ax, epochs, agreed, "-", "black", "agreement (visible)")
-    band(ax, epochs, purity, "s:", POISONED, "poisoned (the truth)")
+def agreement(ax, agreed: list[float], purity: list[float], threshold: float, gammas: list[float] | None = None):
+    """What a defender sees of the suspects, their lasting agreement, beside what only the truth tells.
+
+    Per epoch, or against ``gammas``.
+    """
+    x = [100 * gamma for gamma in gammas] if gammas else range(1, len(agreed) + 1)
+    band(ax, x, agreed, "-", "black", "agreement (visible)")
+    band(ax, x, purity, "s:", POISONED, "poisoned (the truth)")
     ax.axhline(100 * threshold, color=NEUTRAL, linewidth=1)
-    ax.set(xlabel="epoch", ylabel="share of the suspects (%)", ylim=(-2, 104))
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.set(xlabel="gamma (%)" if gammas else "epoch", ylabel="share of the suspects (%)", ylim=(-2, 104))
     ax.legend()
+    if gammas:
+        return _logarithmic(ax, x)
+    ax.xaxis.get_major_locator().set_params(integer=True)
     return ax
 
 

@@ -65,6 +65,18 @@ def test_every_attack_is_tested():
         assert {type(attack) for attack in KINDS} == {type(setting.attack) for setting in settings.values()} | {Mark}
 
 
+def test_clean_label_rates_suit_the_target_class(shapes):
+    """A tenth of the set may be more than the class holds."""
+    assert attacks.settings("shapes10", shapes[0]) == attacks.SHAPES10
+    rare = shapes[0].subset(((shapes[0].labels > 0) | (torch.arange(300) < 150)).nonzero()[:, 0])
+    share = (rare.labels == 0).double().mean().item()
+    for dataset, kinds in (("shapes10", attacks.SHAPES10), ("any/folder", attacks.CIFAR10)):
+        settings = attacks.settings(dataset, rare)
+        assert settings["SIG"] == (kinds["SIG"].attack, 0.9 * share)
+        assert settings["BadNets"] == kinds["BadNets"]
+        assert int(poison(rare, settings["SIG"].attack, settings["SIG"].poisoning_rate, NO_STORE)[1].poisoned.sum())
+
+
 @each_attack
 def test_poisoning_changes_what_it_says_and_nothing_else(attack, ready, shapes):
     clean = shapes[0]

@@ -176,3 +176,9 @@ def test_a_feature_map_keeps_three_groups_apart(ax):
     assert groups["clean, target class"] == [[0, 1], [6, 7]]
     assert len(groups["clean, other classes"]) == 3
     assert groups["triggered"] == [[0, 1]]
+
+
+def test_agreement_may_stand_against_gamma(ax):
+    plots.agreement(ax, [1.0, 0.5], [0.9, 0.4], 0.9, [0.01, 0.1])
+    assert list(ax.lines[0].get_xdata()) == pytest.approx([1, 10])
+    assert (ax.get_xlabel(), ax.get_xscale()) == ("gamma (%)", "log")

@@ -36,6 +36,20 @@ CIFAR10 = {
 SHAPES10 = CIFAR10 | {"LCA": Setting(LCA(patch=5, epsilon=32), 0.09), "SIG": Setting(SIG(delta=60), 0.09)}
 
 
+def suited(setting: Setting, clean: Split) -> Setting:
+    """The setting, a clean-label rate lowered to nine tenths of the target class where it asks for more."""
+    if not setting.attack.clean_label:
+        return setting
+    share = (clean.labels == setting.attack.target).double().mean().item()
+    return setting._replace(poisoning_rate=min(setting.poisoning_rate, 0.9 * share))
+
+
+def settings(dataset: str, clean: Split) -> dict[str, Setting]:
+    """The five attacks as they suit a data set: SHAPES10 for "shapes10", the papers' for all others."""
+    kinds = SHAPES10 if dataset == "shapes10" else CIFAR10
+    return {name: suited(setting, clean) for name, setting in kinds.items()}
+
+
 @dataclass(frozen=True, eq=False)
 class Truth:
     """What the attacker alone knows. Audits and plots take it; no defence ever does."""

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from .. import pipeline
 from ..architectures import build
-from ..attacks import SHAPES10, Attack, BadNets, Setting, Truth, poison
+from ..attacks import SHAPES10, Attack, BadNets, Setting, Truth, poison, suited
 from ..data import Split
 from ..pipeline import DLP, Result, agreed_e1
 from ..stages import Stage, Supervised, supervised
@@ -31,6 +31,7 @@ class Bench:
 
     def poisoned(self, setting: Setting) -> tuple[Attack, Split, Truth]:
         """The attack, the tampered set and the truth."""
+        setting = suited(setting, self.train)
         attack = prepare(setting.attack, self.train, self.context)
         return attack, *poison(self.train, attack, setting.poisoning_rate, self.context)
 

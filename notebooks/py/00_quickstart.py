@@ -81,7 +81,7 @@ from dlp_lib import DLP, HOME, SHAPES10, Context, Runtime, Store, attacks, evalu
 runtime, store = Runtime(seed, device), Store(HOME / cache)
 train, test = dlp_lib.load(dataset, n_train, image_size=image_size, store=store)
 train, context = train.to(runtime.device), Context(runtime, store, plots.progress)
-settings = attacks.SHAPES10 if dataset == "shapes10" else attacks.CIFAR10
+settings = attacks.settings(dataset, train)
 backdoor = dlp_lib.prepare(replace(settings[attack].attack, target=target), train, context)
 tampered, truth = dlp_lib.poison(train, backdoor, poisoning_rate, context)
 print(f"{truth}; target class: {train.classes[target]!r}")

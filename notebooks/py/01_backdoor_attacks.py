@@ -82,7 +82,7 @@ runtime, store = Runtime(seed, device), Store(HOME / cache)
 context = Context(runtime, store, plots.progress)
 train, test = dlp_lib.load(dataset, n_train, image_size=image_size, store=store)
 train = train.to(runtime.device)
-settings = attacks.SHAPES10 if dataset == "shapes10" else attacks.CIFAR10
+settings = attacks.settings(dataset, train)
 for attack, rate in settings.values():
     print(f"{rate:.0%} {'clean' if attack.clean_label else 'poison'}-label: {attack}")
 

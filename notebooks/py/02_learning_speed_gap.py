@@ -55,7 +55,7 @@ from dlp_lib import HOME, Context, Runtime, Store, Supervised, accuracy, attacks
 context = Context(Runtime(seed, device), Store(HOME / cache), plots.progress)
 train, _ = dlp_lib.load(dataset, n_train, image_size=image_size, store=context.store)
 train = train.to(context.runtime.device)
-settings = attacks.SHAPES10 if dataset == "shapes10" else attacks.CIFAR10
+settings = attacks.settings(dataset, train)
 sets = {}
 for name in ("BadNets", "SIG"):
     attack = replace(settings[name].attack, target=target)

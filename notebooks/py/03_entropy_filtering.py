@@ -60,7 +60,7 @@ from dlp_lib import FILTERS, HOME, Context, Runtime, Store, Supervised, attacks,
 context = Context(Runtime(seed, device), Store(HOME / cache), plots.progress)
 train, _ = dlp_lib.load(dataset, n_train, image_size=image_size, store=context.store)
 train = train.to(context.runtime.device)
-settings = attacks.SHAPES10 if dataset == "shapes10" else attacks.CIFAR10
+settings = attacks.settings(dataset, train)
 sets = {}
 for name, (attack, rate) in settings.items():
     attack = dlp_lib.prepare(replace(attack, target=target), train, context)

@@ -64,7 +64,7 @@ from dlp_lib.models import pixels
 context = Context(Runtime(seed, device), Store(HOME / cache), plots.progress)
 train, test = dlp_lib.load(dataset, n_train, image_size=image_size, store=context.store)
 train, test = train.to(context.runtime.device), test.to(context.runtime.device)
-settings = attacks.SHAPES10 if dataset == "shapes10" else attacks.CIFAR10
+settings = attacks.settings(dataset, train)
 backdoor, rate = settings["BadNets"]
 tampered, truth = dlp_lib.poison(train, backdoor, rate, context)
 model = dlp_lib.wrn_16_1(len(train.classes), context.runtime)

@@ -79,7 +79,7 @@ dlp = DLP(
 # The fair comparison is an *undefended* model: trained on the same set for as many image passes as the three stages take together.
 
 # %%
-settings = attacks.SHAPES10 if dataset == "shapes10" else attacks.CIFAR10
+settings = attacks.settings(dataset, train)
 cases = {"no attack": (None, train)}
 for name in attack_names:
     attack = dlp_lib.prepare(settings[name].attack, train, context)

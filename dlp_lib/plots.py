@@ -38,12 +38,14 @@ def show(figure, alt: str) -> None:
 
 def shared_legend(figure) -> None:
     """One legend above all axes in place of their own; inner axes lose their labels."""
-    handles, names = figure.axes[0].get_legend_handles_labels()
+    shown = {}
     for ax in figure.axes:
+        handles, names = ax.get_legend_handles_labels()
+        shown |= dict(zip(names, handles, strict=True))
         ax.label_outer()
         if ax.get_legend():
             ax.get_legend().remove()
-    figure.legend(handles, names, ncols=len(names), loc="lower center", bbox_to_anchor=(0.5, 0.97))
+    figure.legend(shown.values(), shown, ncols=len(shown), loc="lower center", bbox_to_anchor=(0.5, 0.97))
 
 
 def difference(before: Tensor, after: Tensor, factor: int = 3) -> Tensor:
@@ -182,7 +184,8 @@ def stage_bars(ax, measured: dict[str, Metrics]):
         shares = [getattr(metrics, name) for metrics in measured.values()]
         heights = [float("nan") if share is None else 100 * share for share in shares]  # unknown is not 0
         places = [place + offset for place in range(len(heights))]
-        ax.bar_label(ax.bar(places, heights, 0.25, color=colour, label=name.upper()), fmt="%.1f", fontsize=8)
+        bars = ax.bar(places, heights, 0.25, color=colour, label=name.upper())
+        ax.bar_label(bars, fmt=lambda height: f"{height:.1f}".replace("100.0", "100"), fontsize=7)
     names = [name + ("\n(collapsed)" if metrics.collapsed else "") for name, metrics in measured.items()]
     ax.set(ylabel="share of test images (%)", ylim=(0, 112), xticks=range(len(names)), xticklabels=names)
     ax.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))

@@ -36,8 +36,9 @@ def test_a_shared_legend_replaces_those_of_the_axes():
     figure, axes = plt.subplots(1, 2)
     for ax in axes:
         plots.learning_gap(ax, [0.1], [0.9])
+    axes[1].axvline(1, label="stop")  # only some axes have it
     plots.shared_legend(figure)
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["poisoned samples", "clean samples"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["poisoned samples", "clean samples", "stop"]
     assert not any(ax.get_legend() for ax in axes)
     assert [ax.get_ylabel() for ax in axes] == ["training accuracy (%)", ""]
     plt.close(figure)

@@ -33,7 +33,7 @@ n_train = 5000  # training images; None for all there are
 image_size = 16  # pixels a side
 attack = "BadNets"  # or "TrojanNN", "Blended", "LCA", "SIG"
 gamma = 0.02  # filtering rate
-e1 = 4  # epochs of supervised learning
+e1 = 4  # epochs of supervised learning; chosen by us, with results in view
 e2 = 20  # epochs of unlearning
 unlearn_lr = 0.005
 reestimate = 1000  # tampered images on which batch-norm is re-estimated
@@ -103,11 +103,11 @@ for step in range(1, 6):
 
 # %% [markdown]
 # **What you should see.** In evaluation mode the loss is nearly zero: the model is sure. In training mode, where unlearning happens, the same model on the same
-# images starts above two nats, as if it guessed among ten classes. From there the loss grows faster and faster.
+# images starts near ln 10 = 2.3, the loss of a blind guess among ten classes. From there the loss grows faster and faster.
 #
 # **Why.** In training mode batch normalisation subtracts the mean *of the batch*. All suspects carry the trigger, so the trigger is that mean, and
 # disappears. What is left does not explain the labels, so there is a slope to climb from the first step on. (In evaluation mode there is hardly any: cross-entropy is flat
-# where a model is sure.) Nothing ends this climb by itself, and that is the difficulty with the whole stage.
+# where a model is sure and right.) Nothing ends this climb by itself, and that is the difficulty with the whole stage.
 #
 # `unlearn` does the same, epoch by epoch, records every epoch's weights, and judges each of them. The whole climb is
 # computed first, and looked at afterwards.
@@ -135,25 +135,26 @@ def ascend(suspected, views=(True,), **changes):
 # %%
 au, left = ascend(selection.suspected, views=(False,))
 _, rows = ascend(selection.suspected)
-figure, axes = plt.subplots(1, 3, figsize=(13, 3.4))
+figure, axes = plt.subplots(1, 3, figsize=(13, 3.4), layout="constrained")
 plots.ascent(axes[0], left).set_title("as left")
 plots.ascent(axes[1], rows, au.chosen).set_title("re-estimated")
 plots.unlearning(axes[2], au.history, au.chosen).set_title("what a defender sees")
+axes[2].legend(loc="center left")
 plots.show(
     figure, "CA and ASR along the ascent, as left and re-estimated, and the suspects' accuracy that a defender sees."
 )
 
 # %% [markdown]
-# **What you should see.** As left, ASR falls two or three epochs earlier than after re-estimation, and CA sinks further. Re-estimated, the
-# same weights have some of their CA back, and some of the backdoor too, until the ascent has gone far enough.
+# **What you should see.** As left, ASR falls two or three epochs earlier than after re-estimation, and CA sinks further. When it is nearly gone there, the
+# same weights, re-estimated, still have most of the backdoor: so far it is only hidden.
 #
 # **Why.** Part of what the first epochs change is not the weights but the *statistics*, which no longer suit
 # ordinary images. Whoever fine-tunes this model on ordinary data in stage 3 moves them back, and finds what the weights still hold. Only what survives
-# re-estimation is really unlearned. On CIFAR-10, where an epoch has four steps instead of one, the difference is larger: there we measured models with
-# an ASR near zero as left, and above ninety per cent re-estimated.
+# re-estimation is really unlearned. On CIFAR-10, where an epoch has four steps instead of one, the difference was larger in one try: a model with
+# an ASR near zero as left had one above ninety per cent re-estimated.
 #
 # The right panel is all a defender has: no clean test set, no trigger, but the suspects' accuracy. Re-estimated, it follows ASR. That
-# makes it a **stop**: go on from the first epoch at which the suspects are at chance.
+# makes it a **stop**: go on from the first epoch at which the suspects are at chance, that is, right in no more than one of as many cases as there are classes.
 #
 # ## 3. The learning rate, and the stop against a fixed $E_2$
 #
@@ -165,9 +166,17 @@ plots.show(
 # %%
 rates = [0.001, 0.002, 0.005, 0.01, 0.02]
 climbs = {lr: ascend(selection.suspected, lr=lr) for lr in rates}
+
+
+def stop(stage):
+    """The epoch at which the rule stopped the climb, or None where it never did."""
+    fired = stage.history[stage.chosen - 1]["accuracy_reestimated"] <= 1 / len(train.classes)
+    return stage.chosen if fired else None
+
+
 figure, axes = plt.subplots(1, len(rates), figsize=(13, 3), sharey=True)
 for ax, (lr, (stage, points)) in zip(axes, climbs.items(), strict=True):
-    plots.ascent(ax, points, stage.chosen).set_title(f"lr {lr}")
+    plots.ascent(ax, points, stop(stage)).set_title(f"lr {lr}")
 plots.shared_legend(figure)
 plots.show(figure, "CA and ASR along the ascent, re-estimated, for five learning rates, the stop marked in each.")
 
@@ -177,18 +186,21 @@ plots.show(figure, "CA and ASR along the ascent, re-estimated, for five learning
 
 # %%
 def ends(stage, rows):
-    """CA and ASR at the stop and at the end of the climb, in per cent."""
-    at = {"stop": rows[stage.chosen - 1], "end": rows[-1]}
-    said = {(name, column): round(100 * row[column.lower()], 1) for name, row in at.items() for column in ("CA", "ASR")}
-    return {("stop", "epoch"): stage.chosen, **said, ("end", "collapsed"): stage.history[-1]["collapsed"]}
+    """CA, ASR and RA at the stop, if there was one, and at the end of the climb, in per cent."""
+    said = {("stop", "epoch"): stop(stage) or "–"}
+    for name, row in ("stop", rows[(stop(stage) or 0) - 1]), ("end", rows[-1]):
+        for column in ("ca", "asr", "ra"):
+            shown = stop(stage) or name == "end"
+            said[name, column.upper()] = f"{100 * row[column]:.1f}" if shown else "–"
+    return said | {("end", "collapsed"): stage.history[-1]["collapsed"]}
 
 
 pd.DataFrame({lr: ends(*climb) for lr, climb in climbs.items()}).T.rename_axis("lr")
 
 # %% [markdown]
 # **What you should see.** At 0.001, twenty epochs are far from enough. At 0.01 and 0.02 ASR is gone within a handful of epochs, and
-# CA goes on falling for all the others. The stop ends each climb soon after its backdoor is gone, whatever the rate, and
-# keeps more CA than the fixed $E_2$ wherever the rate is high.
+# CA goes on falling for all the others. The stop ends each climb when its backdoor is gone or nearly gone, and CA there is much the same at every rate. Only at 0.001 it never fires. The fixed $E_2$ costs the more CA
+# the higher the rate; at 0.02 the model is lost.
 #
 # **Why.** $E_2$ and the learning rate are one knob: how far to climb. A fixed length is right for one rate,
 # one model and one set of suspects. The stop measures instead, by something that a defender can see.
@@ -203,22 +215,22 @@ pd.DataFrame({lr: ends(*climb) for lr, climb in climbs.items()}).T.rename_axis("
 modes = {mode: ascend(selection.suspected, batchnorm=mode) for mode in ("train", "eval")}
 figure, axes = plt.subplots(1, 2, figsize=(9, 3), sharey=True)
 for ax, (mode, (stage, points)) in zip(axes, modes.items(), strict=True):
-    plots.ascent(ax, points, stage.chosen).set_title(f"batch-norm in {mode} mode")
+    plots.ascent(ax, points, stop(stage)).set_title(f"batch-norm in {mode} mode")
 plots.shared_legend(figure)
 plots.show(figure, "CA and ASR along the ascent with batch-norm in training mode and in evaluation mode.")
 
 # %% [markdown]
-# **What you should see.** In evaluation mode nothing happens for many epochs, and then everything within three or four: CA drops to chance together with ASR, and the
-# ascent ends early, because it left the finite numbers. Do not be misled by an ASR that jumps between 0 and 100 there: a collapsed model gives one answer for everything. Sometimes that
-# is the target.
+# **What you should see.** In evaluation mode nothing happens for many epochs, and then everything within three or four: CA drops to chance, and the
+# ascent ends early, because it left the finite numbers. ASR may jump between 0 and 100 there: a collapsed model gives one answer for everything, and sometimes that is the target. So the stop, too, can fall on
+# a model that has collapsed: suspects at chance are no proof of a good model. The History says `collapsed` as well; read both.
 #
-# **Why.** In evaluation mode the suspects' loss is flat, so the climb waits until momentum has carried it off the plateau. In training mode every layer's output is then brought back to mean 0
-# and variance 1 in each step, which bounds how far a step can carry. Frozen statistics bound nothing: activations grow, the gradients with them, and the ascent runs away.
+# **Why.** In evaluation mode the suspects' loss is flat, so the climb waits until momentum has carried it off the plateau. In training mode what enters each layer is rescaled
+# at every step, which slows the climb, though it does not bound it. With frozen statistics activations grow, the gradients with them, and the ascent runs away.
 #
 # ## 5. How many suspects, and how pure?
 #
 # The filter is not perfect. What if some of the suspects are clean? We build sets of suspects whose purity we know, which only a teacher can: the
-# same number of samples, a growing share of them drawn from the clean ones.
+# same number of samples, a growing share of them drawn from the clean ones at random. (A filter's mistakes are not random: they are the easiest clean samples.)
 #
 # **Predict.** With a fifth of the suspects clean, does the ascent still find the backdoor? Who pays?
 
@@ -237,7 +249,7 @@ shares = [0, 0.1, 0.2, 0.5, 1]
 mixtures = {share: ascend(mixed(share)) for share in shares}
 figure, axes = plt.subplots(1, len(shares), figsize=(13, 3), sharey=True)
 for ax, (share, (stage, points)) in zip(axes, mixtures.items(), strict=True):
-    plots.ascent(ax, points, stage.chosen).set_title(f"{share:.0%} clean")
+    plots.ascent(ax, points, stop(stage)).set_title(f"{share:.0%} clean")
 plots.shared_legend(figure)
 plots.show(figure, "CA and ASR along the ascent, for suspects of which 0, 10, 20, 50 and 100 % are clean.")
 
@@ -245,15 +257,15 @@ plots.show(figure, "CA and ASR along the ascent, for suspects of which 0, 10, 20
 pd.DataFrame({f"{share:.0%} clean": ends(*climb) for share, climb in mixtures.items()}).T
 
 # %% [markdown]
-# **What you should see.** Up to a fifth of clean suspects the backdoor still goes, in as many epochs, at a higher price in CA. With half of them clean the price is higher still, and the stop comes late: the clean
-# half keeps the suspects' accuracy above chance. With nothing but clean suspects CA is destroyed and the backdoor stays.
+# **What you should see.** Up to a fifth of clean suspects the backdoor still goes, in as many epochs, at a higher price in CA. With half of them clean the price is higher still, and the stop comes late or never: the clean
+# half keeps the suspects' accuracy above chance. With nothing but clean suspects CA is destroyed and most of the backdoor stays.
 #
 # **Why.** The ascent unlearns what its samples have in common with their labels. As long as most of them carry the trigger, that is the trigger, and each clean one adds some honest features to
-# the loss. So a small $\gamma$ that keeps the suspects pure is worth more than a large one that finds all poison.
+# the loss, which is paid for in CA.
 #
 # And the number? The suspects are cut from the same ranking, at other $\gamma$.
 #
-# **Predict.** Ten suspects make one small batch an epoch, five hundred make four. Which needs fewer epochs?
+# **Predict.** Ten suspects make one small batch an epoch, five hundred make four. Which needs fewer epochs? And fewer steps?
 
 # %%
 sizes = [g for g in (0.002, 0.01, 0.02, 0.05, 0.1) if g * len(tampered) >= 1]
@@ -266,14 +278,14 @@ for g in sizes:
 pd.DataFrame(by_size).T.rename_axis("gamma")
 
 # %% [markdown]
-# **What you should see.** Ten suspects already point the way: every one carries the same trigger. Large sets need fewer epochs, because each epoch makes
-# more steps, and the stop leaves more CA there. Whoever climbs on to a fixed $E_2$ pays more for each of those steps.
+# **What you should see.** Ten suspects already point the way: every one carries the same trigger. In *steps* all of them need about the same, a dozen; an epoch of 500 suspects makes four. The larger sets lose no more CA
+# on the way, if they are as pure. But a fixed $E_2$ of 20 epochs is 20 steps for one set and 80 for another, and the second model is destroyed by them.
 #
 # ## 6. Collapse, and how a defender notices
 #
 # Climb fast and for long, and nothing is left.
 #
-# **Predict.** In a collapsed model, ASR is 0. What else is low, and which curve below tells a defender?
+# **Predict.** Below, the suspects are soon all unlearned. Which curve tells a defender that the climb goes on, and what it costs?
 
 # %%
 stage, _ = ascend(selection.suspected, lr=0.02)
@@ -286,15 +298,15 @@ plots.show(figure, "Accuracy on the suspects and on ordinary training images alo
 
 # %% [markdown]
 # **What you should see.** The suspects' accuracy is at zero from early on and tells nothing more. The accuracy on ordinary training images, which the defender has as
-# well, goes on falling. Where it is hardly above that of one answer for everything, as a mean over the classes, the epochs are shaded as *collapsed*; the stage's History says
+# well, goes on falling. (It starts above CA, since a tenth of those images is poisoned, and "right".) Where it is hardly above that of one answer for everything, as a mean over the classes, the epochs are shaded as *collapsed*; the stage's History says
 # the same in every row.
 #
-# **Why it matters.** A defence that is judged by ASR alone would call this a perfect result. CA, RA and the word "collapsed" stand beside every
+# **Why it matters.** A defence that is judged by ASR alone would call this a perfect result. So CA, RA and whether it has collapsed are recorded beside every
 # ASR in this kit.
 #
 # ## 7. What becomes of the features
 #
-# The last layer reads 64 features. Projected on their two main axes (PCA, fitted on clean test images of each model), where do triggered images lie?
+# The last layer reads 64 features. Projected on their two main axes (PCA, fitted on clean test images for each panel anew, so that positions cannot be compared between panels), where do triggered images lie?
 #
 # **Predict.** After stage 1, triggered images of all classes lie together. With the target class, or away from it? And at the stop?
 
@@ -311,7 +323,7 @@ for ax, (name, epoch) in zip(axes, moments.items(), strict=True):
     if epoch:
         au.trail.load(model, epoch, reestimated=True)
     clean = dlp_lib.observe(model, test.images).features.cpu()
-    triggered = dlp_lib.observe(model, backdoor.trigger(test.images[victims])[:300]).features.cpu()
+    triggered = dlp_lib.observe(model, backdoor.trigger(test.images[victims][:300])).features.cpu()
     axis = PCA(2).fit(clean)
     plots.feature_map(ax, axis.transform(clean), ~victims, axis.transform(triggered)).set_title(name)
 plots.shared_legend(figure)
@@ -322,7 +334,7 @@ plots.show(
 
 # %% [markdown]
 # **What you should see.** After stage 1 the triggered images lie where the target class lies. At the stop most have left it, towards the places of the other
-# classes; some still hang on its arm, although the model no longer answers with the target for them.
+# classes; some still lie along the target class's branch, although the model no longer answers with the target for them.
 #
 # **Why.** For the backdoored model the trigger outweighs all else in an image. The ascent weakens just those features, since they are what all suspects share. What
 # remains visible in a triggered image is then what it shows. Stage 3 builds on that (the next notebook).
@@ -343,7 +355,7 @@ record.report(HOME / out, parameters, context.runtime, **found)
 # - Unlearning is learning with the sign turned, on a few suspects; nothing bounds it.
 # - Batch-norm statistics hide what it does. Judge, and go on, with statistics re-estimated on ordinary data.
 # - The suspects' accuracy at chance is a stop that a defender can see; a fixed $E_2$ is right for one learning rate only.
-# - Purity counts for more than number. Clean suspects are loud.
+# - Clean suspects cost CA. More suspects, if they are pure, cost none; count steps, not epochs.
 # - ASR 0 with CA at chance is a collapse.
 #
 # ## Exercises

@@ -67,6 +67,8 @@ train, test = train.to(context.runtime.device), test.to(context.runtime.device).
 backdoor, rate = attacks.settings(dataset, train)[attack]
 backdoor = dlp_lib.prepare(backdoor, train, context)
 tampered, truth = dlp_lib.poison(train, backdoor, rate, context)
+
+# %%
 learned = dlp_lib.wrn_16_1(len(train.classes), context.runtime)
 sl = dlp_lib.supervised(learned, tampered, e1, Supervised(), context)
 suspicion = -entropy(dlp_lib.predict(learned, tampered.images))
@@ -92,6 +94,8 @@ print(f"{len(selection.suspected)} suspects, {pure:.0%} of them poisoned")
 model = copy.deepcopy(learned)
 images, labels = pixels(tampered.images[selection.suspected]), tampered.labels[selection.suspected]
 print(f"in evaluation mode: loss on the suspects {cross_entropy(model.eval()(images), labels).item():.3f}")
+
+# %%
 model.train()
 optimiser = torch.optim.SGD(model.parameters(), lr=unlearn_lr, momentum=0.9)
 for step in range(1, 6):
@@ -139,7 +143,7 @@ figure, axes = plt.subplots(1, 3, figsize=(13, 3.4), layout="constrained")
 plots.ascent(axes[0], left).set_title("as left")
 plots.ascent(axes[1], rows, au.chosen).set_title("re-estimated")
 plots.unlearning(axes[2], au.history, au.chosen).set_title("what a defender sees")
-axes[2].legend(loc="center left")
+axes[2].legend(loc="center right")
 plots.show(
     figure, "CA and ASR along the ascent, as left and re-estimated, and the suspects' accuracy that a defender sees."
 )
@@ -174,6 +178,7 @@ def stop(stage):
     return stage.chosen if fired else None
 
 
+# %%
 figure, axes = plt.subplots(1, len(rates), figsize=(13, 3), sharey=True)
 for ax, (lr, (stage, points)) in zip(axes, climbs.items(), strict=True):
     plots.ascent(ax, points, stop(stage)).set_title(f"lr {lr}")
@@ -245,6 +250,7 @@ def mixed(share):
     return torch.cat([pick[0][:n], pick[1][: count - n]]).to(truth.poisoned.device)
 
 
+# %%
 shares = [0, 0.1, 0.2, 0.5, 1]
 mixtures = {share: ascend(mixed(share)) for share in shares}
 figure, axes = plt.subplots(1, len(shares), figsize=(13, 3), sharey=True)
@@ -252,6 +258,9 @@ for ax, (share, (stage, points)) in zip(axes, mixtures.items(), strict=True):
     plots.ascent(ax, points, stop(stage)).set_title(f"{share:.0%} clean")
 plots.shared_legend(figure)
 plots.show(figure, "CA and ASR along the ascent, for suspects of which 0, 10, 20, 50 and 100 % are clean.")
+
+# %% [markdown]
+# The same as numbers:
 
 # %%
 pd.DataFrame({f"{share:.0%} clean": ends(*climb) for share, climb in mixtures.items()}).T
@@ -312,12 +321,14 @@ plots.show(figure, "Accuracy on the suspects and on ordinary training images alo
 
 # %%
 victims = test.labels != backdoor.target
-figure, axes = plt.subplots(1, 3, figsize=(13, 4))
 moments = {
     "after stage 1": None,
     f"at the stop (epoch {au.chosen})": au.chosen,
     f"epoch {len(au.history)}": len(au.history),
 }
+
+# %%
+figure, axes = plt.subplots(1, 3, figsize=(13, 4))
 for ax, (name, epoch) in zip(axes, moments.items(), strict=True):
     model = copy.deepcopy(learned)
     if epoch:

@@ -66,6 +66,8 @@ train, test = train.to(context.runtime.device), test.to(context.runtime.device)
 settings = attacks.settings(dataset, train)
 backdoor, rate = settings["BadNets"]
 tampered, truth = dlp_lib.poison(train, backdoor, rate, context)
+
+# %%
 model = dlp_lib.wrn_16_1(len(train.classes), context.runtime)
 dlp_lib.supervised(model, tampered, e1, Supervised(), context)
 h = entropy(dlp_lib.predict(model, tampered.images))
@@ -96,6 +98,8 @@ mixed = torch.randperm(len(selection.trusted), generator=views)[:64]  # they sta
 rows, others = selection.trusted[mixed.to(rest.device)], rest.nonzero()[:192, 0]
 with torch.no_grad():  # a guess serves as label: no gradient flows through it
     confidence, guess = model(pixels(weak(tampered.images[others], views))).softmax(1).max(1)
+
+# %%
 mask = confidence >= 0.95
 on_labelled = cross_entropy(model(pixels(weak(tampered.images[rows], views))), tampered.labels[rows])
 on_strong = cross_entropy(model(pixels(strong(tampered.images[others], views))), guess, reduction="none")
@@ -145,6 +149,7 @@ def taken_for_target(model, images):
     return round(100 * taken.double().mean().item(), 1)
 
 
+# %%
 victims, survival = test.images[test.labels != backdoor.target], {}
 kinds = {"as it is": lambda images, _: images, "weak": weak, "strong": strong}
 for name, attack in triggers.items():
@@ -182,6 +187,13 @@ def finetune(trusted, **changes):
     return tuned, dlp_lib.fixmatch(tuned, tampered, trusted, config, context)
 
 
+tuned, assft = finetune(selection.trusted)
+
+# %% [markdown]
+# Block by block, we load what was recorded and ask it about every unlabelled image:
+
+
+# %%
 def watch(stage):
     """Block by block: share of confident guesses, how many are right, and the poisoned images' share given the target."""
     looker = copy.deepcopy(unlearned)
@@ -194,7 +206,6 @@ def watch(stage):
         yield sure.double().mean().item(), right, to_target.double().mean().item()
 
 
-tuned, assft = finetune(selection.trusted)
 confident, right, to_target = zip(*watch(assft), strict=True)
 
 # %%
@@ -241,6 +252,10 @@ def supervise(split, passes):
     return tuned
 
 
+# %% [markdown]
+# Those trained with labels get as many passes over images as FixMatch makes over labelled ones.
+
+# %%
 labelled_passes = finetune_steps * 64
 models = {
     "supervised, all": supervise(tampered, labelled_passes),
@@ -283,6 +298,7 @@ def random_clean(per_class):
     return torch.cat([order[labels == k][:per_class] for k in range(len(tampered.classes))])
 
 
+# %%
 few = dlp_lib.select(-h, tampered, gamma, quota="total").trusted
 choices = {
     f"hardest, {len(selection.trusted)}": selection.trusted,

@@ -89,6 +89,7 @@ for name in attack_names:
     cases[name] = attack, dlp_lib.poison(train, attack, settings[name].poisoning_rate, context)[0]
 
 
+# %%
 def train_all(attack, tampered):
     """Choose E1, run DLP, and train the undefended model; what each of them came to."""
     stage = dlp_lib.supervised(

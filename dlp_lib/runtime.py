@@ -5,11 +5,13 @@ import hashlib
 import platform
 import shutil
 import subprocess
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+_GLOBAL_STREAM = threading.RLock()
 SOURCE = __loader__.get_source(__name__)  # of the code as it was loaded: part of every stored stage's key
 _CHECKOUT = Path(__file__).resolve().parents[1]  # data and outputs go there, wherever a notebook was started from
 HOME = _CHECKOUT if (_CHECKOUT / "notebooks").is_dir() else Path.cwd()
@@ -39,8 +41,11 @@ class Runtime:
 
     @contextlib.contextmanager
     def global_stream(self, *purpose):
-        """Seed torch's global stream inside the block, for code that takes no generator (init, dropout)."""
-        with torch.random.fork_rng([self.device] if "cuda" in self.device else []):
+        """Seed torch's global stream inside the block, for code that takes no generator (init, dropout).
+
+        All threads of a process have that one stream: they take turns.
+        """
+        with _GLOBAL_STREAM, torch.random.fork_rng([self.device] if "cuda" in self.device else []):
             torch.manual_seed(self.generator(*purpose).initial_seed())
             yield
 

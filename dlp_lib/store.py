@@ -1,5 +1,6 @@
 """Content-addressed records: computed once, written atomically, checked when read, never unpickled."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -21,8 +22,8 @@ class Record(NamedTuple):
 class Store:
     """Records under a folder, or in memory where ``root`` is None.
 
-    Each is a safetensors file whose header carries JSON facts and a SHA-256 of everything, written under a temporary
-    name, synced and renamed. One that is truncated or altered brings a warning and counts as absent.
+    Each is a safetensors file whose header carries JSON facts and a SHA-256 of everything. One that is truncated or
+    altered brings a warning and counts as absent. Processes, also on several machines, may share a folder.
     """
 
     def __init__(self, root: str | Path | None = None):
@@ -40,14 +41,7 @@ class Store:
         if self.root is None:
             self._memory[name] = data
         else:
-            path = self.root / f"{name}.safetensors"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_suffix(f".{uuid.uuid4().hex}.tmp")
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
+            write_atomically(self.root / f"{name}.safetensors", data)
         return Record(tensors, facts)
 
     def read(self, name: str) -> Record | None:
@@ -70,7 +64,34 @@ class Store:
 
     def once(self, name: str, compute: Callable[[], dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
         """The tensors kept under ``name``, on the CPU; computed and kept where there are none."""
-        return (self.read(name) or self.write(name, compute(), {})).tensors
+        record = self.read(name)
+        if record is None:
+            with self.lock(name):
+                record = self.read(name) or self.write(name, compute(), {})
+        return record.tensors
+
+    def lock(self, name: str) -> contextlib.AbstractContextManager:
+        """Held by one at a time, so that what several want is computed once; see ``lock``."""
+        return contextlib.nullcontext() if self.root is None else lock(self.root / f"{name}.lock")
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file under a temporary name, sync and rename it: whoever reads it sees all of it or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{uuid.uuid4().hex}.tmp")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def lock(path: Path) -> contextlib.AbstractContextManager:
+    """A lock that processes share by a file's name. The system frees it when its holder ends, however that ends."""
+    from filelock import FileLock
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(path)
 
 
 def digest(*parts) -> str:

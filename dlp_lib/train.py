@@ -88,31 +88,43 @@ def train(model: nn.Module, task: Task, blocks: int, trail: Trail, context: Cont
     """Train to ``blocks`` blocks, or read what of that is recorded; the model is left at the last one.
 
     A block that leaves the loss or a weight not finite is taken back, its row says "diverged", and the run ends there.
+    Who trains the same on the same store at the same time waits, and reads.
     """
     history = trail.history(blocks)
-    if len(history) < blocks and not (history and history[-1]["diverged"]):
-        modules = nn.ModuleDict({"model": model} | ({"ema": task.ema} if task.ema else {}))
-        settings = {name: getattr(task.config, name) for name in ("lr", "momentum", "weight_decay", "nesterov")}
-        optimiser = torch.optim.SGD(model.parameters(), **settings)
-        start, step = _resume(modules, optimiser, trail, len(history))
-        history, origin = history[:start], environment(context.runtime)
-        for block in range(start + 1, blocks + 1):
-            with context.runtime.global_stream(task.name, "dropout", block):
-                row, step = _block(modules, task, block, step, optimiser)
-                extra = task.record(task.ema or model)
-            history.append({"block": block, **row, **extra.facts})
-            kept = {f"model.{name}": value for name, value in (task.ema or model).state_dict().items()}
-            trail.store.write(f"{trail.name}/{block}", kept | extra.tensors, history[-1])
-            states = {name: optimiser.state.get(weight, {}) for name, weight in modules.named_parameters()}
-            slots = {f"{slot}/{name}": value for name, state in states.items() for slot, value in state.items()}
-            trail.store.write(
-                f"{trail.name}/state", modules.state_dict() | slots, {"block": block, "step": step, **origin}
-            )
-            context.progress(task.name, block, blocks, history[-1])
-            if row["diverged"]:
-                break
+    if _unfinished(history, blocks):
+        with trail.store.lock(trail.name):
+            history = _go_on(model, task, blocks, trail, context)
     if history:
         trail.load(model, len(history))
+    return history
+
+
+def _unfinished(history: History, blocks: int) -> bool:
+    return len(history) < blocks and not (history and history[-1]["diverged"])
+
+
+def _go_on(model: nn.Module, task: Task, blocks: int, trail: Trail, context: Context) -> History:
+    history = trail.history(blocks)  # of which there may be more than before the lock
+    if not _unfinished(history, blocks):
+        return history
+    modules = nn.ModuleDict({"model": model} | ({"ema": task.ema} if task.ema else {}))
+    settings = {name: getattr(task.config, name) for name in ("lr", "momentum", "weight_decay", "nesterov")}
+    optimiser = torch.optim.SGD(model.parameters(), **settings)
+    start, step = _resume(modules, optimiser, trail, len(history))
+    history, origin = history[:start], environment(context.runtime)
+    for block in range(start + 1, blocks + 1):
+        with context.runtime.global_stream(task.name, "dropout", block):
+            row, step = _block(modules, task, block, step, optimiser)
+            extra = task.record(task.ema or model)
+        history.append({"block": block, **row, **extra.facts})
+        kept = {f"model.{name}": value for name, value in (task.ema or model).state_dict().items()}
+        trail.store.write(f"{trail.name}/{block}", kept | extra.tensors, history[-1])
+        states = {name: optimiser.state.get(weight, {}) for name, weight in modules.named_parameters()}
+        slots = {f"{slot}/{name}": value for name, state in states.items() for slot, value in state.items()}
+        trail.store.write(f"{trail.name}/state", modules.state_dict() | slots, {"block": block, "step": step, **origin})
+        context.progress(task.name, block, blocks, history[-1])
+        if row["diverged"]:
+            break
     return history
 
 

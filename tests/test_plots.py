@@ -114,6 +114,21 @@ def test_heat_maps_are_in_per_cent(ax):
     assert {text.get_text() for text in ax.texts} == {"98", "50"}
 
 
+def test_sweep_maps_tell_means_and_counts_of_seeds_and_leave_room_for_what_is_missing(ax):
+    rows = [{"gamma": 0.1, "e1": 4, "seed": seed, "ca": ca} for seed, ca in enumerate((0.5, 0.7))]
+    rows.append({"gamma": 0.2, "e1": 8, "seed": 0, "ca": 1.0})
+    plots.sweep_map(ax, rows, "ca", ("gamma", [0.1, 0.2]), ("e1", [4, 8]))
+    assert [text.get_text() for text in ax.texts] == ["60\nn = 2", "100\nn = 1"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["10 %", "20 %"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["4", "8"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("gamma", "e1")
+
+
+def test_a_sweep_map_may_be_empty(ax):
+    plots.sweep_map(ax, [], "ca", ("gamma", [0.1, 0.2]), ("e1", [4, 8]))
+    assert not ax.texts
+
+
 def test_every_filter_has_a_line_of_its_own():
     assert set(plots.FILTER_STYLES) == set(FILTERS)
     assert len({style["linestyle"] for style in plots.FILTER_STYLES.values()}) == len(FILTERS)

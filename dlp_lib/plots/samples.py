@@ -1,51 +1,17 @@
-"""Figures: plain data in, matplotlib axes out, in Okabe and Ito's colours, which colour-blind readers tell apart."""
-
-import base64
-import io
+"""Figures of training samples: what they look like, how fast they are learned, what the filters see."""
 
 import numpy as np
 from torch import Tensor
 
-from .filters import Selection
-from .metrics import Metrics
-from .train import History
+from ..filters import Selection
+from .base import CLEAN, NEUTRAL, POISONED, band, logarithmic
 
-CLEAN, POISONED, RECOVERED, NEUTRAL = "#0072B2", "#D55E00", "#009E73", "#666666"
 FILTER_STYLES = {  # Paul Tol's bright colours; the lines differ too
     "entropy": {"color": "black", "linestyle": "-"},
     "loss": {"color": "#AA3377", "linestyle": "--"},
     "activation clustering": {"color": "#228833", "linestyle": "-."},
     "spectral signatures": {"color": "#4477AA", "linestyle": ":"},
 }
-
-
-def progress(stage: str, block: int, blocks: int, row: dict) -> None:
-    """Print how far a stage has come, on one line: a Context's ``progress`` in notebooks."""
-    print(f"\r{stage}: {block} of {blocks}", end="\n" if block == blocks else "", flush=True)
-
-
-def show(figure, alt: str) -> None:
-    """Display a figure in a notebook with its alternative text, and close it."""
-    from IPython.display import display
-    from matplotlib import pyplot
-
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100, bbox_inches="tight")
-    pyplot.close(figure)
-    png = base64.b64encode(buffer.getvalue()).decode()
-    display({"image/png": png, "text/plain": alt}, metadata={"image/png": {"alt": alt}}, raw=True)
-
-
-def shared_legend(figure) -> None:
-    """One legend above all axes in place of their own; inner axes lose their labels."""
-    shown = {}
-    for ax in figure.axes:
-        handles, names = ax.get_legend_handles_labels()
-        shown |= dict(zip(names, handles, strict=True))
-        ax.label_outer()
-        if ax.get_legend():
-            ax.get_legend().remove()
-    figure.legend(shown.values(), shown, ncols=len(shown), loc="lower center", bbox_to_anchor=(0.5, 0.97))
 
 
 def difference(before: Tensor, after: Tensor, factor: int = 3) -> Tensor:
@@ -66,14 +32,6 @@ def gallery(ax, rows: dict[str, Tensor], titles: list[str] = ()):
     ax.set_xticks([(column + 0.5) * (width + 1) - 1 for column in range(len(titles))], titles)
     ax.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
     ax.spines[:].set_visible(False)
-    return ax
-
-
-def band(ax, x, values, style: str, colour: str, label: str):
-    """A line of fractions in per cent: (points,), or (runs, points) for their mean and range."""
-    runs = 100 * np.atleast_2d(values)
-    ax.plot(x, runs.mean(0), style, color=colour, markersize=3, label=label)
-    ax.fill_between(x, runs.min(0), runs.max(0), color=colour, alpha=0.25, linewidth=0)
     return ax
 
 
@@ -123,15 +81,7 @@ def precision(ax, gammas: list[float], suspected, trusted):
     band(ax, x, suspected, "s-", POISONED, "suspects that are poisoned")
     band(ax, x, trusted, "o-", CLEAN, "trusted samples that are clean")
     ax.set(xlabel="gamma (%)", ylabel="precision (%)", ylim=(-2, 104))
-    return _logarithmic(ax, x)
-
-
-def _logarithmic(ax, x: list[float]):
-    """A logarithmic x axis that names the points themselves."""
-    ax.set_xscale("log")
-    ax.minorticks_off()
-    ax.set_xticks(x, [f"{value:g}" for value in x])
-    return ax
+    return logarithmic(ax, x)
 
 
 def agreement(ax, agreed: list[float], purity: list[float], threshold: float, gammas: list[float] | None = None):
@@ -146,7 +96,7 @@ def agreement(ax, agreed: list[float], purity: list[float], threshold: float, ga
     ax.set(xlabel="gamma (%)" if gammas else "epoch", ylabel="share of the suspects (%)", ylim=(-2, 104))
     ax.legend()
     if gammas:
-        return _logarithmic(ax, x)
+        return logarithmic(ax, x)
     ax.xaxis.get_major_locator().set_params(integer=True)
     return ax
 
@@ -159,66 +109,6 @@ def roc(ax, scores: dict[str, Tensor], poisoned: Tensor):
         accused, found, _ = roc_curve(poisoned.cpu(), score.cpu())
         ax.plot(100 * accused, 100 * found, label=name, **FILTER_STYLES[name])
     ax.set(xlabel="clean samples accused (%)", ylabel="poison found (%)", xlim=(-1, 101), ylim=(-1, 104))
-    return ax
-
-
-def unlearning(ax, history: History, stop: int):
-    """Accuracy on the suspects along the ascent, and the epoch from which the pipeline goes on; collapse is shaded."""
-    epochs = [row["block"] for row in history]
-    for column, style, name in (("accuracy", ":", "as left"), ("accuracy_reestimated", "-", "re-estimated")):
-        ax.plot(epochs, [100 * row[column] for row in history], style, color="black", label=name)
-    collapsed = [epoch for epoch, row in zip(epochs, history, strict=True) if row["collapsed"]]
-    for epoch in collapsed:
-        label = "collapsed" if epoch == collapsed[0] else None
-        ax.axvspan(epoch - 0.5, epoch + 0.5, color=NEUTRAL, alpha=0.2, linewidth=0, label=label)
-    ax.axvline(stop, color=NEUTRAL, linewidth=3, alpha=0.5, label=f"stop: epoch {stop}")
-    ax.set(xlabel="epoch of ascent", ylabel="accuracy on the suspects (%)", ylim=(-2, 104))
-    ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.legend()
-    return ax
-
-
-def stage_bars(ax, measured: dict[str, Metrics]):
-    """CA, ASR and RA of several models, side by side; a collapsed one is named as such."""
-    for offset, name, colour in ((-0.27, "ca", CLEAN), (0, "asr", POISONED), (0.27, "ra", RECOVERED)):
-        shares = [getattr(metrics, name) for metrics in measured.values()]
-        heights = [float("nan") if share is None else 100 * share for share in shares]  # unknown is not 0
-        places = [place + offset for place in range(len(heights))]
-        bars = ax.bar(places, heights, 0.25, color=colour, label=name.upper())
-        ax.bar_label(bars, fmt=lambda height: f"{height:.1f}".replace("100.0", "100"), fontsize=7)
-    names = [name + ("\n(collapsed)" if metrics.collapsed else "") for name, metrics in measured.items()]
-    ax.set(ylabel="share of test images (%)", ylim=(0, 112), xticks=range(len(names)), xticklabels=names)
-    ax.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))
-    return ax
-
-
-def against(ax, x: list[float], ca, asr, xlabel: str):
-    """CA and ASR of one run (points,) or several (runs, points) against what was varied, on a logarithmic scale."""
-    band(ax, x, asr, "s-", POISONED, "ASR")
-    band(ax, x, ca, "o-", CLEAN, "CA")
-    ax.set(xlabel=xlabel, ylabel="share of test images (%)", ylim=(-2, 104))
-    ax.legend()
-    return _logarithmic(ax, x)
-
-
-def heat_map(ax, table):
-    """A pandas table of fractions as numbers on colours, in per cent."""
-    import seaborn
-
-    seaborn.heatmap(100 * table, ax=ax, annot=True, fmt=".0f", vmin=0, vmax=100, cmap="cividis", cbar=False)
-    ax.set(xlabel="", ylabel="")
-    return ax
-
-
-def ascent(ax, rows: list[dict], stop: int | None = None):
-    """CA and ASR along an ascent, from rows that ``audit`` gives, and the epoch from which the pipeline goes on."""
-    for name, style, colour in (("asr", "s-", POISONED), ("ca", "o-", CLEAN)):
-        band(ax, [row["block"] for row in rows], [row[name] for row in rows], style, colour, name.upper())
-    if stop:
-        ax.axvline(stop, color=NEUTRAL, linewidth=3, alpha=0.5, label="stop")
-    ax.set(xlabel="epoch of ascent", ylabel="share of test images (%)", ylim=(-2, 104))
-    ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.legend()
     return ax
 
 

@@ -1,0 +1,61 @@
+"""Trials for the tests of sweeps: in a file of their own, which worker processes can import."""
+
+import os
+import time
+from pathlib import Path
+
+from dlp_lib import Context, Runtime, Split, Store, Supervised, shapes10, supervised, wrn_16_1
+
+
+def add(parameters):
+    return {"sum": parameters["a"] + parameters["b"]}
+
+
+def noted(parameters):
+    """Leaves a line for every time it is run."""
+    with (Path(parameters["store"]) / "runs.txt").open("a") as file:
+        file.write(f"{parameters['a']}\n")
+    time.sleep(0.2)
+    return {"square": parameters["a"] ** 2}
+
+
+def fails_once(parameters):
+    mark = Path(parameters["store"]) / "failed"
+    if parameters["a"] == 2 and not mark.exists():
+        mark.touch()
+        raise RuntimeError("no luck")
+    return {"half": parameters["a"] / 2}
+
+
+def returns(parameters):
+    return {"nested": {"x": {}}, "nan": {"x": float("nan")}, "taken": {"a": 1}, "fine": {"x": None}}[parameters["a"]]
+
+
+def dies(parameters):
+    """Kills its own worker, the first time or always."""
+    mark = Path(parameters["store"]) / "died"
+    if parameters["a"] == "always" or (parameters["a"] == "once" and not mark.exists()):
+        mark.touch()
+        os._exit(1)
+    return {"alive": True}
+
+
+def learns(parameters):
+    """Three epochs on a small set, the same for every ``a``: how many of them this trial had to compute itself."""
+    stage, computed = _trained(parameters["store"], 3, 0)
+    return {"computed": computed, "loss": stage.history[-1]["loss"]}
+
+
+def prefix(parameters):
+    """Some epochs, in no hurry: longer trials go on from where shorter ones have ended."""
+    time.sleep(0.3)
+    stage, _ = _trained(parameters["store"], parameters["epochs"], parameters["seed"])
+    return {"loss": stage.history[-1]["loss"]}
+
+
+def _trained(store, epochs, seed):
+    images, labels = shapes10.draw(200, 16, 0, 0)
+    split = Split.from_arrays(images, labels, shapes10.CLASSES)
+    computed = []
+    context = Context(Runtime(seed), Store(store), lambda *row: computed.append(row))
+    return supervised(wrn_16_1(10, Runtime(seed)), split, epochs, Supervised(), context), len(computed)

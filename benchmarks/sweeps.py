@@ -49,10 +49,11 @@ def on_dask(workers: int) -> Iterator[Executor]:
 
 
 def sharing() -> None:
-    with on_pool(2) as pool:
-        one, _ = seconds(pool, WITHOUT | {"gamma": 0.01}, [0])
-        five, _ = seconds(pool, WITHOUT | {"gamma": GAMMAS}, [0])
-    print(f"one value of gamma {one:.1f} s, five {five:.1f} s: {five / one:.2f} times (stages 1 and 2)")
+    for workers in (1, 2):
+        with on_pool(workers) as pool:
+            one, _ = seconds(pool, WITHOUT | {"gamma": 0.01}, [0])
+            five, _ = seconds(pool, WITHOUT | {"gamma": GAMMAS}, [0])
+        print(f"{workers} workers: one gamma {one:.1f} s, five {five:.1f} s: {five / one:.2f} times (stages 1 and 2)")
 
 
 def scaling(name: str, start) -> None:

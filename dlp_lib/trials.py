@@ -1,7 +1,8 @@
 """Trials for sweeps: DLP from a flat dict of parameters, and any notebook."""
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 
 from . import attacks
@@ -22,7 +23,7 @@ class Experiment:
 
     dataset: str = "shapes10"  # or "cifar10", or a folder of class folders
     n_train: int | None = 5000  # None: all there are
-    image_size: int = 16
+    image_size: int | None = None  # None: the data set's own
     attack: str = "BadNets"  # a name of attacks.SHAPES10
     poisoning_rate: float | None = None  # None: the attack's own
     architecture: str = "WRN-16-1"  # a name of ARCHITECTURES
@@ -43,11 +44,13 @@ class Experiment:
         for name, allowed in (("attack", attacks.SHAPES10), ("architecture", ARCHITECTURES)):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}={getattr(self, name)!r}: allowed are {', '.join(allowed)}")
-        if self.n_train is not None:
-            whole("n_train", self.n_train, 1)
+        if self.dataset not in ("shapes10", "cifar10") and not Path(self.dataset).expanduser().is_dir():
+            raise ValueError(f"dataset={self.dataset!r}: allowed are 'shapes10', 'cifar10', and folders that there are")
+        for name in ("n_train", "image_size"):
+            whole(name, 1 if getattr(self, name) is None else getattr(self, name), 1)
         if self.poisoning_rate is not None:
             fraction("poisoning_rate", self.poisoning_rate)
-        whole("seed", self.seed)
+        Runtime(self.seed, self.device)
         self.defence()
 
     @classmethod
@@ -55,7 +58,10 @@ class Experiment:
         names = [field.name for field in fields(cls)]
         if unknown := sorted(set(parameters) - {*names, "store"}):
             raise ValueError(f"no parameter {', '.join(unknown)}: allowed are {', '.join(names)}")
-        return cls(**{name: value for name, value in parameters.items() if name != "store"})
+        try:
+            return cls(**{name: value for name, value in parameters.items() if name != "store"})
+        except TypeError as error:  # text where a number is needed
+            raise ValueError(f"{parameters}: {error}") from None
 
     def defence(self) -> DLP:
         unlearn = Unlearn(lr=self.unlearn_lr, reestimate=self.reestimate, stop=self.stop)
@@ -87,7 +93,13 @@ def dlp(parameters: dict) -> dict:
     return row
 
 
-dlp.check = Experiment.of
+def _completed(parameters: dict) -> dict:
+    return asdict(Experiment.of(parameters))
+
+
+dlp.check = _completed  # so that a record says all that it was run with
+# Any change of the library is another trial. What it leaves of the recorded stages is still read.
+dlp.source = digest([path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.rglob("*.py"))])
 
 
 @dataclass(frozen=True)
@@ -95,58 +107,74 @@ class Notebook:
     """A trial that executes a notebook headlessly and returns the figures of its metrics.json, flattened.
 
     The notebook writes metrics.json into the folder that its parameter ``out`` names, as all of ours do; it is kept
-    there, with the executed notebook. ``attempts``: how often a kernel may fail to start.
+    there, with the executed notebook. Stages go where its parameter ``cache`` says, if it has one: the sweep's store.
+    ``path``: the same on every machine. ``attempts``: how often a kernel may fail to start.
     """
 
     path: str
     attempts: int = 3
 
+    def __post_init__(self):
+        if not Path(self.path).is_file():
+            raise ValueError(f"notebook={self.path!r}: there is no such file")
+        object.__setattr__(self, "path", str(Path(self.path).resolve()))
+
     @property
     def name(self) -> str:
         return f"notebook.{Path(self.path).stem}"
 
-    @property
+    @cached_property
     def source(self) -> str:
+        return self._cells()
+
+    def _cells(self) -> str:
         import nbformat
 
         return "\n".join(cell.source for cell in nbformat.read(self.path, 4).cells if cell.cell_type == "code")
 
     def check(self, parameters: dict) -> None:
         """ValueError for a parameter that the notebook does not have (papermill itself only warns)."""
+        has = self._parameters()
+        if "out" not in has:
+            raise ValueError(f"{Path(self.path).name} has no parameter out, the folder for its metrics.json")
+        allowed = [name for name in has if name not in ("out", "cache")]
+        if unknown := sorted(set(parameters) - set(allowed)):
+            what = f"{Path(self.path).name} has no parameter {', '.join(unknown)} to sweep"
+            raise ValueError(f"{what}: allowed are {', '.join(allowed)}")
+
+    def _parameters(self) -> list[str]:
         import papermill
 
-        allowed = [*papermill.inspect_notebook(self.path)]
-        if unknown := sorted(set(parameters) - set(allowed)):
-            raise ValueError(
-                f"{Path(self.path).name} has no parameter {', '.join(unknown)}: allowed are {', '.join(allowed)}"
-            )
+        return list(papermill.inspect_notebook(self.path))
 
     def __call__(self, parameters: dict) -> dict:
+        if self._cells() != self.source:
+            raise RuntimeError(f"{self.path} has changed since the sweep began")
+        given = {name: value for name, value in parameters.items() if name != "store"}
+        folder = Path(parameters["store"]) / "notebooks" / Path(self.path).stem / digest(self.source, given)
+        folder.mkdir(parents=True, exist_ok=True)
+        written = folder / "metrics.json"
+        written.unlink(missing_ok=True)
+        places = {"out": str(folder), "cache": parameters["store"]}
+        given |= {name: place for name, place in places.items() if name in self._parameters()}
+        self._execute(folder / Path(self.path).name, given)
+        metrics = json.loads(written.read_text(encoding="utf-8"))
+        return flat({name: value for name, value in metrics.items() if name not in ("parameters", "environment")})
+
+    def _execute(self, copy: Path, parameters: dict) -> None:
         import papermill
         from nbclient.exceptions import DeadKernelError
 
-        store = Path(parameters["store"])
-        given = {name: value for name, value in parameters.items() if name != "store"}
-        folder = store / "notebooks" / Path(self.path).stem / digest(given)
-        folder.mkdir(parents=True, exist_ok=True)
-        given |= {"out": str(folder), "cache": str(store)}
         for attempt in range(1, self.attempts + 1):
             try:
-                papermill.execute_notebook(
-                    self.path,
-                    str(folder / Path(self.path).name),
-                    given,
-                    cwd=str(Path(self.path).parent),
-                    progress_bar=False,
-                )
-                break
+                cwd = str(Path(self.path).parent)
+                papermill.execute_notebook(self.path, str(copy), parameters, cwd=cwd, progress_bar=False)
+                return
             except DeadKernelError:  # in the middle of a cell
                 raise
             except RuntimeError:  # jupyter_client's: it did not start
                 if attempt == self.attempts:
                     raise
-        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        return flat({name: value for name, value in metrics.items() if name not in ("parameters", "environment")})
 
 
 def flat(value, prefix: str = "") -> dict:

@@ -42,7 +42,7 @@ def test_every_file_imports_only_what_stands_above_it():
 def test_files_stay_short():
     lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in PACKAGE.rglob("*.py")}
     assert max(lengths.values()) <= 250
-    assert sum(lengths.values()) < 3900  # grows with what is added, on purpose and by this line
+    assert sum(lengths.values()) < 4000  # grows with what is added, on purpose and by this line
 
 
 LIGHT = """

@@ -1,8 +1,11 @@
 """Trials for the tests of sweeps: in a file of their own, which worker processes can import."""
 
 import os
+import sys
 import time
 from pathlib import Path
+
+import torch
 
 from dlp_lib import Context, Runtime, Split, Store, Supervised, shapes10, supervised, wrn_16_1
 
@@ -32,12 +35,32 @@ def returns(parameters):
 
 
 def dies(parameters):
-    """Kills its own worker, the first time or always."""
+    """Kills its own worker, the first time or always; or takes a while."""
     mark = Path(parameters["store"]) / "died"
     if parameters["a"] == "always" or (parameters["a"] == "once" and not mark.exists()):
         mark.touch()
         os._exit(1)
+    time.sleep(1)
     return {"alive": True}
+
+
+def leaves(parameters):
+    sys.exit("of its own accord")
+
+
+def threads(parameters):
+    return {"threads": torch.get_num_threads(), "inherited": os.environ["OMP_NUM_THREADS"]}
+
+
+def doubled(parameters):
+    return {"double": 2 * parameters["a"]}
+
+
+def _with_defaults(parameters):
+    return {"a": 5} | parameters
+
+
+doubled.check = _with_defaults
 
 
 def learns(parameters):

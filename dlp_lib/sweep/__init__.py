@@ -3,22 +3,15 @@
 python -m dlp_lib.sweep plan.yaml does it without a notebook.
 """
 
-import inspect
 import itertools
-import json
-import time
 import traceback
-import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, as_completed
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from pathlib import Path
 
-from ..runtime import Runtime, environment, whole
-from ..store import digest, lock, write_atomically
-from .pool import Pool
-
-Trial = Callable[[dict], dict]
-PLAIN = (type(None), bool, int, float, str)
+from ..runtime import whole
+from .job import RESERVED, Job, Outdated, Trial, plain, run
+from .pool import Pool, room
 
 
 def sweep(
@@ -26,122 +19,121 @@ def sweep(
     grid: dict[str, list] | list[dict],
     seeds: Sequence[int],
     store: str | Path,
-    executor: Executor | None = None,
+    executor: Executor | int | None = None,
     on_progress: Callable[[int, int, dict], None] = lambda *_: None,
     retry: bool = False,
 ):
     """Run a trial at every point of a grid with every seed; return a pandas table with a row for each.
 
     ``trial``: an importable function of a dict of parameters, to which "seed" and "store" (a folder) are added; it
-    returns a flat dict of plain values. If it has an attribute ``check``, that is called with every point first.
-    ``grid``: a dict of lists, of which every combination is a point, or a list of points. ``store``: a folder that all
-    workers see. It keeps a JSON file for each trial under the hash of its parameters and of the trial's own source, and
-    the stages that trials share. ``executor``: anything that runs functions elsewhere; by default a ``Pool``.
-    ``on_progress`` is told, whenever a trial is finished, how many are, of how many, and its row.
+    returns a flat dict of plain values. If it has an attribute ``check``, that is called with every point first, and
+    may return the point with its defaults filled in. ``grid``: a dict of lists, of which every combination is a point,
+    or a list of points. ``store``: a folder that all workers see; it keeps a JSON file for each trial under the hash
+    of its parameters and its code, and the stages that trials share. ``executor``: anything that runs functions
+    elsewhere; or how many processes to start, by default one a GPU, else one a core. ``on_progress`` is told,
+    whenever a trial is finished, how many are, of how many, and its row.
 
-    A trial that raises is recorded with its traceback, in the column "error", and tried again only on ``retry``.
-    Whatever is interrupted, finished trials stay. Raises ValueError, before anything runs, for what cannot work, and
-    BrokenExecutor where the executor's workers or scheduler are gone for good.
+    A trial that raises, or kills its worker, is recorded with the reason, in the column "error", and tried again only
+    on ``retry``. Whatever is interrupted, finished trials stay. Raises ValueError, before anything runs, for what
+    cannot work; Outdated where a worker still has older code; BrokenExecutor where a given executor is gone for good.
     """
     import pandas
 
-    name, source = _identity(trial)
-    points = [point | {"seed": whole("seeds", seed)} for point in _points(grid) for seed in seeds]
+    complete = getattr(trial, "check", dict)
+    points = _points(grid, seeds)
+    once: dict[Path, Job] = {}
     for point in points:
-        getattr(trial, "check", dict)(point)
-    folder = Path(store).resolve()
-    jobs = {folder / "trials" / name / f"{digest(source, point)}.json": point for point in points}
-    records = {path: record for path in jobs if (record := _read(path)) and not (retry and record["error"])}
-    for count, record in enumerate(records.values(), 1):
-        on_progress(count, len(jobs), _row(record))
+        job = Job(trial, point, complete(point) or point, Path(store).resolve(), retry)
+        once.setdefault(job.path, job)
+    jobs = list(once.values())
+    records: dict[Path, dict] = {}
 
-    def finish(executor: Executor) -> None:
-        missing = [path for path in jobs if path not in records]
-        futures = {executor.submit(_run, trial, jobs[path], path, folder, retry): path for path in missing}
+    def keep(job: Job, record: dict) -> None:
+        records[job.path] = record
+        on_progress(len(records), len(jobs), job.row(record))
+
+    def missing() -> list[Job]:
+        return [job for job in jobs if job.path not in records]
+
+    _reread(jobs, keep)
+    if isinstance(executor, Executor):
+        _finish(executor, missing(), keep)
+    else:
+        _on_pools(room() if executor is None else whole("executor", executor, 1), missing, keep)
+    table = pandas.DataFrame([job.row(records[job.path]) for job in jobs])
+    last = ["seconds", "error"]
+    return table[[name for name in table if name not in last] + last]
+
+
+def _on_pools(workers: int, missing: Callable[[], list[Job]], keep: Callable[[Job, dict], None]) -> None:
+    """On processes of our own, new ones whenever one has died."""
+    alone = False  # one trial at a time, to find the one that kills its worker
+    while jobs := missing():
+        batch = jobs[:1] if alone else jobs
         try:
-            for future in as_completed(futures):
-                records[futures[future]] = future.result()
-                on_progress(len(records), len(jobs), _row(future.result()))
-        except CancelledError:
-            raise BrokenExecutor("the executor gave up: is its scheduler gone? Finished trials are kept") from None
-        finally:
-            for future in [] if isinstance(executor, Pool) else futures:  # a Pool sees to it when it is left
-                future.cancel()
-
-    while len(records) < len(jobs):
-        before = len(records)
-        try:
-            if executor:
-                finish(executor)
-            else:
-                with Pool() as pool:
-                    finish(pool)
-        except BrokenExecutor:  # a pool's worker was killed: as long as something gets done, go on with a new pool
-            if executor or len(records) == before:
-                raise
-    return pandas.DataFrame([_row(records[path]) for path in jobs])
+            with Pool(min(workers, len(batch))) as pool:
+                _finish(pool, batch, keep)
+            alone = False
+        except BrokenExecutor:
+            _reread(jobs, keep)
+            if alone and jobs[0] in missing():
+                keep(jobs[0], jobs[0].keep({}, "its worker died: out of memory?", 0.0))
+            alone = not alone and len(missing()) == len(jobs)
 
 
-def _run(trial: Trial, point: dict, path: Path, folder: Path, retry: bool) -> dict:
-    """In a worker: the trial's record, made and kept unless someone else has done so."""
-    with lock(path.with_suffix(".lock")):
-        record = _read(path)
-        if record is None or (retry and record["error"]):
-            began, result, error = time.perf_counter(), {}, None
-            try:
-                result = trial(point | {"store": str(folder)})
-                _check(result, point)
-            except Exception:
-                result, error = {}, traceback.format_exc()
-            record = {"parameters": point, "result": result, "error": error, "seconds": time.perf_counter() - began}
-            record |= {"environment": environment(Runtime(device="auto"))}
-            write_atomically(path, json.dumps(record, allow_nan=False, indent=1).encode())
-    return record
-
-
-def _read(path: Path) -> dict | None:
+def _finish(executor: Executor, jobs: list[Job], keep: Callable[[Job, dict], None]) -> None:
+    futures = {executor.submit(run, job, job.path): job for job in jobs}
+    pending = set(futures)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        warnings.warn(f"trial record {path.name} is damaged ({error}): doing it again", stacklevel=3)
-        return None
+        while pending:
+            done, pending = wait(pending, 1, FIRST_COMPLETED)  # a second: on Windows, Ctrl-C does not end a wait
+            for future in done:
+                keep(futures[future], _outcome(future, futures[future]))
+    except BrokenExecutor:
+        raise  # it sees to its futures itself
+    except BaseException:
+        if isinstance(executor, Pool):
+            executor.stop()
+        for future in pending:
+            future.cancel()
+        raise
 
 
-def _row(record: dict) -> dict:
-    error = record["error"] and record["error"].strip().splitlines()[-1]
-    return {**record["parameters"], **record["result"], "seconds": record["seconds"], "error": error}
+def _outcome(future: Future, job: Job) -> dict:
+    try:
+        return future.result()
+    except CancelledError:
+        raise BrokenExecutor("the executor gave up: is its scheduler gone? Finished trials are kept") from None
+    except (BrokenExecutor, Outdated):
+        raise
+    except Exception:  # the executor's own: it could not run this one (Dask: it killed too many workers)
+        return job.keep({}, traceback.format_exc(), 0.0)
 
 
-def _points(grid: dict[str, list] | list[dict]) -> list[dict]:
-    """The points of a grid; ValueError for what is not one."""
+def _reread(jobs: list[Job], keep: Callable[[Job, dict], None]) -> None:
+    for job in jobs:
+        if record := job.recorded():
+            keep(job, record)
+
+
+def _points(grid: dict[str, list] | list[dict], seeds: Sequence[int]) -> list[dict]:
+    """The points of a grid with every seed; ValueError for what is none."""
     if isinstance(grid, dict):
         values = [value if isinstance(value, (list, tuple)) else [value] for value in grid.values()]
         grid = [dict(zip(grid, chosen, strict=True)) for chosen in itertools.product(*values)]
-    for name, value in ((name, value) for point in grid for name, value in point.items()):
-        if name in ("seed", "store") or not isinstance(value, PLAIN):
-            raise ValueError(
-                f"grid: {name}={value!r}: allowed are numbers, text, true, false and none, not seed or store"
-            )
-    if not grid:
-        raise ValueError("grid: a list in it is empty, so it has no points")
-    return grid
+    if not isinstance(grid, list) or not all(isinstance(point, dict) for point in grid):
+        raise ValueError(f"grid={grid!r}: allowed are a dict of lists and a list of dicts")
+    points = [{name: _python(value) for name, value in point.items()} for point in grid]
+    for name, value in ((name, value) for point in points for name, value in point.items()):
+        if name in RESERVED | {"seed"} or not plain(value):
+            names = ", ".join(sorted(RESERVED | {"seed"}))
+            raise ValueError(f"grid: {name}={value!r}: allowed are finite numbers, text, bool and None, not {names}")
+    points = [point | {"seed": whole("seeds", _python(seed))} for point in points for seed in seeds]
+    if not points:
+        raise ValueError("grid, seeds: one of their lists is empty, so there is nothing to do")
+    return points
 
 
-def _identity(trial: Trial) -> tuple[str, str]:
-    """A trial's name, and the source on which its records depend; ValueError for one that workers cannot import."""
-    if hasattr(trial, "source"):
-        return trial.name, trial.source
-    module, name = getattr(trial, "__module__", "__main__"), getattr(trial, "__qualname__", "<no name>")
-    if module == "__main__" or "<" in name:
-        raise ValueError(f"trial={name}: allowed are functions that can be imported, from a file of their own")
-    return f"{module}.{name}", inspect.getsource(trial)
-
-
-def _check(result: dict, point: dict) -> None:
-    if not isinstance(result, dict) or not all(isinstance(value, PLAIN) for value in result.values()):
-        raise TypeError(f"the trial returned {result!r}: allowed are flat dicts of numbers, text, true, false and None")
-    if taken := sorted(set(result) & {*point, "seconds", "error"}):
-        raise ValueError(f"the trial returned {', '.join(taken)}, which the table has already")
-    json.dumps(result, allow_nan=False)
+def _python(value):
+    """A number of NumPy's as Python's own, which it would not equal in a hash."""
+    return value.item() if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0 else value

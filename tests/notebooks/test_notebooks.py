@@ -118,6 +118,7 @@ FIGURES = {
     "05_semi_supervised_finetuning": 3,
     "06_dlp_pipeline": 2,
     "07_live_lab": 1,
+    "10_architectures": 2,
     "11_limits": 3,
 }
 
@@ -139,6 +140,7 @@ RESULTS = {  # what else a notebook's metrics.json must hold
     "05_semi_supervised_finetuning": {"finetuned", "pseudo_labels", "survival"},
     "06_dlp_pipeline": {"table", "orders"},
     "07_live_lab": {"settings"},
+    "10_architectures": {"costs", "table"},
     "11_limits": {"clean_label", "remedy", "rates", "epoch_by_epoch"},
 }
 

@@ -21,7 +21,7 @@
 #
 # **You need** all of [notebook 06](06_dlp_pipeline.ipynb).
 #
-# **Time**: reading, 30 minutes. Running, about eight minutes on two cores (not timed on a GPU yet).
+# **Time**: reading, 30 minutes. Running, about seven minutes on two cores (not timed on a GPU yet).
 
 # %% [markdown]
 # The next cell holds every setting of this notebook. What was computed once is kept on disk: a second run takes seconds.

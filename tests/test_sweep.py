@@ -263,12 +263,15 @@ def test_a_trial_of_dlp_returns_every_stage(tmp_path, threads):
 
 
 def command(plan, *more):
-    """The command line on a plan, in a session of its own."""
+    """The command line on a plan, in a session of its own, where Ctrl-C works even if it does not for us."""
     environment = os.environ | {"PYTHONPATH": str(TESTS)}
     words = [sys.executable, "-m", "dlp_lib.sweep", str(plan), *more]
-    return subprocess.Popen(
+    ours = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job would pass on that it ignores it
+    process = subprocess.Popen(
         words, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     )
+    signal.signal(signal.SIGINT, ours)
+    return process
 
 
 @pytest.fixture

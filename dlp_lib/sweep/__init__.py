@@ -75,7 +75,7 @@ def _on_pools(workers: int, missing: Callable[[], list[Job]], keep: Callable[[Jo
                 _finish(pool, batch, keep)
             alone = False
         except BrokenExecutor:
-            _reread(jobs, keep)
+            _reread(missing(), keep)
             if alone and jobs[0] in missing():
                 keep(jobs[0], jobs[0].keep({}, "its worker died: out of memory?", 0.0))
             alone = not alone and len(missing()) == len(jobs)

@@ -9,15 +9,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from . import attacks, metrics
+from . import attacks
 from .attacks import Attack, Truth, poison
 from .data import Split, load
 from .filters import Selection, entropy, select
 from .metrics import accuracy, evaluate, filter_precision
 from .models import wrn_16_1
+from .pipeline import measure
 from .runtime import Runtime, fraction, whole
 from .stages import FixMatch, Stage, Supervised, Unlearn, fixmatch, supervised, unlearn
-from .store import digest
 from .surrogate import prepare
 from .train import Context, Trail
 
@@ -67,6 +67,10 @@ class Scene(NamedTuple):
     attack: Attack
     test: Split  # a fixed part of the test set, for CA and ASR while you wait
     untrained: nn.Module
+
+    def measure(self, trail: Trail, block: int, reestimated: bool = False) -> dict:
+        """CA, ASR and RA of recorded weights."""
+        return asdict(measure(trail, block, self.untrained, self.test, self.attack, reestimated))
 
 
 class Answer(NamedTuple):
@@ -151,7 +155,7 @@ class Lab:
 
         config = FixMatch(mu=3, steps=self.steps)
         stage = fixmatch(model, scene.tampered, answer.selection.trusted, config, self._context(s, progress))
-        self._measured[_tuned_key(s)] = self._measure(stage.trail, model, stage.chosen, scene)
+        self._measured[_tuned_key(s)] = scene.measure(stage.trail, stage.chosen)
 
     def _context(self, s: Setting, progress: Callable = lambda *_: None) -> Context:
         return Context(Runtime(s.seed, self.context.runtime.device), self.context.store, progress)
@@ -192,10 +196,9 @@ class Lab:
 
     def _ascend(self, s: Setting, check: Callable[[], None], tell: Callable[[], None]) -> None:
         scene, trail = self._scenes[_scene_key(s)], self._trail(s)
-        judged = copy.deepcopy(scene.untrained)
-        trail.load(judged, s.e1)
-        model, suspected = copy.deepcopy(judged), self.look(s).selection.suspected
-        self._measured[*_scene_key(s), s.e1] = self._measure(trail, judged, s.e1, scene)
+        model, suspected = copy.deepcopy(scene.untrained), self.look(s).selection.suspected
+        trail.load(model, s.e1)
+        self._measured[*_scene_key(s), s.e1] = scene.measure(trail, s.e1)
         tell()
         points, config = self._ascents.setdefault(_ascent_key(s), []), Unlearn(lr=s.lr, reestimate=1000, stop=False)
 
@@ -207,19 +210,10 @@ class Lab:
         def add() -> bool:
             record = ascent.read(len(points) + 1)
             if record:
-                points.append(self._measure(ascent, judged, len(points) + 1, scene, reestimated=True) | record.facts)
+                points.append(scene.measure(ascent, len(points) + 1, reestimated=True) | record.facts)
             return record is not None
 
         _follow(points, self.epochs, add, lambda progress: run(self.epochs, progress), check, tell)
-
-    def _measure(self, trail: Trail, model: nn.Module, block: int, scene: Scene, reestimated: bool = False) -> dict:
-        """CA, ASR and RA of a recorded block, measured once."""
-        name = f"measured-{digest(metrics.SOURCE, trail.name, block, reestimated, scene.attack, scene.test.digest)}"
-        record = self.context.store.read(name)
-        if record is None:
-            trail.load(model, block, reestimated)
-            record = self.context.store.write(name, {}, asdict(evaluate(model, scene.test, scene.attack)))
-        return record.facts
 
 
 def _follow(rows: list, blocks: int, add: Callable, run: Callable, check: Callable, tell: Callable) -> None:

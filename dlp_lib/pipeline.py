@@ -13,7 +13,8 @@ from .filters import Selection, agreement, entropy, select, sizes
 from .metrics import Metrics, evaluate, predict
 from .runtime import fraction, whole
 from .stages import FixMatch, Stage, Supervised, Unlearn, fixmatch, supervised, unlearn
-from .train import Context
+from .store import digest
+from .train import Context, Trail
 
 ORDERS = (("SL",), ("SL", "AU"), ("SL", "ASSFT"), ("SL", "ASSFT", "AU"), ("SL", "AU", "ASSFT"))
 
@@ -92,13 +93,31 @@ def agreed_e1(stage: Stage, tampered: Split, gamma: float, threshold: float = 0.
 SHAPES10 = DLP(gamma=0.02, e1=4, unlearn=Unlearn(lr=0.005, reestimate=1000), fixmatch=FixMatch(mu=3, steps=360))
 
 
+def measure(
+    trail: Trail, block: int, model: nn.Module, test: Split, attack: Attack | None = None, reestimated: bool = False
+) -> Metrics:
+    """CA, ASR and RA of recorded weights, as ``evaluate`` tells them, and recorded as well: never for a choice.
+
+    ``model``: any of the same architecture and size, which is left alone.
+    """
+    test = test.to(next(model.parameters()).device)
+    sent = None if attack is None else (attack.trigger(test.images), attack.goal(test.labels, len(test.classes)))
+    name = f"{trail.name}/measured-{digest(block, reestimated, test.digest, sent)}"
+    record = trail.store.read(name)
+    if record is None:
+        model = copy.deepcopy(model)
+        trail.load(model, block, reestimated)
+        record = trail.store.write(name, {}, asdict(evaluate(model, test, attack)))
+    return Metrics(**record.facts)
+
+
 def after_each(result: Result, test: Split, attack: Attack | None = None) -> dict[str, Metrics]:
     """CA, ASR and RA of the weights that each stage left: never for a choice."""
-    model, measured = copy.deepcopy(result.model), {}
+    measured: dict[str, Metrics] = {}
     for name, stage in result.stages.items():
         if stage.chosen:
-            stage.trail.load(model, stage.chosen, reestimated=name == "AU")
-        measured[name] = evaluate(model, test, attack)
+            last = measure(stage.trail, stage.chosen, result.model, test, attack, reestimated=name == "AU")
+        measured[name] = last  # where a stage did nothing, what the one before it left
     return measured
 
 
@@ -109,9 +128,8 @@ def audit(
 
     ``views``: of unlearning, whether batch-norm is re-estimated (True), or as the ascent left it (False), or both.
     """
-    model = copy.deepcopy(model).to(test.images.device)
     rows = []
     for block, reestimated in itertools.product(blocks, views if stage.name == "AU" else (False,)):
-        stage.trail.load(model, block, reestimated)
-        rows.append({"block": block, "reestimated": reestimated, **asdict(evaluate(model, test, attack))})
+        metrics = measure(stage.trail, block, model, test, attack, reestimated)
+        rows.append({"block": block, "reestimated": reestimated, **asdict(metrics)})
     return rows

@@ -30,6 +30,7 @@
 # %% tags=["parameters"]
 dataset = "shapes10"  # or "cifar10", or a folder
 n_train = 5000  # training images; None for all there are
+n_test = 1000  # test images, the first of them; a part will do here, as no choice depends on them
 image_size = 16  # pixels a side
 attack = "BadNets"  # or "TrojanNN", "Blended", "LCA", "SIG"
 gamma = 0.02  # filtering rate
@@ -57,13 +58,12 @@ from dlp_lib import HOME, Context, Runtime, Store, Supervised, Unlearn, attacks,
 from dlp_lib.models import pixels
 
 # %% [markdown]
-# First, what the notebooks before this one did: poison, learn for a few epochs, suspect the samples of lowest entropy. Of the test set we look at 1,000
-# images, to save time; no choice below depends on them.
+# First, what the notebooks before this one did: poison, learn for a few epochs, suspect the samples of lowest entropy.
 
 # %%
 context = Context(Runtime(seed, device), Store(HOME / cache), plots.progress)
 train, test = dlp_lib.load(dataset, n_train, image_size=image_size, store=context.store)
-train, test = train.to(context.runtime.device), test.to(context.runtime.device).subset(slice(1000))
+train, test = train.to(context.runtime.device), test.to(context.runtime.device).subset(slice(n_test))
 backdoor, rate = attacks.settings(dataset, train)[attack]
 backdoor = dlp_lib.prepare(backdoor, train, context)
 tampered, truth = dlp_lib.poison(train, backdoor, rate, context)
@@ -351,7 +351,7 @@ plots.show(
 # remains visible in a triggered image is then what it shows. Stage 3 builds on that (the next notebook).
 
 # %%
-names = "dataset n_train image_size attack gamma e1 e2 unlearn_lr reestimate seed device cache out"
+names = "dataset n_train n_test image_size attack gamma e1 e2 unlearn_lr reestimate seed device cache out"
 found = {"stop": au.chosen, "ascent": left + rows}
 found |= {
     name: {str(key): points[stage.chosen - 1] | {"stop": stage.chosen} for key, (stage, points) in group.items()}

@@ -30,6 +30,7 @@
 # %% tags=["parameters"]
 dataset = "shapes10"  # or "cifar10", or a folder
 n_train = 5000  # training images; None for all there are
+n_test = None  # test images, likewise
 image_size = 16  # pixels a side
 gamma = 0.02  # filtering rate
 e1 = 4  # epochs of supervised learning; chosen by us, with results in view
@@ -62,7 +63,7 @@ from dlp_lib.models import pixels
 # %%
 context = Context(Runtime(seed, device), Store(HOME / cache), plots.progress)
 train, test = dlp_lib.load(dataset, n_train, image_size=image_size, store=context.store)
-train, test = train.to(context.runtime.device), test.to(context.runtime.device)
+train, test = train.to(context.runtime.device), test.to(context.runtime.device).subset(slice(n_test))
 settings = attacks.settings(dataset, train)
 backdoor, rate = settings["BadNets"]
 tampered, truth = dlp_lib.poison(train, backdoor, rate, context)
@@ -316,7 +317,7 @@ pd.DataFrame({name: {"CA": f"{m.ca:.1%}", "ASR": f"{m.asr:.1%}", "RA": f"{m.ra:.
 # which on a small set gives enough of them. On CIFAR-10 at $\gamma$ = 1 % the two quotas are 500 and 50 of each class.
 
 # %%
-names = "dataset n_train image_size gamma e1 e2 unlearn_lr epochs finetune_steps seed device cache out"
+names = "dataset n_train n_test image_size gamma e1 e2 unlearn_lr epochs finetune_steps seed device cache out"
 parameters = {name: globals()[name] for name in names.split()}
 shares = {"confident": confident, "right": right, "to_target": to_target}
 results = {name: {"ca": m.ca, "asr": m.asr, "ra": m.ra} for name, m in (measured | quotas).items()}

@@ -29,6 +29,7 @@
 # %% tags=["parameters"]
 dataset = "shapes10"  # or "cifar10", or a folder of class folders
 n_train = 5000  # training images; None for all there are
+n_test = None  # test images, likewise
 image_size = 16  # pixels a side
 attack_names = ["BadNets", "SIG"]  # of BadNets, TrojanNN, Blended, LCA, SIG
 gamma = 0.02  # filtering rate
@@ -64,7 +65,7 @@ from dlp_lib.pipeline import ORDERS
 # %%
 context = Context(Runtime(seed, device), Store(HOME / cache), plots.progress)
 train, test = dlp_lib.load(dataset, n_train, image_size=image_size, store=context.store)
-train, test = train.to(context.runtime.device), test.to(context.runtime.device)
+train, test = train.to(context.runtime.device), test.to(context.runtime.device).subset(slice(n_test))
 untrained = dlp_lib.wrn_16_1(len(train.classes), context.runtime)
 dlp = DLP(
     gamma=gamma,
@@ -256,7 +257,7 @@ record.spread(last, ["attack", "order"], ["ca", "asr", "ra"])
 # Mind the defaults: they were chosen for small shapes. Real images want more epochs to look at, and a much longer FixMatch.
 
 # %%
-names = "dataset n_train image_size attack_names gamma quota choose_e1 epochs rule_gamma e1 e2 unlearn_lr finetune_steps seed device cache out"
+names = "dataset n_train n_test image_size attack_names gamma quota choose_e1 epochs rule_gamma e1 e2 unlearn_lr finetune_steps seed device cache out"
 rows = [
     {"attack": name, "stage": stage, "e1": chosen, **asdict(metrics)}
     for name, (chosen, measured) in runs.items()

@@ -1,0 +1,212 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py//py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Sweeps: from one notebook to a cluster
+#
+# **What you will learn.** How CA and ASR of DLP depend on the poisoning rate $\alpha$, the filtering rate $\gamma$, and the lengths $E_1$ and $E_2$ of the first two stages (the paper's Table 5 and beyond); how to run such a grid on all
+# cores, to kill it and to go on where it stopped; and how the same line runs on a cluster.
+#
+# **You need** the pipeline of [notebook 06](06_dlp_pipeline.ipynb).
+#
+# **Time**: reading, 20 minutes. Running, about eight minutes on two cores (not timed on a GPU yet).
+
+# %% [markdown]
+# The next cell holds every setting of this notebook. So that thirty runs fit the time, fine-tuning is cut to a sixth of notebook 06's. CA is lower for it everywhere; the *differences* are what a sweep is for.
+
+# %% tags=["parameters"]
+dataset = "shapes10"  # or "cifar10", or a folder of class folders
+n_train = 5000  # training images; None for all there are
+image_size = 16  # pixels a side
+attack = "BadNets"  # or TrojanNN, Blended, LCA, SIG
+alphas = [0.01, 0.05, 0.1, 0.5]  # poisoning rates
+gammas = [0.002, 0.01, 0.02, 0.1]  # filtering rates
+e1s = [2, 4, 8]  # epochs of supervised learning
+e2s = [0, 5, 20]  # epochs of unlearning
+e1 = 4  # where it is not swept
+finetune_steps = 120  # of FixMatch, of 32 labelled images each
+seeds = [0]
+device = "auto"  # "cpu", "cuda", or "auto"
+cache = "build/store"  # where stages and trials are kept, inside the project's folder unless absolute
+out = "build/sweeps"  # where metrics.json goes, likewise
+
+# %%
+import inspect
+import time
+
+import matplotlib.pyplot as plt
+
+from dlp_lib import HOME, Runtime, plots, record, trials
+from dlp_lib.sweep import sweep
+
+# %% [markdown]
+# ## 1. A trial, a grid, a table
+#
+# A *trial* is a function in a file: a dict of parameters in, a flat dict of results out. The library has one for DLP. Its parameters are the fields of `trials.Experiment`; all have defaults.
+
+# %%
+print(inspect.getsource(trials.dlp))
+
+# %% [markdown]
+# A *grid* is a dict of lists. `sweep(trial, grid, seeds, store)` runs the trial for every combination and every seed, on as many processes as there are cores (or GPUs), and returns a table. Every finished trial is a small file in the store.
+# Trials also share the stages that they have in common, whoever gets there first.
+#
+# **Predict.** With four values of $\alpha$ and four of $\gamma$: how many times is stage 1 trained? And where on this map will DLP fail?
+
+# %%
+common = {
+    "dataset": dataset, "n_train": n_train, "image_size": image_size, "attack": attack, "device": device,
+    "finetune_steps": finetune_steps, "finetune_batch": 32,
+}  # fmt: skip
+store = HOME / cache
+
+
+def arrive(panels, across, down):
+    """A sweep's on_progress that draws its maps anew with every trial that is finished."""
+    rows, name = [], f"{across[0]} {down[0]}"
+
+    def on_progress(done, total, row):
+        rows.append(row)
+        figure, axes = plt.subplots(1, len(panels), figsize=(4 * len(panels), 3), sharey=True)
+        for ax, (column, title) in zip(axes, panels.items(), strict=True):
+            plots.sweep_map(ax, rows, column, across, down).set_title(title)
+            ax.label_outer()
+        alt = f"{', '.join(panels.values())}, by {across[0]} and {down[0]}: means over seeds, and how many seeds."
+        plots.show(figure, alt, display_id=name, update=done > 1)
+        plots.progress("trials", done, total, row)
+
+    return on_progress
+
+
+# %% [markdown]
+# While it runs, the maps fill up with every trial that is finished. *n* is the number of seeds in a cell.
+
+# %%
+panels = {"ca": "CA (%)", "asr": "ASR (%)", "suspected": "suspects poisoned (%)"}
+grid = common | {"e1": e1, "poisoning_rate": alphas, "gamma": gammas}
+arriving = arrive(panels, ("gamma", gammas), ("poisoning_rate", alphas))
+table = sweep(trials.dlp, grid, seeds, store, on_progress=arriving)
+
+# %% [markdown]
+# **What you should see.** By columns: with $\gamma$ = 0.2 %, ten trusted images a class, CA stays far below the others. From 1 % on it hardly matters. By rows: with 50 % poison DLP fails, whatever $\gamma$ is: CA is below 50 %, and ASR above 90 %
+# in the middle columns, though every suspect is poisoned. With 1 % the suspects are all *clean*, and ASR is low all the same, save in the first column.
+#
+# **Why.** Fifty poisoned images are not learned in four epochs, so the filter cannot find them. But fine-tuning takes the labels of nearly all samples away, theirs included. Where half of the set is poisoned, stage 1 hardly learns anything but the trigger, and the
+# short fine-tuning has little to build on. (Notebook 11 takes both ends with the full length of fine-tuning.)
+#
+# **Beside the paper** (CIFAR-10, Table 5, as its text tells it). That a very small $\gamma$ is poor, and that 10 % is like 1 %, is here again. That CA is above 90 % at every $\alpha$, and ASR at most 4 % with half of the set poisoned, is not.
+#
+# ## 2. $E_1$ and $E_2$
+#
+# The same machinery, other columns. The stop rule is off, so that unlearning lasts exactly $E_2$ epochs.
+#
+# **Predict.** Which of the two matters more for the ASR in the end? And what does a long ascent cost?
+
+# %%
+panels = {
+    "AU_ca": "CA after AU (%)",
+    "AU_asr": "ASR after AU (%)",
+    "ca": "CA in the end (%)",
+    "asr": "ASR in the end (%)",
+}
+grid = common | {"gamma": 0.02, "stop": False, "e1": e1s, "e2": e2s}
+lengths = sweep(trials.dlp, grid, seeds, store, on_progress=arrive(panels, ("e2", e2s), ("e1", e1s)))
+
+# %% [markdown]
+# **What you should see.** *After unlearning* $E_2$ decides: five epochs leave the backdoor whole, or half of it at $E_1$ = 8, and twenty remove it. *In the end* ASR is about ten per cent or less everywhere, also without any unlearning. What differs in the end is CA: it rises with
+# $E_1$, and a long ascent costs ten points or more, which the short fine-tuning does not win back.
+#
+# **Why.** Under BadNets, FixMatch alone is enough: no suspect has a label any more (notebook 06, Fig. 4). With that, the ascent has little left to do, and its price shows. Do not conclude that a late $E_1$ is better always: the later, the more clean
+# samples are as easy as the poisoned ones (notebook 03).
+#
+# ## 3. What is shared, and what a rerun costs
+#
+# **Predict.** The column "seconds" tells how long each trial took in its worker. Which trials of the first sweep were slow?
+
+# %%
+began = time.perf_counter()
+again = sweep(trials.dlp, common | {"e1": e1, "poisoning_rate": alphas, "gamma": gammas}, seeds, store)
+print(f"a second time: {time.perf_counter() - began:.2f} seconds")
+again.pivot_table(index="poisoning_rate", columns="gamma", values="seconds").round(1).rename_axis(
+    columns="seconds at gamma"
+)
+
+# %% [markdown]
+# **What you should see.** The rerun takes a moment: it reads. In each row the first trial took longest, by the time of stage 1, or two did, where both workers came to the same stage: then one trained it and the other waited. At $\gamma$ = 10 % there are more suspects to unlearn.
+#
+# **Why it matters.** A sweep that is killed, by you, by the scheduler of a cluster or by a power cut, loses at most what its workers were at, and of that not even the stages. Try it: run the cell above with another list of $\gamma$, press
+# *Interrupt*, and run it again.
+#
+# A trial that *fails* is recorded too, with its traceback; the table has the last line of it in the column "error", and `retry=True` does it again.
+#
+# ## 4. The same on Dask
+#
+# `executor` takes any executor of Python's `concurrent.futures`. [Dask](https://distributed.dask.org) has one for a whole cluster. Here the cluster is two processes on this machine; the sweep is one of a $\gamma$ that we do not have yet.
+
+# %%
+from distributed import Client, LocalCluster
+
+cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+with cluster, Client(cluster) as client:
+    more = common | {"e1": e1, "poisoning_rate": alphas[-2:], "gamma": [gammas[-1] / 2]}
+    more = sweep(trials.dlp, more, seeds, store, client.get_executor(pure=False))
+more[["poisoning_rate", "gamma", "seed", "ca", "asr", "suspected", "seconds"]].round(3)
+
+# %% [markdown]
+# On several machines only the address changes. With a folder that all of them see as the store:
+#
+# ```
+# dask scheduler --port 8786                                    # on one machine
+# dask worker tcp://HOST:8786 --nthreads 1 --nworkers 4         # on each of the others; with GPUs: one worker a GPU,
+# CUDA_VISIBLE_DEVICES=0 dask worker tcp://HOST:8786 --nthreads 1 --resources GPU=1
+# ```
+#
+# ```python
+# client = Client("tcp://HOST:8786")
+# table = sweep(trials.dlp, grid, seeds, "/shared/store", client.get_executor(pure=False, resources={"GPU": 1}))
+# ```
+#
+# One thread a worker, always: threads of one process would take turns at PyTorch's random numbers. On SLURM, `srun` starts the workers, or `dask_jobqueue.SLURMCluster` in the place of `LocalCluster`; the project's
+# [docs/sweeps.md](../docs/sweeps.md) has both. If a worker dies, Dask gives its trial to another. If the scheduler dies, the sweep ends with an error, and the same line goes on once there is a new one.
+#
+# Without a notebook, `python -m dlp_lib.sweep params.yaml` runs a grid from a file, and a whole *notebook* can be a trial: `trials.Notebook("notebooks/06_dlp_pipeline.ipynb")` takes its parameters and returns the figures of its `metrics.json`.
+
+# %%
+names = "dataset n_train image_size attack alphas gammas e1s e2s e1 finetune_steps seeds device cache out"
+columns = {"alpha_gamma": (table, ["poisoning_rate", "gamma"]), "lengths": (lengths, ["e1", "e2"])}
+results = {
+    name: rows[[*by, "seed", "suspected", "ca", "asr", "ra"]].to_dict("records") for name, (rows, by) in columns.items()
+}
+record.report(HOME / out, {name: globals()[name] for name in names.split()}, Runtime(device=device), **results)
+
+# %% [markdown]
+# ## Recap
+#
+# - A sweep is a function, a grid and a store. What is finished stays; what is shared is computed once.
+# - One table, tidy: a row a trial, a column a parameter or a result. Means hide seeds: show how many there are.
+# - The same line runs on a laptop and on a cluster; the executor is the only difference.
+#
+# ## Exercises
+#
+# 1. *(5 minutes)* In which cells of the first map are suspects clean, and ASR low all the same? What did the work there?
+# 2. *(15 minutes)* Sweep `seeds=[0, 1, 2]`. Which cells change most? Replace the mean by the worst seed: does your favourite $\gamma$ change?
+# 3. *(15 minutes)* Write a trial of your own into a file `mine.py` beside this notebook, one that measures an undefended model at several learning rates, and sweep it.
+# 4. *(20 minutes)* Start a scheduler and two workers by hand, start a sweep, and kill a worker. What does the table say?
+#
+# ## References
+#
+# - Z. Ying and B. Wu. *DLP: towards active defense against backdoor attacks with decoupled learning process.*
+#   Cybersecurity 6, 2023.
+# - M. Rocklin. *Dask: parallel computation with blocked algorithms and task scheduling.* SciPy 2015.

@@ -86,7 +86,7 @@ def _posterize(images: Tensor, bits: Tensor) -> Tensor:
     return images & (256 - 2 ** (8 - bits.floor().clamp(max=8))).to(torch.uint8)[:, None, None, None]
 
 
-def _warp(images: Tensor, xx=1.0, xy=0.0, x1=0.0, yx=0.0, yy=1.0, y1=0.0) -> Tensor:
+def warp(images: Tensor, xx=1.0, xy=0.0, x1=0.0, yx=0.0, yy=1.0, y1=0.0) -> Tensor:
     """Sample at (xx·x + xy·y + x1, yx·x + yy·y + y1), the output's x and y running from -1 to 1; black outside."""
     zero = images.new_zeros(len(images), dtype=torch.float32)
     matrix = torch.stack([zero + factor for factor in (xx, xy, x1, yx, yy, y1)], 1).view(-1, 2, 3)
@@ -96,17 +96,17 @@ def _warp(images: Tensor, xx=1.0, xy=0.0, x1=0.0, yx=0.0, yy=1.0, y1=0.0) -> Ten
 
 def _rotate(images: Tensor, degrees: Tensor) -> Tensor:
     cosine, sine, aspect = degrees.deg2rad().cos(), degrees.deg2rad().sin(), images.shape[-2] / images.shape[-1]
-    return _warp(images, cosine, -sine * aspect, 0, sine / aspect, cosine, 0)
+    return warp(images, cosine, -sine * aspect, 0, sine / aspect, cosine, 0)
 
 
 def _shear(images: Tensor, slope: Tensor, axis: int) -> Tensor:
     slope = slope * (images.shape[-2] / images.shape[-1]) ** (1 if axis else -1)  # about a corner, as PIL
-    return _warp(images, xy=slope, x1=slope) if axis else _warp(images, yx=slope, y1=slope)
+    return warp(images, xy=slope, x1=slope) if axis else warp(images, yx=slope, y1=slope)
 
 
 def _translate(images: Tensor, share: Tensor, axis: int) -> Tensor:
     shift = -2 * (share * images.shape[axis - 2]).round() / images.shape[axis - 2]
-    return _warp(images, x1=shift) if axis else _warp(images, y1=shift)
+    return warp(images, x1=shift) if axis else warp(images, y1=shift)
 
 
 OPERATIONS: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], float, float]] = {  # with FixMatch's ranges

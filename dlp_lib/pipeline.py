@@ -3,6 +3,7 @@
 import copy
 import itertools
 from dataclasses import asdict, dataclass, field
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,11 +21,31 @@ ORDERS = (("SL",), ("SL", "AU"), ("SL", "ASSFT"), ("SL", "ASSFT", "AU"), ("SL", 
 
 
 @dataclass(frozen=True)
-class Result:
-    """The model, and everything that a defender saw on the way."""
+class Defended:
+    """What every defence comes to: a model, and the stages that led to it."""
 
     model: nn.Module
     stages: dict[str, Stage]
+
+    def total(self, column: str) -> float:
+        """Sum over the stages: "images" (passes with gradient) or "seconds" (when they were first computed)."""
+        return sum(stage.total(column) for stage in self.stages.values())
+
+
+class Defence(Protocol):
+    """A defence says whom it trusts: what data it needs, and what model."""
+
+    sees: ClassVar[str]  # "tampered": the training set as it is; "clean": some held-out images that are known as clean
+    starts: ClassVar[str]  # from a model that is "untrained", or one that was "trained" on the tampered set
+
+    def run(self, model: nn.Module, data: Split, context: Context | None = None) -> Defended:
+        """Defend a copy of the model, on the data that it sees; ValueError, before any work, for what cannot work."""
+
+
+@dataclass(frozen=True)
+class Result(Defended):
+    """And everything that a defender saw on the way."""
+
     logits: Tensor  # (n, classes) of every tampered sample, after stage 1
     selection: Selection
 
@@ -32,6 +53,9 @@ class Result:
 @dataclass(frozen=True)
 class DLP:
     """DLP (Ying & Wu 2023). Threat model: it sees the tampered training set alone; no clean data, attack or truth."""
+
+    sees: ClassVar[str] = "tampered"
+    starts: ClassVar[str] = "untrained"
 
     gamma: float = 0.01  # filtering rate, a share of the whole set
     e1: int = 10  # epochs of supervised learning
@@ -111,7 +135,7 @@ def measure(
     return Metrics(**record.facts)
 
 
-def after_each(result: Result, test: Split, attack: Attack | None = None) -> dict[str, Metrics]:
+def after_each(result: Defended, test: Split, attack: Attack | None = None) -> dict[str, Metrics]:
     """CA, ASR and RA of the weights that each stage left: never for a choice."""
     measured: dict[str, Metrics] = {}
     for name, stage in result.stages.items():

@@ -92,13 +92,13 @@ def supervised(
 
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         views = context.runtime.generator("SL", "augment", epoch)
-        for images, labels in _shuffled(tampered, config.batch, context.runtime.generator("SL", "order", epoch)):
+        for images, labels in shuffled(tampered, config.batch, context.runtime.generator("SL", "order", epoch)):
             yield pixels(augment.weak(images, views) if config.augment else images), labels
 
     def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
         if probe is not None:
             watched.append(predict(model, tampered.images[probe]))
-        return _cross_entropy(model, batch)
+        return cross_entropy(model, batch)
 
     def record(model: nn.Module) -> Record:
         tensors = {"logits": predict(model, tampered.images)} | ({"steps": torch.stack(watched)} if watched else {})
@@ -107,7 +107,7 @@ def supervised(
         return Record(tensors, {"accuracy": hits, "images": len(tampered)})
 
     task = Task("SL", config, batches, loss, record)
-    return _run(task, model, epochs, context, tampered.digest, probe)
+    return run_task(task, model, epochs, context, tampered.digest, probe)
 
 
 def unlearn(
@@ -125,20 +125,20 @@ def unlearn(
     sample = tampered.subset(rows.to(tampered.images.device))
 
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        for images, labels in _shuffled(suspects, config.batch, context.runtime.generator("AU", "order", epoch)):
+        for images, labels in shuffled(suspects, config.batch, context.runtime.generator("AU", "order", epoch)):
             yield pixels(images), labels
 
     def record(model: nn.Module) -> Record:
         judged = copy.deepcopy(model)
-        update_bn((pixels(part) for part in sample.images.chunk(math.ceil(len(sample) / 500))), judged)
+        update_bn((pixels(part) for part in sample.images.chunk(math.ceil(len(sample) / 250))), judged)
         left, seen = (accuracy(predict(each, suspects.images), suspects.labels) for each in (model, judged))
         kept = predict(judged, sample.images)
         facts = {"accuracy": left, "accuracy_reestimated": seen, "accuracy_sample": accuracy(kept, sample.labels)}
         tensors = {f"reestimated.{name}": value for name, value in judged.named_buffers()}
         return Record(tensors, facts | {"collapsed": collapsed(kept, sample.labels), "images": len(suspects)})
 
-    task = Task("AU", config, batches, lambda *step: -_cross_entropy(*step), record, frozen=config.batchnorm == "eval")
-    stage = _run(task, model, epochs, context, tampered.digest, suspected)
+    task = Task("AU", config, batches, lambda *step: -cross_entropy(*step), record, frozen=config.batchnorm == "eval")
+    stage = run_task(task, model, epochs, context, tampered.digest, suspected)
     chance = 1 / len(tampered.classes)
     at_chance = [row["block"] for row in stage.history if config.stop and row["accuracy_reestimated"] <= chance]
     stage = replace(stage, chosen=min(at_chance, default=stage.chosen))
@@ -156,8 +156,8 @@ def fixmatch(model: nn.Module, tampered: Split, trusted: Tensor, config: FixMatc
     def batches(block: int) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
         order, views = (context.runtime.generator("ASSFT", purpose, block) for purpose in ("order", "views"))
         steps = min(size, config.steps - (block - 1) * size)
-        labelled = trusted[_endless(len(trusted), steps * config.batch, order).to(trusted.device)]
-        others = unlabelled[_endless(len(unlabelled), steps * config.batch * config.mu, order).to(trusted.device)]
+        labelled = trusted[endless(len(trusted), steps * config.batch, order).to(trusted.device)]
+        others = unlabelled[endless(len(unlabelled), steps * config.batch * config.mu, order).to(trusted.device)]
         confident.clear()
         for rows, other in zip(labelled.chunk(steps), others.chunk(steps), strict=True):
             labelled_images, images = augment.weak(tampered.images[rows], views), tampered.images[other]
@@ -182,28 +182,32 @@ def fixmatch(model: nn.Module, tampered: Split, trusted: Tensor, config: FixMatc
 
     ema, rate = copy.deepcopy(model).eval(), 7 * math.pi / (16 * max(1, config.steps))
     task = Task("ASSFT", config, batches, loss, record, lambda step: config.lr * math.cos(rate * step), ema)
-    return _run(task, model, math.ceil(config.steps / size), context, tampered.digest, trusted)
+    return run_task(task, model, math.ceil(config.steps / size), context, tampered.digest, trusted)
 
 
-def _cross_entropy(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+def cross_entropy(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+    """Of a batch of float images and their labels."""
     images, labels = batch
     return functional.cross_entropy(model(images), labels)
 
 
-def _shuffled(split: Split, batch: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+def shuffled(split: Split, batch: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
     """One epoch's batches, uint8; a last batch of one is left out, which batch-norm could not take."""
     for rows in torch.randperm(len(split), generator=generator).to(split.images.device).split(batch):
         if len(rows) > 1 or len(split) == 1:
             yield split.images[rows], split.labels[rows]
 
 
-def _endless(n: int, count: int, generator: torch.Generator) -> Tensor:
+def endless(n: int, count: int, generator: torch.Generator) -> Tensor:
     """``count`` indices below n, from one random order after another."""
     return torch.cat([torch.randperm(n, generator=generator) for _ in range(math.ceil(count / n))])[:count]
 
 
-def _run(task: Task, model: nn.Module, blocks: int, context: Context, *inputs) -> Stage:
-    """Train, recorded under the hash of all that decides the outcome but the length, which makes it a prefix."""
+def run_task(task: Task, model: nn.Module, blocks: int, context: Context, *inputs) -> Stage:
+    """Train, recorded under the hash of all that decides the outcome but the length, which makes it a prefix.
+
+    ``inputs``: whatever else the task was made of, among it its own source where that is not this file's.
+    """
     code = [module.SOURCE for module in (augment, metrics, models, runtime, train)] + [SOURCE]
     kinds = {type(part) for part in model.modules() if not type(part).__module__.startswith("torch.")}
     with contextlib.suppress(OSError):  # what is typed into a plain interpreter has no source

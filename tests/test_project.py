@@ -15,7 +15,7 @@ PACKAGE = ROOT / "dlp_lib"
 # A file imports only files that stand before it.
 ORDER = [
     "runtime", "store", "models", "architectures", "shapes10", "data", "augment", "train", "attacks", "metrics",
-    "filters", "stages", "surrogate", "pipeline", "trials", "sweep", "plots", "record",
+    "filters", "stages", "surrogate", "pipeline", "baselines", "trials", "sweep", "plots", "record",
     "background", "lab", "panels", "widgets",
 ]  # fmt: skip
 
@@ -42,7 +42,7 @@ def test_every_file_imports_only_what_stands_above_it():
 def test_files_stay_short():
     lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in PACKAGE.rglob("*.py")}
     assert max(lengths.values()) <= 250
-    assert sum(lengths.values()) < 4000  # grows with what is added, on purpose and by this line
+    assert sum(lengths.values()) < 5000  # grows with what is added, on purpose and by this line
 
 
 LIGHT = """

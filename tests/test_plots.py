@@ -109,6 +109,15 @@ def test_roc_of_a_perfect_and_of_an_inverted_filter(ax):
     assert {line.get_linestyle() for line in ax.lines} == {"-", "--"}
 
 
+def test_defences_are_points_of_their_own_and_references_grey(ax):
+    points = {"none": (1.0, 0.98), "FP": (0.3, 0.95), "NAD": (0.02, 0.9)}
+    plots.trade_off(ax, points, references=("none",))
+    assert [tuple(line.get_xydata()[0]) for line in ax.lines] == [(100, 98), (30, 95), (2, 90)]
+    looks = {line.get_label(): (line.get_marker(), line.get_color()) for line in ax.lines}
+    assert len(set(looks.values())) == 3 and looks["none"][1] == plots.NEUTRAL
+    assert ax.get_legend()
+
+
 def test_heat_maps_are_in_per_cent(ax):
     plots.heat_map(ax, pd.DataFrame({"BadNets": {"entropy": 0.98, "loss": 0.5}}))
     assert {text.get_text() for text in ax.texts} == {"98", "50"}

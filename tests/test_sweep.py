@@ -262,6 +262,17 @@ def test_a_trial_of_dlp_returns_every_stage(tmp_path, threads):
     assert table.loc[0, "images"] == 2 * 200 + 2 * 10 + 4 * 8 * 4
 
 
+def test_a_trial_of_any_defence(tmp_path, threads):
+    grid = {"n_train": 200, "epochs": 2, "defence": ["none", "FP", "DLP"], "e1": 2, "e2": 2, "finetune_steps": 2}
+    table = sweep(trials.defended, grid | {"reestimate": 20}, [0], tmp_path, threads)
+    assert table["error"].isna().all() and table[["ca", "asr", "ra"]].stack().between(0, 1).all()
+    assert table["sees"].fillna("nothing").tolist() == ["nothing", "clean", "tampered"]
+    assert table["starts"].tolist()[1:] == ["trained", "untrained"]
+    assert table.loc[0, "images"] == 2 * 200 and table.loc[1, "images"] > 0
+    with pytest.raises(ValueError, match="defence='FB': allowed are none, DLP, FP"):
+        sweep(trials.defended, {"defence": "FB"}, [0], tmp_path, threads)
+
+
 def command(plan, *more):
     """The command line on a plan, in a session of its own, where Ctrl-C works even if it does not for us."""
     environment = os.environ | {"PYTHONPATH": str(TESTS)}

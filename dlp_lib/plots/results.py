@@ -2,7 +2,7 @@
 
 from ..metrics import Metrics
 from ..train import History
-from .base import CLEAN, NEUTRAL, POISONED, RECOVERED, band, logarithmic
+from .base import CLEAN, NEUTRAL, POISONED, RECOVERED, SERIES, band, logarithmic
 
 
 def unlearning(ax, history: History, stop: int):
@@ -32,6 +32,17 @@ def stage_bars(ax, measured: dict[str, Metrics]):
     names = [name + ("\n(collapsed)" if metrics.collapsed else "") for name, metrics in measured.items()]
     ax.set(ylabel="share of test images (%)", ylim=(0, 112), xticks=range(len(names)), xticklabels=names)
     ax.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))
+    return ax
+
+
+def trade_off(ax, points: dict[str, tuple[float, float]], references: tuple[str, ...] = ()):
+    """Defences by (ASR, CA): the best place is at the top on the left. ``references`` are those of no defence."""
+    looks, plain = zip("osD^vPX*", SERIES, strict=True), iter("+x1234")
+    for name, (asr, ca) in points.items():
+        marker, colour = (next(plain), NEUTRAL) if name in references else next(looks)
+        ax.plot(100 * asr, 100 * ca, marker, color=colour, markersize=9, alpha=0.8, linestyle="none", label=name)
+    ax.set(xlabel="ASR (%)", ylabel="CA (%)", xlim=(-4, 104))
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return ax
 
 

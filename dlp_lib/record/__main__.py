@@ -11,12 +11,12 @@ from ..data import load
 from ..runtime import HOME, Runtime, environment
 from ..store import Store
 from ..train import Context
-from . import FOLDER, defended, limits, undefended, write
+from . import FOLDER, compare, defended, limits, undefended, write
 from .bench import ATTACKS, GAMMA, Bench
 
 TABLES = {
     name.removeprefix("measure_"): function
-    for part in (undefended, defended, limits)
+    for part in (undefended, defended, compare, limits)
     for name, function in vars(part).items()
     if name.startswith("measure_")
 }

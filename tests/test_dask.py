@@ -1,5 +1,6 @@
 """Sweeps on Dask: its processes started by hand, on this machine as they would be on others."""
 
+import importlib
 import os
 import shutil
 import socket
@@ -12,6 +13,7 @@ import psutil
 import pytest
 import toy_trials
 
+from dlp_lib.sweep import DASK as ROOMY
 from dlp_lib.sweep import sweep
 
 distributed = pytest.importorskip("distributed")
@@ -82,6 +84,15 @@ def test_a_killed_worker_costs_no_finished_trial_and_its_own_is_done_again(tmp_p
     assert set(runs(tmp_path)) == {str(a) for a in range(12)}
     assert 12 <= len(runs(tmp_path)) <= 13  # at most the one that was running then
     assert killed
+
+
+def test_workers_may_keep_memory_and_still_have_one_thread():
+    config = importlib.import_module("dask.config")
+    with config.set(ROOMY):
+        environment = dict(config.get("distributed.nanny.pre-spawn-environ"))
+    assert environment["MALLOC_TRIM_THRESHOLD_"] == environment["MALLOC_MMAP_THRESHOLD_"] == 2**30
+    assert environment["OMP_NUM_THREADS"] == 1
+    assert config.get("distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_") < 2**30
 
 
 def test_a_restarted_scheduler_costs_no_finished_trial(tmp_path, dask, address):

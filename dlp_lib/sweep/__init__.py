@@ -13,6 +13,10 @@ from ..runtime import whole
 from .job import RESERVED, Job, Outdated, Trial, plain, run
 from .pool import Pool, room
 
+# For dask.config.set before a LocalCluster: Dask has its workers give freed memory back at once, which the next batch
+# asks for again, and so trains at half the speed (Linux).
+DASK = {f"distributed.nanny.pre-spawn-environ.MALLOC_{kind}_THRESHOLD_": 2**30 for kind in ("TRIM", "MMAP")}  # bytes
+
 
 def sweep(
     trial: Trial,

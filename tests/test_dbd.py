@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dlp_lib import Context, Runtime, Split, Store, after_each, observe, wrn_16_1
-from dlp_lib.baselines import CIFAR10, DBD, SCE, SHAPES10, MixMatch, SimCLR, dbd
+from dlp_lib.baselines import CIFAR10, DBD, SCE, SHAPES10, MixMatch, SimCLR, dbd, simclr
 
 QUICK = DBD(simclr=SimCLR(epochs=2, batch=128), sce=SCE(epochs=2), mixmatch=MixMatch(epochs=2))
 
@@ -27,7 +27,7 @@ def test_nt_xent_against_loops():
         partner = i + 5 if i < 5 else i - 5
         others = sum(similarity(i, j) for j in range(10) if j != i)
         losses.append(-(similarity(i, partner) / others).log())
-    torch.testing.assert_close(dbd.nt_xent(z, temperature), torch.stack(losses).mean())
+    torch.testing.assert_close(simclr.nt_xent(z, temperature), torch.stack(losses).mean())
 
 
 def test_symmetric_cross_entropy_against_loops():
@@ -66,12 +66,12 @@ def test_mixup_against_loops():
 def test_views_show_a_part_of_the_image_in_new_colours(shapes):
     images = torch.zeros(400, 3, 16, 16, dtype=torch.uint8)
     images[:, :, :, 8:] = 255  # black on the left, white on the right
-    views = dbd.view(images, 0.2, torch.Generator().manual_seed(0))
+    views = simclr.view(images, 0.2, torch.Generator().manual_seed(0))
     assert views.dtype == torch.uint8 and views.shape == images.shape
     assert all(len(view.flatten(1).unique(dim=1).T) <= 2 for view in views)  # no third colour, no border
     dark = (views == views[:, :, :, :1]).all(1).double().mean((1, 2))  # share of the left border's colour
     assert dark.min() < 0.3 and dark.max() == 1 and 0.4 < dark.mean() < 0.8
-    whole = dbd.view(shapes[0].images, 1.0, torch.Generator().manual_seed(0)).double().mean((2, 3)) - 127.5
+    whole = simclr.view(shapes[0].images, 1.0, torch.Generator().manual_seed(0)).double().mean((2, 3)) - 127.5
     assert whole.abs().mean() < 60 and whole.std() > 20  # centred, and of every brightness
 
 
@@ -79,7 +79,7 @@ def test_labels_do_not_matter_to_the_features(model, tampered, same_state):
     split, other = tampered[0], relabelled(tampered[0])
     models = [copy.deepcopy(model) for _ in range(2)]
     for each, data in zip(models, (split, other), strict=True):
-        dbd.simclr(each, data, QUICK.simclr, Context(Runtime(0)))  # each with a store of its own
+        simclr.simclr(each, data, QUICK.simclr, Context(Runtime(0)))  # each with a store of its own
     assert same_state(*models) and not same_state(models[0], model)
     assert same_state(models[0].head, model.head) and not hasattr(models[0], "projection")
     seen = [observe(each, split.images[:50]).features for each in (models[0], model)]

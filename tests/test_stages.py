@@ -57,7 +57,7 @@ def test_a_probe_is_watched_before_every_step_and_changes_nothing(model, tampere
 
 def test_a_last_batch_of_one_is_left_out_and_no_other(tampered):
     sizes = [
-        [len(labels) for _, labels in stages._shuffled(tampered[0].subset(torch.arange(n)), 16, torch.Generator())]
+        [len(labels) for _, labels in stages.shuffled(tampered[0].subset(torch.arange(n)), 16, torch.Generator())]
         for n in (33, 34, 32, 1)
     ]
     assert sizes == [[16, 16], [16, 16, 2], [16, 16], [1]]

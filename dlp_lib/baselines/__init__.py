@@ -9,10 +9,11 @@ from ..train import Context
 from .abl import ABL
 from .anp import ANP
 from .base import Training, clean_part
-from .dbd import DBD, SCE, MixMatch, SimCLR
+from .dbd import DBD, SCE, MixMatch
 from .fp import FP
 from .mcr import MCR
 from .nad import NAD
+from .simclr import SimCLR
 
 # As their papers have them, for CIFAR-10.
 CIFAR10: dict[str, Defence] = {"FP": FP(), "MCR": MCR(), "NAD": NAD(), "ABL": ABL(), "ANP": ANP(), "DBD": DBD()}
@@ -33,7 +34,11 @@ SHAPES10: dict[str, Defence] = {
     "ANP": ANP(allowed=0.08, training=Training(lr=0.2, weight_decay=0.0, batch=32, epochs=200)),
     # The half with credible labels holds few of the hard classes: at the paper's lambda_u of 15 the guesses on the
     # other half, which prefer the easy ones, would drown those few.
-    "DBD": DBD(simclr=SimCLR(batch=256, epochs=15, crop=0.5), mixmatch=MixMatch(epochs=10, lambda_u=1.0)),
+    "DBD": DBD(
+        simclr=SimCLR(weight_decay=5e-4, batch=256, epochs=15, crop=0.5),
+        sce=SCE(epochs=40),
+        mixmatch=MixMatch(epochs=10, lambda_u=1.0),
+    ),
 }
 
 

@@ -11,11 +11,9 @@ from collections.abc import Iterator
 from concurrent.futures import Executor
 
 from dlp_lib import trials
-from dlp_lib.sweep import Pool, sweep
+from dlp_lib.sweep import DASK, Pool, sweep
 
 GAMMAS = [0.005, 0.01, 0.02, 0.05, 0.1]
-# Dask's own setting gives freed memory back at once, which every batch then asks for again: half the speed.
-ROOMY = {"MALLOC_TRIM_THRESHOLD_": 2**30, "MALLOC_MMAP_THRESHOLD_": 2**30}
 WITHOUT = {"order": "SL-AU", "e1": 10}  # fine-tuning; E1 is the paper's
 
 
@@ -46,7 +44,7 @@ def on_dask(workers: int) -> Iterator[Executor]:
     import dask
     from distributed import Client, LocalCluster
 
-    dask.config.set({f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in ROOMY.items()})
+    dask.config.set(DASK)
     cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
     with cluster, Client(cluster) as client:
         yield warm(client.get_executor(pure=False))

@@ -121,6 +121,7 @@ FIGURES = {
     "09_sweeps": 2,
     "10_architectures": 2,
     "11_limits": 3,
+    "12_dbd": 3,
 }
 
 
@@ -144,6 +145,7 @@ RESULTS = {  # what else a notebook's metrics.json must hold
     "09_sweeps": {"alpha_gamma", "lengths"},
     "10_architectures": {"costs", "table"},
     "11_limits": {"clean_label", "remedy", "rates", "epoch_by_epoch"},
+    "12_dbd": {"defences", "neighbours", "trusted_poisoned"},
 }
 
 

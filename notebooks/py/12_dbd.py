@@ -187,7 +187,7 @@ plots.show(figure, "CA, ASR and RA after DBD's second and third stage, and undef
 # %% [markdown]
 # **What you should see.** The head alone has brought ASR to a few per cent. MixMatch adds some CA under BadNets. Under Blended CA *falls*, while ASR is at zero and RA far above CA.
 #
-# In the paper, and elsewhere, Blended survives the second stage, and is DBD's known weakness. Here it does not; our views of the first stage mix the colour channels at random, which may hide a blended pattern better than the usual jitter does. (We have
+# DBD is known for one weakness: Blended survives its second stage. Here it does not; our views of the first stage mix the colour channels at random, which may hide a blended pattern better than the usual jitter does. (We have
 # not tried to tell.)
 #
 # How can RA, the accuracy on *triggered* images, be above CA? RA leaves one class out: the target's own. So look at that class alone.

@@ -54,6 +54,24 @@ def png(figure: Figure) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
+def explore(draw: Callable[..., tuple[Figure, str]], **controls: w.Widget) -> w.VBox:
+    """Controls above a figure, and what is said of it, that ``draw`` makes anew of their values, given by name.
+
+    Like ipywidgets.interact, but for its Output widget, with which headless runs sometimes hang (nbclient, #312).
+    """
+    picture = w.HTML()
+
+    def redraw(*_) -> None:
+        figure, said = draw(**{name: control.value for name, control in controls.items()})
+        picture.value = f'<img alt="{html.escape(said)}" src="{png(figure)}"><p>{html.escape(said)}</p>'
+
+    for name, control in controls.items():
+        control.description = control.description or name
+        control.observe(redraw, "value")
+    redraw()
+    return w.VBox([*controls.values(), picture])
+
+
 class Live:
     """The page. ``page`` is the widget to display; ``setting()`` what its controls say."""
 

@@ -1,8 +1,10 @@
 import ast
 import re
 
+import ipywidgets
 import papermill
 import pytest
+from matplotlib.figure import Figure
 
 from dlp_lib import HOME, Context, Runtime, Store, widgets
 from dlp_lib.lab import Lab, Setting
@@ -149,3 +151,21 @@ def test_a_thread_hands_its_work_to_the_loop():
         return done == [asyncio.get_running_loop()]
 
     assert asyncio.run(main())
+
+
+def test_explore_draws_anew_when_a_control_moves():
+    seen = []
+
+    def draw(power, name):
+        seen.append((power, name))
+        figure = Figure((2, 1))
+        figure.subplots().plot([0, power])
+        return figure, f"<{name}> to the {power}"
+
+    box = widgets.explore(draw, power=ipywidgets.IntSlider(2, 1, 5), name=ipywidgets.Dropdown(options=["a", "b"]))
+    slider, choice, picture = box.children
+    assert (slider.description, choice.description) == ("power", "name")
+    first = picture.value
+    assert 'alt="&lt;a&gt; to the 2"' in first and "data:image/png;base64," in first
+    slider.value, choice.value = 3, "b"
+    assert seen == [(2, "a"), (3, "a"), (3, "b")] and picture.value != first

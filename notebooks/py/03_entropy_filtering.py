@@ -48,10 +48,12 @@ import ipywidgets
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score
 
 import dlp_lib
 from dlp_lib import FILTERS, HOME, Context, Runtime, Store, Supervised, attacks, entropy, filters, plots, record
+from dlp_lib.widgets import explore
 
 # %% [markdown]
 # First the data, poisoned five times: the three poison-label attacks take the same 500 images, the two clean-label ones the same 450 disks.
@@ -115,7 +117,7 @@ plots.show(
 # ## 2. Try it: two cuts under your fingers
 #
 # The $n\gamma$ samples of lowest entropy are the **suspects** $D'_p$; of each class, the $n\gamma$ of highest entropy (never more than half of a class) are **trusted**, $D'_c$. Move
-# the sliders (in JupyterLab; the page without a kernel shows one setting).
+# the sliders (in JupyterLab; a page without a kernel has only the figure after them).
 
 
 # %%
@@ -124,12 +126,10 @@ def look(attack, e1, gamma):
     h = entropies[attack][e1 - 1]
     selection = dlp_lib.select(-h, tampered, gamma)
     share = dlp_lib.filter_precision(selection.suspected, selection.trusted, truth)
-    figure, ax = plt.subplots(figsize=(6.5, 3.2))
-    plots.entropy_histogram(ax, h, selection, truth.poisoned)
-    plots.show(figure, f"Entropies under {attack} at epoch {e1} with both cuts at gamma {gamma:.1%}.")
-    print(
-        f"{len(selection.suspected)} suspects, {share['suspected']:.0%} poisoned; trusted: {share['trusted']:.1%} clean"
-    )
+    figure = Figure((6.5, 3.2), layout="constrained")
+    plots.entropy_histogram(figure.subplots(), h, selection, truth.poisoned)
+    found = f"{len(selection.suspected)} suspects, {share['suspected']:.0%} poisoned"
+    return figure, f"{found}; trusted: {share['trusted']:.1%} clean"
 
 
 # %% [markdown]
@@ -138,7 +138,8 @@ def look(attack, e1, gamma):
 # %%
 options = sorted({0.005, 0.01, 0.02, 0.05, 0.1, 0.2, gamma})
 slider = ipywidgets.SelectionSlider(options=options, value=gamma)
-_ = ipywidgets.interact(look, attack=list(sets), e1=(1, epochs), gamma=slider)
+epoch = ipywidgets.IntSlider(min(4, epochs), 1, epochs)
+explore(look, attack=ipywidgets.Dropdown(options=list(sets)), e1=epoch, gamma=slider)
 
 # %% [markdown]
 # The same without sliders: precision of both parts against $\gamma$, for all attacks, at an early and at a late epoch.

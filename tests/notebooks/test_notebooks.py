@@ -98,7 +98,8 @@ def executed(request, cache, tmp_path_factory):
     preset = yaml.safe_load((ROOT / "notebooks" / "params" / "smoke.yaml").read_text(encoding="utf-8"))
     parameters = run.check(request.param, {"out": str(folder), "cache": str(cache)}, preset)
     copy = folder / request.param.name
-    papermill.execute_notebook(str(request.param), str(copy), parameters, cwd=str(folder), progress_bar=False)
+    options = {"progress_bar": False, "execution_timeout": 600}  # seconds a cell
+    papermill.execute_notebook(str(request.param), str(copy), parameters, cwd=str(folder), **options)
     return copy, json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
 
 

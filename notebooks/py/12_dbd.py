@@ -33,7 +33,7 @@ image_size = 16  # pixels a side
 attack_names = ["BadNets", "Blended"]  # also TrojanNN, LCA, SIG
 epochs = 24  # of supervised learning, to compare with
 gamma = 0.02  # DLP's filtering rate
-e1s = {"Blended": 15}  # DLP's epochs of supervised learning, where four are not enough
+own_e1 = {"Blended": 15}  # DLP's epochs of supervised learning, where four are not enough
 seed = 0
 device = "auto"  # "cpu", "cuda", or "auto"
 cache = "build/store"  # where stages are kept, inside the project's folder unless absolute
@@ -218,7 +218,7 @@ pd.DataFrame(own).T.rename_axis("the target class")
 
 # %%
 for name, (attack, tampered, _) in cases.items():
-    first = replace(SHAPES10, gamma=gamma, e1=e1s.get(name, SHAPES10.e1))
+    first = replace(SHAPES10, gamma=gamma, e1=own_e1.get(name, SHAPES10.e1))
     spare = results[name].total("images") - first.e1 * len(tampered) - first.e2 * gamma * len(tampered)
     steps = max(1, int(spare / (first.fixmatch.batch * (1 + first.fixmatch.mu))))
     result = replace(first, fixmatch=replace(first.fixmatch, steps=steps)).run(untrained, tampered, context)
@@ -241,7 +241,7 @@ by_defence = {
 # finds nothing there (notebook 03). DBD has no such knob. With more images, more epochs and the authors' own views things may look different.
 
 # %%
-names = "dataset n_train n_test image_size attack_names epochs gamma e1s seed device cache out"
+names = "dataset n_train n_test image_size attack_names epochs gamma own_e1 seed device cache out"
 parameters = {name: globals()[name] for name in names.split()}
 found = {name: {kind: asdict(metrics) for kind, metrics in kinds.items()} for name, kinds in measured.items()}
 near = {f"{name}, {kind}": shares for (name, kind), shares in near.items()}

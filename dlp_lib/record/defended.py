@@ -22,8 +22,7 @@ def measure_stages(bench: Bench) -> Iterator[dict]:
         if truth:
             said |= filter_precision(result.selection.suspected, result.selection.trusted, truth)
         measured, stages = after_each(result, bench.test, attack), dict(result.stages)
-        model, passes = bench.untrained(), sum(stage.total("images") for stage in stages.values())
-        epochs = math.ceil(passes / len(tampered))
+        model, epochs = bench.untrained(), math.ceil(result.total("images") / len(tampered))
         stages["undefended"] = supervised(model, tampered, epochs, bench.dlp.supervised, bench.context)
         measured["undefended"] = evaluate(model, bench.test, attack)
         for when, stage in stages.items():

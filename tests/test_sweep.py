@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import nbformat
@@ -320,9 +321,10 @@ def test_killed_at_twenty_random_moments_a_sweep_ends_as_if_it_had_not_been(tmp_
             time.sleep(0.02)
         time.sleep(chance.uniform(0, 1))
         family = psutil.Process(running.pid).children(recursive=True)
-        workers = [child for child in family if "spawn_main" in " ".join(child.cmdline())]
+        workers = [child for child in family if at_work(child)]
         if workers and chance.random() < 0.5:  # first: the sweep goes on without it, for a moment
-            chance.choice(workers).kill()
+            with suppress(psutil.NoSuchProcess):
+                chance.choice(workers).kill()
             time.sleep(chance.uniform(0, 0.5))
             family = {*family, *psutil.Process(running.pid).children(recursive=True)}
         running.kill()
@@ -338,6 +340,14 @@ def test_killed_at_twenty_random_moments_a_sweep_ends_as_if_it_had_not_been(tmp_
     assert last.returncode == 0, err
     assert len(records(store)) == 96
     assert losses(store) == {(row.epochs, row.seed): row.loss for row in wanted.itertuples()}
+
+
+def at_work(process):
+    """Whether it is a worker, and has not ended in the meantime."""
+    try:
+        return "spawn_main" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # ZombieProcess is one
+        return False
 
 
 def files(store):

@@ -53,6 +53,7 @@ from sklearn.metrics import average_precision_score
 
 import dlp_lib
 from dlp_lib import FILTERS, HOME, Context, Runtime, Store, Supervised, attacks, entropy, filters, plots, record
+from dlp_lib.checks import entropy_filtering as checks
 from dlp_lib.widgets import explore
 
 # %% [markdown]
@@ -88,8 +89,13 @@ for name, (tampered, _) in sets.items():
 #
 # $$H(x) = -\sum_{i=1}^{C} p_i(x) \log_2 p_i(x)$$
 #
-# While the model knows the trigger and does not know the shapes, it should be sure of poisoned samples alone.
-#
+# While the model knows the trigger and does not know the shapes, it should be sure of poisoned samples alone. By hand, for four classes: no idea, two candidates, nearly sure.
+
+# %% tags=["nbval-check-output"]
+for logits in ([0.0, 0.0, 0.0, 0.0], [8.0, 8.0, 0.0, 0.0], [8.0, 0.0, 0.0, 0.0]):
+    print(f"{logits}: {entropy(torch.tensor([logits])).item():.3f} bits")
+
+# %% [markdown]
 # **Predict.** Below are histograms for three of the attacks after 2, 4, 10 and 20 epochs (mind the axis: it is logarithmic above ten samples). In which
 # of them can a cut at the left take poisoned samples only?
 
@@ -355,13 +361,104 @@ record.report(HOME / out, parameters, context.runtime, average_precision=precisi
 # - A defender can see the labels of the suspects. Agreement that *lasts* is a sign of poison with one target; silence proves nothing.
 # - Mean entropy over the epochs makes $E_1$ unimportant from a few epochs on, for triggers that are learned fast.
 #
+# ## Quiz
+#
+# <details><summary>Why is the precision of the suspects more important for DLP than their recall?</summary>
+#
+# Unlearning climbs away from the suspects: an honest sample among them is unlearned, too. What the suspects miss loses its label in stage 3 in any case.
+# </details>
+#
+# <details><summary>A defender finds that all suspects carry the same label. Is the data set tampered?</summary>
+#
+# Perhaps. At a single epoch one easy clean class may fill the suspects as well. Agreement that lasts over several epochs says more, and still is no proof.
+# </details>
+#
+# <details><summary>Why do activation clustering and spectral signatures fail on SIG?</summary>
+#
+# They take the minority of a class for the poison. Under SIG nine tenths of the target class are poisoned, and the minority is clean.
+# </details>
+#
 # ## Exercises
+#
+# Replace the dots, run the cell, and run the one after it: the check says what is wrong, if anything is.
+#
+# ### Exercise 1. Entropy *(easy, 5 minutes)*
+#
+# Write Eq. 5 for a batch of logits. Mind the base of the logarithm, and what becomes of $0 \log 0$.
+
+
+# %% tags=["exercise"]
+def my_entropy(logits):
+    """Entropies (n,) in bits of logits (n, classes)."""
+    # BEGIN SOLUTION
+    log_p = logits.log_softmax(1)
+    return -(log_p.exp() * log_p).sum(1) / torch.tensor(2.0).log()
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.entropy(my_entropy)
+
+# %% [markdown]
+# ### Exercise 2. Both cuts *(medium, 15 minutes)*
+#
+# From entropies $h$ and labels, return two tensors of indices: the $n\gamma$ samples of lowest entropy, and of *every class* the $n\gamma$ samples of highest entropy. (Forget about small classes here.)
+
+
+# %% tags=["exercise"]
+def my_cuts(h, labels, gamma):
+    """Indices of the suspects, and of the trusted samples; h and labels are (n,)."""
+    # BEGIN SOLUTION
+    k, order = round(len(h) * gamma), h.argsort()
+    trusted = [order[labels[order] == label][-k:] for label in labels.unique()]
+    return order[:k], torch.cat(trusted)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.cuts(my_cuts)
+
+# %% [markdown]
+# ### Exercise 3. What is a good filter? *(medium, 10 minutes)*
+#
+# Precision is the share of the suspects that are poisoned, recall the share of the poisoned samples that are suspected. Which of the two does figure 2 show, and how large can the other one be at $\gamma$ = 1 %?
+
+
+# %% tags=["exercise"]
+def my_precision_and_recall(suspected, poisoned):
+    """Two numbers, from indices (k,) and a boolean mask (n,)."""
+    # BEGIN SOLUTION
+    found = poisoned[suspected].sum()
+    return found / len(suspected), found / poisoned.sum()
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.precision_recall(my_precision_and_recall)
+
+# %% [markdown]
+# ### Exercise 4. A filter of your own *(hard, 20 minutes)*
+#
+# Toneva et al. (2019) count how often a sample is *forgotten*: classified correctly at one epoch, and wrongly at the next. Write the count. Then use minus the count as a score for `dlp_lib.select`, on the recorded epochs of `stages["BadNets"]` (the labels are those of the tampered set): where does it beat entropy?
+
+
+# %% tags=["exercise"]
+def my_forgetting(correct):
+    """Counts (n,) from booleans (epochs, n)."""
+    # BEGIN SOLUTION
+    return (correct[:-1] & ~correct[1:]).sum(0)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.forgetting(my_forgetting)
+
+# %% [markdown]
+# ### Go further
 #
 # 1. *(5 minutes)* With the sliders, find for each attack the largest $\gamma$ at which 90 % of the suspects are poisoned, at the best $E_1$ you can find.
 # 2. *(10 minutes)* Activation clustering was made for low poisoning rates. Poison with BadNets at 2 % and compare the filters again.
-# 3. *(15 minutes)* Write a filter of your own, for instance minus the largest probability, or the number of epochs since a sample was last misclassified
-#    ("forgetting"). Where does it beat entropy?
-# 4. *(20 minutes)* Train on all-to-all BadNets (notebook 01). What do entropy and agreement see of it, and why?
+# 3. *(20 minutes)* Train on all-to-all BadNets (notebook 01). What do entropy and agreement see of it, and why?
 #
 # ## References
 #

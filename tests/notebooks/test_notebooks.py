@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import json
 import re
+import shutil
 from pathlib import Path
 
 import jupytext
@@ -15,6 +16,8 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PRESETS = sorted((ROOT / "notebooks" / "params").glob("*.yaml"))
+SMOKE = yaml.safe_load((ROOT / "notebooks" / "params" / "smoke.yaml").read_text(encoding="utf-8"))
+BANDS = yaml.safe_load((ROOT / "tests" / "notebooks" / "bands.yaml").read_text(encoding="utf-8"))
 each_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 
 specification = importlib.util.spec_from_file_location("run", ROOT / "notebooks" / "run.py")
@@ -95,17 +98,19 @@ def cache(tmp_path_factory):
 def executed(request, cache, tmp_path_factory):
     """A notebook at smoke size, started from another folder, and its metrics."""
     folder = tmp_path_factory.mktemp("smoke")
-    preset = yaml.safe_load((ROOT / "notebooks" / "params" / "smoke.yaml").read_text(encoding="utf-8"))
-    parameters = run.check(request.param, {"out": str(folder), "cache": str(cache)}, preset)
-    copy = folder / request.param.name
-    options = {"progress_bar": False, "execution_timeout": 600}  # seconds a cell
-    papermill.execute_notebook(str(request.param), str(copy), parameters, cwd=str(folder), **options)
+    return execute(request.param, folder, cache)
+
+
+def execute(notebook, folder, cache):
+    own = BANDS[notebook.stem].get("parameters", {}) | {"out": str(folder), "cache": str(cache)}
+    copy, options = folder / notebook.name, {"progress_bar": False, "execution_timeout": 600}  # seconds a cell
+    papermill.execute_notebook(str(notebook), str(copy), run.check(notebook, own, SMOKE), cwd=str(folder), **options)
     return copy, json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
 
 
 def test_metrics_say_what_was_run(executed):
     copy, metrics = executed
-    assert metrics["parameters"]["n_train"] == 600
+    assert metrics["parameters"]["n_train"] == (SMOKE | BANDS[copy.stem].get("parameters", {}))["n_train"]
     assert set(metrics["parameters"]) == set(papermill.inspect_notebook(str(ROOT / "notebooks" / copy.name)))
     assert {"python", "torch", "device", "threads", "commit"} <= set(metrics["environment"])
 
@@ -163,3 +168,48 @@ def test_metrics_say_what_came_out(executed):
         assert sum(defended) <= undefended < sum(defended) + 600
         lines = run.table(metrics).splitlines()
         assert [line.split()[0] for line in lines] == ["stage", "SL", "AU", "ASSFT", "undefended"]
+
+
+def outside(metrics, bands):
+    """The bands that the metrics leave."""
+    for band in bands:
+        value = metrics
+        for key in band["path"].split("."):
+            value = value[int(key) if isinstance(value, list) else key]
+        if not band.get("least", value) <= value <= band.get("most", value):
+            yield f"{band['path']} is {value}: {band['why']}"
+
+
+def test_metrics_keep_to_their_bands(executed):
+    copy, metrics = executed
+    assert list(outside(metrics, BANDS[copy.stem]["bands"])) == []
+
+
+MUTATIONS = {  # a file, and what is put in the place of what
+    "the ascent descends": ("stages.py", "lambda *step: -cross_entropy(*step)", "lambda *step: cross_entropy(*step)"),
+    "the order of entropy is reversed": (
+        "filters.py",
+        "order = suspicion.argsort(descending=True",
+        "order = suspicion.argsort(descending=False",
+    ),
+    "the mask is shifted by one": (
+        "attacks/__init__.py",
+        "index_fill(0, rows, True)\n",
+        "index_fill(0, rows, True).roll(1)\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS)
+def test_a_break_is_noticed(mutation, tmp_path, monkeypatch):
+    """In a copy of the library, with a store of its own."""
+    for part in ("dlp_lib", "data/recorded", "docs", "notebooks"):
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    file, old, new = MUTATIONS[mutation]
+    source = (tmp_path / "dlp_lib" / file).read_text(encoding="utf-8")
+    assert source.count(old) == 1
+    (tmp_path / "dlp_lib" / file).write_text(source.replace(old, new), encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (tmp_path / "out").mkdir()
+    _, metrics = execute(tmp_path / "notebooks" / "00_quickstart.ipynb", tmp_path / "out", tmp_path / "store")
+    assert list(outside(metrics, BANDS["00_quickstart"]["bands"]))

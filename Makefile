@@ -9,7 +9,7 @@ BIN := .venv/bin
 endif
 READY := .venv/installed
 
-.PHONY: help demo test lab live lint outputs recorded sync clean
+.PHONY: help demo test lab live book linkcheck lint outputs recorded sync clean
 help:            ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
 
@@ -31,6 +31,12 @@ lab: $(READY)    ## JupyterLab on the notebooks
 
 live: $(READY)   ## the live lab as a page of its own, on this machine alone
 	$(BIN)/voila notebooks/07_live_lab.ipynb --Voila.ip=127.0.0.1 --port=8866
+
+book: $(READY)   ## notebooks, guides and the library as pages: build/book/html; SOLUTIONS=none leaves solutions out
+	$(BIN)/python docs/book/build.py $(if $(SOLUTIONS),--solutions $(SOLUTIONS))
+
+linkcheck: $(READY) ## whether the book's links to other sites still hold: asks them
+	$(BIN)/python docs/book/build.py linkcheck
 
 lint: $(READY)   ## formatting and lint
 	$(BIN)/ruff check .

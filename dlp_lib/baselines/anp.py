@@ -18,6 +18,7 @@ from ..train import Context
 from .base import Training, clean_accuracy, finetune, held_out
 
 SOURCE = __loader__.get_source(__name__)
+THRESHOLDS = [step / 20 for step in range(20)]
 
 
 class Masks(nn.Module):
@@ -100,13 +101,19 @@ def adversary(loss: Callable[[list[Tensor]], Tensor], like: list[Tensor], eps: f
 
 
 def prune(model: nn.Module, masks: Masks, validation: Split, allowed: float) -> nn.Module:
-    """A copy whose neurons are silent where their mask is at most a threshold: the highest that costs ``allowed``."""
+    """The copy of the highest threshold that costs ``allowed`` of validation accuracy at most."""
     least, best = clean_accuracy(model, validation) - allowed, model
-    for threshold in (step / 20 for step in range(20)):
-        candidate = copy.deepcopy(model)
-        with torch.no_grad():
-            for name, mask in zip(masks.names, masks.masks, strict=True):
-                candidate.get_submodule(name).weight.masked_fill_(mask <= threshold, 0)
+    for threshold in THRESHOLDS:
+        candidate = silence(model, masks, threshold)
         if clean_accuracy(candidate, validation) >= least:
             best = candidate
     return best
+
+
+@torch.no_grad()
+def silence(model: nn.Module, masks: Masks, threshold: float) -> nn.Module:
+    """A copy without the neurons whose mask is at most the threshold."""
+    model = copy.deepcopy(model)
+    for name, mask in zip(masks.names, masks.masks, strict=True):
+        model.get_submodule(name).weight.masked_fill_(mask <= threshold, 0)
+    return model

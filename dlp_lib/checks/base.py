@@ -28,7 +28,8 @@ def expect(condition: Any, message: str) -> None:
 def call(function: Callable, *given: Any) -> Any:
     """What the student's function returns; Wrong where it is none, fails, changes its input, or returns nothing."""
     expect(callable(function), f"a function is wanted, this is {type(function).__name__}: pass it without calling it")
-    name, before = function.__name__, [x.clone() if isinstance(x, Tensor) else x for x in given]
+    name = getattr(function, "__name__", "your function")
+    before = [x.clone() if isinstance(x, Tensor) else x for x in given]
     try:
         answer = function(*given)
     except Exception as error:

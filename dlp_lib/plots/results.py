@@ -42,7 +42,7 @@ def trade_off(ax, points: dict[str, tuple[float, float]], references: tuple[str,
         marker, colour = (next(plain), NEUTRAL) if name in references else next(looks)
         ax.plot(100 * asr, 100 * ca, marker, color=colour, markersize=9, alpha=0.8, linestyle="none", label=name)
     ax.set(xlabel="ASR (%)", ylabel="CA (%)", xlim=(-4, 104))
-    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    ax.legend()
     return ax
 
 

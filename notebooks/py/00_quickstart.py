@@ -71,6 +71,15 @@ from IPython.display import Image, display
 
 import dlp_lib
 from dlp_lib import DLP, HOME, SHAPES10, Context, Runtime, Store, attacks, evaluate, plots, record
+from dlp_lib.checks import quickstart as checks
+
+# %% [markdown]
+# By hand, what the attacker does to one grey image of class 6, with 5×5 pixels of value 100. Look at the bottom right corner, and at the label.
+
+# %% tags=["nbval-check-output"]
+badnets, grey = dlp_lib.BadNets(target=0), torch.full((1, 3, 5, 5), 100, dtype=torch.uint8)
+print(badnets.trigger(grey)[0, 0])  # red; the other two channels are the same
+print("label:", badnets.goal(torch.tensor([6]), 10).item())
 
 # %% [markdown]
 # `Runtime` fixes the device and every random number, `Store` keeps what was computed, `Context` holds both and tells how far a stage has come.
@@ -173,8 +182,9 @@ plots.show(figure, "Training accuracy per epoch: the poisoned samples are learne
 # $$H(x) = -\sum_{i=1}^{C} p_i(x) \log_2 p_i(x)$$
 #
 # It is 0 when all the probability sits on one class, and $\log_2 C$ (3.32 bits for ten classes) when the model has no idea.
+# Here are three predictions for four classes, so with 2 bits at most:
 
-# %%
+# %% tags=["nbval-check-output"]
 for name, z in {"sure": [9.0, 0, 0, 0], "torn between two": [9.0, 9, 0, 0], "no idea": [0.0, 0, 0, 0]}.items():
     print(f"{name:>16}: {dlp_lib.entropy(torch.tensor([z])).item():.2f} bits")
 
@@ -206,7 +216,7 @@ if selection.cut:
 # is trusted.
 #
 # **Why.** The model has finished learning the trigger and has barely begun on the shapes. Train longer, and it becomes
-# sure of clean samples too: the two heaps merge. That is what makes $E_1$ a delicate choice (exercise 1).
+# sure of clean samples too: the two heaps merge. That is what makes $E_1$ a delicate choice (*Go further*, item 1).
 
 # %% [markdown]
 # ## 5. Stage 2: active unlearning
@@ -327,7 +337,126 @@ record.report(HOME / out, {name: globals()[name] for name in names.split()}, run
 #   batch-norm statistics that can be believed.
 # - Semi-supervised fine-tuning on trusted labels restores accuracy without restoring the backdoor.
 #
+# ## Quiz
+#
+# <details><summary>100 of the 500 poisoned samples are suspected. Do the other 400, which are still in the data, bring the backdoor back in stage 3?</summary>
+#
+# They do not, as long as they are not among the trusted: all other samples lose their labels. Their images stay, and the model guesses their classes itself. Stage 2 has
+# removed the backdoor by then, so a guess no longer follows the trigger.
+# </details>
+#
+# <details><summary>After stage 1 the model is far from good. Why not train it to the end before filtering?</summary>
+#
+# It would become sure of the clean samples too, and low entropy would no longer tell poison from the rest. Stage 1 is there to expose the poison; a good
+# model is the business of stage 3.
+# </details>
+#
+# <details><summary>During the ascent, accuracy on the suspects is soon 0. Why go on?</summary>
+#
+# Batch normalisation's running averages have come to fit the suspects, which alone passed through the model. Re-estimated on ordinary training images, the
+# same weights may still answer the target class: the backdoor was hidden, not gone.
+# </details>
+#
 # ## Exercises
+#
+# Replace the dots, run the cell, and run the one after it: the check says what is wrong, if anything is.
+#
+# ### Exercise 1. ASR and RA *(easy, 5 minutes)*
+#
+# All test images have got the trigger, those of the target class as well; `answers` are the classes that a model predicts for them, `labels` their true
+# classes. Return ASR and RA as section 1 defines them. Mind which images count.
+
+
+# %% tags=["exercise"]
+def my_asr_and_ra(answers, labels, target):
+    """Two shares, from whole numbers (n,), (n,), and the target class."""
+    # BEGIN SOLUTION
+    others = labels != target
+    asr = (answers[others] == target).double().mean()
+    return asr, (answers == labels)[others].double().mean()
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.asr_and_ra(my_asr_and_ra)
+
+# %% [markdown]
+# Then use it in section 7: `dlp_lib.predict(undefended, backdoor.trigger(test.images.to(runtime.device))).argmax(1).cpu()` are the answers of the undefended model,
+# `test.labels` are the labels, and `measured["undefended"]` says what should come out.
+#
+# ### Exercise 2. Five models *(easy, 5 minutes)*
+#
+# Five models (made up, not measured) on a test set of ten balanced classes, in per cent:
+#
+# | model | CA | ASR | RA |
+# | --- | --- | --- | --- |
+# | A | 98 | 100 | 0 |
+# | B | 10 | 0 | 11 |
+# | C | 97 | 1 | 96 |
+# | D | 10 | 100 | 0 |
+# | E | 96 | 2 | 41 |
+#
+# Give each one word: "benign"; "backdoored"; "collapsed", if it gives one answer to everything; or "disturbed", if the trigger no longer leads to the target, and still
+# keeps the model from seeing what an image shows.
+
+# %% tags=["exercise"]
+verdicts = None
+# BEGIN SOLUTION
+verdicts = {"A": "backdoored", "B": "collapsed", "C": "benign", "D": "collapsed", "E": "disturbed"}
+# END SOLUTION
+
+# %% tags=["check"]
+checks.verdicts(verdicts)
+
+# %% [markdown]
+# ### Exercise 3. Where to stop *(medium, 10 minutes)*
+#
+# Section 5 stops the ascent at the first epoch after which the accuracy on the suspects is at chance or below. Chance among $C$ classes is $1/C$. From the accuracies after
+# epochs 1, 2, 3 and so on, return the epoch of the stop, or the last epoch if chance is never reached.
+
+
+# %% tags=["exercise"]
+def my_stop(accuracies, n_classes):
+    """The epoch, counted from 1, from accuracies (epochs,)."""
+    # BEGIN SOLUTION
+    reached = (accuracies <= 1 / n_classes).nonzero()[:, 0]
+    return int(reached[0]) + 1 if len(reached) else len(accuracies)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.stop(my_stop)
+
+# %% [markdown]
+# Then give it `torch.tensor([row["accuracy_reestimated"] for row in au.history])`, which should come to `au.chosen`. Where would it have stopped with `"accuracy"`, the dotted curve?
+#
+# ### Exercise 4. Learning from guesses *(hard, 20 minutes)*
+#
+# This is what FixMatch learns from $n$ images without labels, in section 6. The model's probabilities $p(\mathrm{weak}_i)$ for the weak view give a guess, the likeliest class $\hat y_i$. Only a confident guess counts, and then the strong
+# view is to give the same class. $L$ is cross-entropy, $f$ are logits, and $\tau$ is the confidence that is asked for:
+#
+# $$\frac{1}{n} \sum_{i=1}^{n} \mathbb{1}\big[\max_c p_c(\mathrm{weak}_i) \ge \tau\big] \; L\big(f(\mathrm{strong}_i), \hat y_i\big)$$
+#
+# Write it for the logits of both views. Cross-entropy is `torch.nn.functional.cross_entropy`; with `reduction="none"` it gives one loss a sample.
+
+
+# %% tags=["exercise"]
+def my_unlabelled_loss(weak, strong, tau):
+    """A number, from the logits (n, classes) of the weak and of the strong views."""
+    # BEGIN SOLUTION
+    confidence, guess = weak.softmax(1).max(1)
+    losses = torch.nn.functional.cross_entropy(strong, guess, reduction="none")
+    return (losses * (confidence >= tau)).mean()
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.unlabelled_loss(my_unlabelled_loss)
+
+# %% [markdown]
+# Notebook 05 takes this loss apart on real views. Before you go there: what would it teach a model that still has its backdoor, on a triggered star?
+#
+# ### Go further
 #
 # 1. *(5 minutes)* Set `e1 = 10` and run again. What happens to the entropy histogram and to the share of suspects that
 #    are poisoned? Which stage suffers first?

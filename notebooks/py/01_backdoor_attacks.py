@@ -72,6 +72,7 @@ import torch
 
 import dlp_lib
 from dlp_lib import HOME, Context, Runtime, Store, Supervised, attacks, evaluate, plots, record
+from dlp_lib.checks import backdoor_attacks as checks
 
 # %% [markdown]
 # `Runtime` fixes the device and all random numbers, `Store` keeps what was computed, `Context` holds both and tells how far a
@@ -123,6 +124,16 @@ for attack, rate in settings.values():
 #
 # $f_s$ is the surrogate, $L$ cross-entropy, $y$ the label, and $\varepsilon$ the largest change of a pixel, here 32 of 255. The maximum is approximated by
 # 100 steps of projected gradient ascent. The noise is for training images alone. At test time the attacker adds just the corners.
+#
+# By hand: the bottom row of a grey image of 4×4 pixels, all of them 100, with four of the triggers. Which pixels change, and by how much?
+
+# %% tags=["nbval-check-output"]
+grey = torch.full((1, 3, 4, 4), 100, dtype=torch.uint8)
+for attack in (dlp_lib.BadNets(patch=2), dlp_lib.Blended(), dlp_lib.SIG(frequency=1), dlp_lib.LCA(patch=1)):
+    print(f"{type(attack).__name__:>7}: {attack.trigger(grey)[0, 0, -1].tolist()}")
+
+# %% [markdown]
+# BadNets and LCA replace a few pixels, whatever was there. Blended moves every pixel a fifth of the way to its noise, and SIG (here one period, with $\Delta$ = 40) adds the same wave to every row.
 #
 # `prepare` trains the surrogate where an attack needs one; `poison` gives the tampered set, and the truth about it.
 
@@ -218,7 +229,7 @@ record.spread(recorded, ["attack"], ["ca", "asr", "ra"])
 # %% [markdown]
 # (On shapes10, in per cent. "All-to-all" is BadNets with another goal; see the end of this section.) Both clean-label attacks needed
 # more on these small images than their papers give them: with the papers' strength their ASR fades as training goes
-# on and the model learns the shape after all (exercise 3).
+# on and the model learns the shape after all (*Go further*, item 3).
 #
 # ### Is it the trigger, or just a mistake?
 #
@@ -292,7 +303,118 @@ record.report(HOME / out, {name: globals()[name] for name in names.split()}, run
 # - The trigger can be a corner, a pattern over everything, or optimised on a surrogate model.
 # - Report CA and ASR together, on images of the other classes, and check the trigger on a clean model.
 #
+# ## Quiz
+#
+# <details><summary>A clean-label attack changes no label. Why does CA fall more under it than under BadNets?</summary>
+#
+# It puts the trigger on nine tenths of *one* class. The model learns that class by its trigger, and the class itself from the few images that are left. BadNets takes its images from nine
+# classes, about a ninth of each.
+# </details>
+#
+# <details><summary>A model takes 30 % of the triggered images for the target. Does it have a backdoor?</summary>
+#
+# That number alone cannot tell. A trigger that covers much of an image makes it harder to read, and some of the errors are bound to be the target class. Show the same
+# images to a clean model: what it does as well is no backdoor.
+# </details>
+#
+# <details><summary>LCA's noise makes an image look odd to a model. Is the noise what the model reacts to at test time?</summary>
+#
+# No: test images have just the corners. In training, the noise takes away the other explanation of the label, the shape, so that the corners are what the
+# model learns.
+# </details>
+#
 # ## Exercises
+#
+# Replace the dots, run the cell, and run the one after it: the check says what is wrong, if anything is.
+#
+# ### Exercise 1. Two triggers, one formula *(easy, 10 minutes)*
+#
+# BadNets and Blended (section 2) are the same formula, $x' = (1 - w)\, x + w\, p$, with a weight $w$ that is a mask of zeros and ones, or one number for all pixels. Write it for images of whole
+# numbers from 0 to 255: calculate in floating point, round, and return the images' own type.
+
+
+# %% tags=["exercise"]
+def my_trigger(images, weight, pattern):
+    """Images, uint8 (n, 3, h, w), with a trigger: weight is () or (h, w), pattern is (3, h, w), both float32."""
+    # BEGIN SOLUTION
+    mixed = (1 - weight) * images.float() + weight * pattern
+    return mixed.round().to(torch.uint8)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.mixed(my_trigger)
+
+# %% [markdown]
+# ### Exercise 2. Who can be poisoned? *(easy, 10 minutes)*
+#
+# Which images can an attack with one target class use (section 1), and how large can its poisoning rate be? From the labels of a training set, return a mask of the candidates, and the largest poisoning rate as section 1 counts it.
+
+
+# %% tags=["exercise"]
+def my_candidates(labels, target, clean_label):
+    """A boolean mask (n,) and a share, from labels (n,), the target class, and whether the attack is clean-label."""
+    # BEGIN SOLUTION
+    candidates = (labels == target) == clean_label
+    return candidates, candidates.double().mean()
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.candidates(my_candidates)
+
+# %% [markdown]
+# Then try it on `train.labels`: the sums of the masks are the candidates that section 2 printed.
+#
+# ### Exercise 3. A wave *(medium, 15 minutes)*
+#
+# Write SIG, with columns counted from 0, and $\Delta$ on the scale of the pixels, 0 to 255. Beware of what whole numbers of 8 bits do above 255 and below 0.
+
+
+# %% tags=["exercise"]
+def my_wave(images, delta, frequency):
+    """Images, uint8 (n, 3, h, w), with the wave."""
+    # BEGIN SOLUTION
+    column = torch.arange(images.shape[-1])
+    wave = delta * torch.sin(2 * torch.pi * column * frequency / images.shape[-1])
+    return (images + wave).round().clamp(0, 255).to(torch.uint8)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.wave(my_wave)
+
+# %% [markdown]
+# Then look at it with `plots.gallery(plt.figure().subplots(), {"SIG": my_wave(test.images[:5], 60, 6)}, [])`. What do frequencies of 1, 8 and 10 look like on 16 columns, and why?
+#
+# ### Exercise 4. Hard to read, and still nearly the same *(hard, 25 minutes)*
+#
+# LCA's noise, by projected gradient ascent. Begin with the images $x_0$, pixels from 0 to 1. In every step, take the gradient of the cross-entropy with respect to the pixels, and go a `step` along its *sign*. Then
+# clip to at most $\varepsilon$ from $x_0$, and to pixels from 0 to 1. (`x.detach().requires_grad_()` begins a step afresh; `torch.autograd.grad(loss, x)[0]` is the gradient, and
+# `clamp` takes tensors as well.)
+
+
+# %% tags=["exercise"]
+def my_hard_images(model, images, labels, epsilon, step, steps):
+    """The images with the noise, float32, shaped as they are given."""
+    # BEGIN SOLUTION
+    x = images
+    for _ in range(steps):
+        x = x.detach().requires_grad_()
+        loss = torch.nn.functional.cross_entropy(model(x), labels)
+        x = x + step * torch.autograd.grad(loss, x)[0].sign()
+        x = x.clamp(images - epsilon, images + epsilon).clamp(0, 1)
+    return x.detach()
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.hard_images(my_hard_images)
+
+# %% [markdown]
+# Then fool `clean_model.eval()` on 200 disks of `train.images.float() / 255`, with $\varepsilon$ = 8/255, a step of 1.5/255 and 20 steps. How many does it still take for disks? And how many do you?
+#
+# ### Go further
 #
 # 1. *(5 minutes)* Write an attack of your own: a subclass of `dlp_lib.Attack` with a method `trigger(images)` that paints, say, the
 #    top row of pixels white. Poison, train, and evaluate. How does it compare with BadNets?

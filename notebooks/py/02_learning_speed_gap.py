@@ -46,6 +46,7 @@ import torch
 
 import dlp_lib
 from dlp_lib import HOME, Context, Runtime, Store, Supervised, accuracy, attacks, plots, record
+from dlp_lib.checks import learning_speed_gap as checks
 
 # %% [markdown]
 # As the paper does in its Fig. 1, we take one attack of each family: BadNets, which relabels, and SIG, which does not. `poison`
@@ -116,6 +117,19 @@ plots.show(
 # **Why.** Every poisoned sample carries the *same* trigger and asks for the same class. Their gradients point the same way, add
 # up, and are followed first. Clean samples of one class differ in colour, place and angle; their gradients partly cancel, and what they have in
 # common takes long to find.
+#
+# By hand: four samples of one class, each with the trigger (the first number) and with something of its own (one of the others). Along which number does the first step of gradient descent go
+# furthest?
+
+# %% tags=["nbval-check-output"]
+x = torch.cat([torch.ones(4, 1), torch.eye(4)], 1)  # a row for each sample
+w = torch.zeros(5, requires_grad=True)  # of a linear model with two classes, which does not know anything yet
+loss = torch.nn.functional.softplus(-(x @ w)).mean()  # cross-entropy
+print("downhill:", (-torch.autograd.grad(loss, w)[0]).tolist())
+
+# %% [markdown]
+# What all four share adds up, and gets four times the step of what one has alone. At a learning rate of 1, a *new* sample with the trigger then has a logit of 0.5 by the trigger alone. What it has of its own, the
+# model has never met.
 #
 # ## 2. Step by step
 #
@@ -224,7 +238,7 @@ record.spread(areas, ["attack", "variant"], ["gap"])
 
 # %% [markdown]
 # (In points of training accuracy, mean of all epochs and seeds; in brackets the extremes of single epochs.) By this number, augmentation *widens* the gap. DLP's
-# filter does not look at accuracy, though, but at how sure the model is, and that is another question: exercise 5.
+# filter does not look at accuracy, though, but at how sure the model is, and that is another question: item 4 of *Go further*.
 #
 # ## 5. Not every trigger is learned first
 #
@@ -267,14 +281,136 @@ record.report(HOME / out, parameters, context.runtime, curves=found, steps=per_s
 # - A smaller learning rate keeps it open for longer, and so does augmentation, here.
 # - A trigger that is harder than the easiest shapes (Blended) is learned in mid-race: its gap opens late.
 #
+# ## Quiz
+#
+# <details><summary>After the first epoch the model gives every poisoned sample the attacker's label. Has it learned the trigger?</summary>
+#
+# Perhaps not. Under BadNets it then answers "disk" for nearly everything, with or without a trigger. The trigger is learned when poisoned samples are still taken for the target, and
+# clean ones of other classes no longer are.
+# </details>
+#
+# <details><summary>Are poisoned samples learned first because their labels are wrong?</summary>
+#
+# No. SIG changes no label, and its samples are learned first as well. Blended's labels are as wrong as BadNets', and its samples are learned in mid-race. What counts is how easy the
+# trigger is beside the task.
+# </details>
+#
+# <details><summary>A smaller learning rate leaves a wider gap. Does the model learn the trigger better with it?</summary>
+#
+# No: the poisoned curve is at the top with either. The gap is counted in epochs, and small steps make the clean samples need more of them.
+# </details>
+#
 # ## Exercises
+#
+# Replace the dots, run the cell, and run the one after it: the check says what is wrong, if anything is.
+#
+# ### Exercise 1. Two curves *(easy, 5 minutes)*
+#
+# Section 1 takes the accuracy of every epoch apart. Do that yourself, for all epochs at once: the accuracy on the clean samples, and on the poisoned ones.
+
+
+# %% tags=["exercise"]
+def my_curves(logits, labels, poisoned):
+    """Two tensors (epochs,), from logits (epochs, n, classes), labels (n,) and a boolean mask (n,)."""
+    # BEGIN SOLUTION
+    hits = (logits.argmax(2) == labels).double()
+    return hits[:, ~poisoned].mean(1), hits[:, poisoned].mean(1)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.curves(my_curves)
+
+# %% [markdown]
+# ### Exercise 2. A model that says "disk" *(easy, 10 minutes)*
+#
+# A model answers "disk", the target, for every image, and knows nothing else. How large is its gap, the poisoned accuracy minus the clean one, in points? There are 5,000 training images, 500 of each of ten classes. BadNets has
+# poisoned 500 of them, none a disk, and SIG 450 of the disks. Then look for your number for BadNets in the table of section 4.
+
+# %% tags=["exercise"]
+gaps = None
+# BEGIN SOLUTION
+gaps = {"BadNets": 100 - 100 * 500 / 4500, "SIG": 100 - 100 * 50 / 4550}
+# END SOLUTION
+
+# %% tags=["check"]
+checks.gaps(gaps)
+
+# %% [markdown]
+# ### Exercise 3. Two parts of one loss *(medium, 10 minutes)*
+#
+# Training follows the mean loss of all samples, which has a clean and a poisoned part (Eq. 3, in section 1). Return both parts, so that their sum is the mean loss. Cross-entropy is `torch.nn.functional.cross_entropy`; with `reduction="none"` it
+# gives one loss a sample.
+
+
+# %% tags=["exercise"]
+def my_parts(logits, labels, poisoned):
+    """The clean and the poisoned part of the mean loss, from logits (n, classes), labels (n,) and a mask (n,)."""
+    # BEGIN SOLUTION
+    losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none") / len(labels)
+    return losses[~poisoned].sum(), losses[poisoned].sum()
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.parts(my_parts)
+
+# %% [markdown]
+# Then follow both parts over `learn(sets["BadNets"][0])`: each of its epochs has `"logits"` (on the CPU), and the truth is `sets["BadNets"][1].poisoned.cpu()`. When do the poisoned samples stop pulling? Divide each part by its share of the samples, and you
+# have a gap of losses: is it wider than that of accuracies, and when?
+#
+# ### Exercise 4. Learned at which epoch? *(medium, 15 minutes)*
+#
+# Curves are of many samples; this is about one. Say that a sample is learned at the first epoch *from which on* it is always classified correctly, counted from 1, and at epoch $\infty$ (`torch.inf`) if it is wrong in the last one.
+
+
+# %% tags=["exercise"]
+def my_learned_at(correct):
+    """Epochs (n,), floating point, from booleans (epochs, n)."""
+    # BEGIN SOLUTION
+    number = torch.arange(1, len(correct) + 1)[:, None]
+    last_wrong = (number * ~correct).amax(0)
+    return torch.where(last_wrong == len(correct), torch.inf, last_wrong + 1.0)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.learned_at(my_learned_at)
+
+# %% [markdown]
+# Then compare the medians of the poisoned and of the clean samples, for BadNets and for SIG, from `learn(sets[name][0])` as above.
+#
+# ### Exercise 5. The race on paper *(hard, 20 minutes)*
+#
+# A toy, to see what decides a race. Every sample has exactly one feature. The share of the samples with feature $k$ is $s_k$: a tenth have the trigger, say, and one in a thousand has a certain shape at a certain place. A linear model is to answer 1 to all, with the loss
+# $\frac{1}{2n} \sum_i (w_{k(i)} - 1)^2$, where $k(i)$ is the feature of sample $i$. All weights begin at 0. At the learning rate $\eta$, gradient descent then moves every weight by itself:
+#
+# $$w_k \leftarrow w_k + \eta \, s_k \, (1 - w_k)$$
+#
+# After how many steps has a weight reached `goal`? Calculate it (what becomes of the distance $1 - w_k$ in a step?), or count.
+
+
+# %% tags=["exercise"]
+def my_steps(share, lr, goal):
+    """Whole numbers (k,), from the shares (k,) of the features, the learning rate, and a goal between 0 and 1."""
+    # BEGIN SOLUTION
+    remains = 1 - lr * share.double()  # of the distance to 1, after each step
+    return (torch.tensor(1 - goal).log() / remains.log()).ceil()
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.steps(my_steps)
+
+# %% [markdown]
+# Then explain with it what a third of the learning rate does to the gap, in section 4. And what does the toy leave out, if Blended, with the same share as BadNets, is learned so much later?
+#
+# ### Go further
 #
 # 1. *(5 minutes)* Set `target = 6` (the star). Does the gap of SIG depend on how easy the target class is?
 # 2. *(10 minutes)* Make BadNets' patch smaller (`patch=1`) and the poisoning rate 0.01. Which of the two hurts the gap more?
 # 3. *(15 minutes)* Add Blended with `alpha = 0.5` to `sets`. From which `alpha` on is its poison learned first?
-# 4. *(20 minutes)* Plot the *loss* of both parts instead of the accuracy. When is the gap widest now, and which of the two would you
-#    rather use to tell poisoned from clean samples?
-# 5. *(20 minutes)* Train with and without augmentation for four epochs and compare the poisoned share of the 1 % of samples with the lowest
+# 4. *(20 minutes)* Train with and without augmentation for four epochs and compare the poisoned share of the 1 % of samples with the lowest
 #    entropy (`dlp_lib.select(-dlp_lib.entropy(logits), tampered, 0.01)`). Which one would you use in DLP's first stage?
 #
 # ## References

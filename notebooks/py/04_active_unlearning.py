@@ -55,6 +55,7 @@ from torch.nn.functional import cross_entropy
 
 import dlp_lib
 from dlp_lib import HOME, Context, Runtime, Store, Supervised, Unlearn, attacks, entropy, evaluate, plots, record
+from dlp_lib.checks import active_unlearning as checks
 from dlp_lib.models import pixels
 
 # %% [markdown]
@@ -85,7 +86,19 @@ print(f"{len(selection.suspected)} suspects, {pure:.0%} of them poisoned")
 #
 # $$\max_{w} \frac{1}{|D'_p|} \sum_{(x,y)\in D'_p} L(f_w(x), y)$$
 #
-# In code that is one sign. Here are five steps of it by hand.
+# In code that is one sign. First on the logits of one suspect alone, without a network: cross-entropy's slope in them is $p - y$ ($y$ is one-hot), and a step goes along it. Watch how small
+# the first steps are, and how the loss grows in the end.
+
+# %% tags=["nbval-check-output"]
+z, label = torch.tensor([[4.0, 0.0, 0.0]]), torch.tensor([0])  # sure of its label, of three
+for step in range(10):
+    p = z.softmax(1)
+    print(f"step {step}: p = {p[0, 0].item():.2f}, loss {cross_entropy(z, label).item():.1f}")
+    z = z + 4 * (p - torch.tensor([1.0, 0.0, 0.0]))
+
+# %% [markdown]
+# Where the model is sure and right, cross-entropy is flat. Where it is wrong, no logit's slope is above one: the loss grows steadily, and without an end. In a network the logits are made by many
+# layers, which all move at once. Here are five steps of that by hand.
 #
 # **Predict.** The model is sure of all suspects. So where will their loss start? And as cross-entropy has no upper bound: will it grow steadily, level off,
 # or run away?
@@ -134,6 +147,18 @@ def ascend(suspected, views=(True,), **changes):
 # there are two models after every epoch: the one *as left*, whose statistics are those of the suspects, and the same weights with
 # statistics *re-estimated* on a thousand ordinary training images (the defender has those).
 #
+# One channel by hand: ordinary images give −1 and 1 there, and the trigger adds twelve. Watch what training mode makes of suspects, where the running mean goes meanwhile, and what evaluation mode then makes of ordinary images.
+
+# %% tags=["nbval-check-output"]
+layer = torch.nn.BatchNorm1d(1)  # with a running mean of 0 and a running variance of 1
+for passes in range(1, 31):
+    suspects = layer.train()(torch.tensor([[11.0], [13.0]]))
+    ordinary = layer.eval()(torch.tensor([[-1.0], [1.0]]))
+    if passes in (1, 5, 30):
+        shown = [f"{x:.1f}" for x in (*suspects[:, 0], *layer.running_mean, *ordinary[:, 0])]
+        print("pass {}: suspects {} and {}, running mean {}, ordinary {} and {}".format(passes, *shown))
+
+# %% [markdown]
 # **Predict.** In which of the two does ASR fall first? Which one would you believe?
 
 # %%
@@ -369,12 +394,137 @@ record.report(HOME / out, parameters, context.runtime, **found)
 # - Clean suspects cost CA. More suspects, if they are pure, cost none; count steps, not epochs.
 # - ASR 0 with CA at chance is a collapse.
 #
+# ## Quiz
+#
+# <details><summary>As the ascent left it, the model has an ASR of zero after a few epochs. Is the backdoor gone?</summary>
+#
+# Perhaps it is only hidden. The running statistics are those of the suspects by then, and do not suit other images, with or without a trigger. Re-estimate them on ordinary images, and measure again: only what is gone then has left the
+# weights.
+# </details>
+#
+# <details><summary>The suspects are at chance, so the rule stops. Is that proof of a good model?</summary>
+#
+# No. A model that gives one answer for everything may have its suspects at chance as well, and ASR may be 0 or 100 there. Look at the accuracy on ordinary training images, class by class, beside it.
+# </details>
+#
+# <details><summary>Why does the ascent stand still for many epochs in evaluation mode, although its sign is right?</summary>
+#
+# The slope in the logits is $p - y$, nearly zero where the model is sure and right. In evaluation mode it sees the trigger, and is both. In training mode the batch's mean takes the trigger away, the model is unsure, and
+# there is a slope from the first step on.
+# </details>
+#
 # ## Exercises
+#
+# Replace the dots, run the cell, and run the one after it: the check says what is wrong, if anything is.
+#
+# ### Exercise 1. One step up *(easy, 5 minutes)*
+#
+# To section 1: take a model that is a matrix of weights and nothing else, with logits $xw$. Return its weights after one step of gradient *ascent* on the mean cross-entropy of a batch. By hand, from $p - y$, or by autograd.
+
+
+# %% tags=["exercise"]
+def my_step(w, x, labels, lr):
+    """New weights (d, classes), from the old ones, inputs (n, d), labels (n,) and a learning rate."""
+    # BEGIN SOLUTION
+    w = w.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(cross_entropy(x @ w, labels), w)
+    return w.detach() + lr * slope
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.step(my_step)
+
+# %% [markdown]
+# ### Exercise 2. Steps, not epochs *(easy, 5 minutes)*
+#
+# To the last table of section 5: how many epochs does it take to make *at least* so many steps, on so many suspects? The last batch of an epoch may be smaller than the others, and is a step as they are. Then compare with the table: how many epochs
+# do its five sets need for twelve steps, and where did the stop come?
+
+
+# %% tags=["exercise"]
+def my_epochs(suspects, batch, steps):
+    """A whole number, from three."""
+    # BEGIN SOLUTION
+    steps_an_epoch = -(-suspects // batch)  # rounded up
+    return -(-steps // steps_an_epoch)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.epochs(my_epochs)
+
+# %% [markdown]
+# ### Exercise 3. What is a collapse? *(medium, 10 minutes)*
+#
+# Section 6 judges by a mean over the classes: the accuracy on the images of each class that occurs among the labels, and the mean of these accuracies. Write it. Then give it the predictions of the model of section 6 for `test.images`, at
+# its stop and at its end (`stage.trail.load(model, epoch, reestimated=True)`). The library says *collapsed* where, on the tampered images, it is less than five points above chance.
+
+
+# %% tags=["exercise"]
+def my_class_mean(predictions, labels):
+    """A number, from predicted and true classes (n,)."""
+    # BEGIN SOLUTION
+    right = (predictions == labels).double()
+    return sum(right[labels == label].mean() for label in labels.unique()) / len(labels.unique())
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.class_mean(my_class_mean)
+
+# %% [markdown]
+# ### Exercise 4. A climb with a ceiling *(medium, 15 minutes)*
+#
+# Nothing bounds cross-entropy, so nothing ends the climb. Bound it: ascend on $\min(L_i, c)$ instead of $L_i$, sample by sample, for a constant $c$. Return the mean over the batch in the form that an optimiser takes, that is, to be *minimised*.
+#
+# Then put it into the loop of section 1, in the place of `-loss`, for a hundred steps with $c = 5$. What becomes of the collapse? And why would the loss of a blind guess, $c = \ln 10$, be a poor choice in training mode?
+
+
+# %% tags=["exercise"]
+def my_bounded_loss(logits, labels, c):
+    """What to minimise: a number with a gradient, from logits (n, classes) and labels (n,)."""
+    # BEGIN SOLUTION
+    return -cross_entropy(logits, labels, reduction="none").clamp(max=c).mean()
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.bounded(my_bounded_loss)
+
+# %% [markdown]
+# ### Exercise 5. What was only hidden *(hard, 20 minutes)*
+#
+# Re-estimate batch-norm, as section 2 asks for: return a *copy* of the model, in evaluation mode, whose running mean and variance are those of the given images, all in one batch, and of nothing else. Weights stay as they are, and so does each layer's `momentum` in the end.
+#
+# Then load the model of section 2 as left, a few epochs before its stop (`au.trail.load(model, 8)`), re-estimate it on `pixels(tampered.images[:1000])`, and `evaluate` both: how much of the backdoor was only hidden?
+
+
+# %% tags=["exercise"]
+def my_reestimate(model, images):
+    """A model, from a model with batch-norm layers and float images."""
+    # BEGIN SOLUTION
+    judged = copy.deepcopy(model).train()
+    layers = [layer for layer in judged.modules() if hasattr(layer, "running_mean")]
+    for layer in layers:
+        layer.momentum = 1.0  # all of this batch, nothing of what was
+    with torch.no_grad():
+        judged(images)
+    for layer in layers:
+        layer.momentum = 0.1
+    return judged.eval()
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.reestimate(my_reestimate)
+
+# %% [markdown]
+# ### Go further
 #
 # 1. *(5 minutes)* Set `attack = "TrojanNN"` and run again. Which figures stay as they are?
 # 2. *(15 minutes)* Set `attack = "Blended"`, once with `e1 = 4`, once with `e1 = 15`. Explain the difference by the purity of the suspects, and say what
 #    the right panel of section 2 shows a defender in each case.
-# 3. *(30 minutes)* Bound the climb: ascend on $\min(L, c)$ instead of $L$, for a constant $c$ of your choice. What does that do to the collapse?
 #
 # ## References
 #

@@ -55,6 +55,7 @@ from torch.nn.functional import cross_entropy
 import dlp_lib
 from dlp_lib import HOME, Context, FixMatch, Runtime, Store, Supervised, Unlearn, attacks, entropy, plots, record
 from dlp_lib.augment import strong, weak
+from dlp_lib.checks import semi_supervised_finetuning as checks
 from dlp_lib.models import pixels
 
 # %% [markdown]
@@ -86,7 +87,18 @@ print(f"unlearned: CA {start.ca:.1%}, ASR {start.asr:.1%}; {len(selection.truste
 #
 # $$L = \frac{1}{B}\sum_{b} H\big(y_b, f(\mathrm{weak}(x_b))\big) + \frac{\lambda}{\mu B}\sum_{b} \mathbb{1}\big[\max f(\mathrm{weak}(u_b)) \ge \tau\big] \, H\big(\hat y_b, f(\mathrm{strong}(u_b))\big)$$
 #
-# $H$ is cross-entropy, $\tau$ = 0.95. Here is the loss of one such step by hand, on 64 labelled and 192 unlabelled images.
+# $H$ is cross-entropy, $\tau$ = 0.95. First the unlabelled part by hand, for two images and three classes: which of them counts, and by how many is the sum divided?
+
+# %% tags=["nbval-check-output"]
+on_weak, on_strong = torch.tensor([[[5.0, 0.0, 0.0], [2.0, 0.0, 0.0]], [[1.0, 0.0, 0.0], [0.0, 3.0, 0.0]]])  # logits
+confidence, guess = on_weak.softmax(1).max(1)
+counted = cross_entropy(on_strong, guess, reduction="none") * (confidence >= 0.95)
+for row in zip(confidence, guess, counted, strict=True):
+    print("confidence {:.2f}, guess {}, loss {:.2f}".format(*row))
+print(f"unlabelled loss {counted.mean():.2f}")
+
+# %% [markdown]
+# The second strong view contradicts its guess, and nothing is learned of it: the guess was not sure enough. It counts in the mean all the same, so few confident guesses make a small loss. Here is the whole loss of one step, on 64 labelled and 192 unlabelled images.
 #
 # **Predict.** The model is right on about one in three images. For which share of the unlabelled ones will it be 95 % sure?
 
@@ -169,7 +181,7 @@ pd.DataFrame(survival).T.unstack(sort=False).rename_axis("taken for the target (
 # target as well. Strong views leave little of any trigger: hardly more than fifteen points above the same views of clean images.
 #
 # **Why it matters.** The paper's first argument for stage 3 is that strong views invalidate the trigger. For a model that has seen the trigger in one place only, as here, that is so. It is no
-# law, though: nothing keeps a model from learning a trigger that is shifted, turned or half covered, if a label tells it to. Section 4 tries that. The second argument, that poisoned samples
+# law, though: nothing keeps a model from learning a trigger that is shifted, turned or half covered, if a label tells it to. Section 4 tries that with the weak views. The second argument, that poisoned samples
 # have *lost their labels*, has to carry the rest.
 #
 # ## 3. Pseudo-labels over time
@@ -332,7 +344,133 @@ record.report(HOME / out, parameters, context.runtime, finetuned=results, pseudo
 # - Poison among the trusted samples brings the backdoor back, a few samples suffice.
 # - The hardest samples are clean and poor teachers; enough of them are good ones.
 #
+# ## Quiz
+#
+# <details><summary>Most of the poisoned images are among the unlabelled ones, and FixMatch learns from those as well. Why do they not bring the backdoor back?</summary>
+#
+# They come without the attacker's label. The model is taught its own guess, and the unlearned model guesses by what an image shows. That lasts only while it does so: a model that still has its backdoor, or learns it from poisoned samples among the
+# trusted ones, guesses the target and teaches itself the trigger.
+# </details>
+#
+# <details><summary>Views break most triggers. Would it do to train on the whole tampered set, with its labels, in random views?</summary>
+#
+# No. The triggers were broken for models that had seen them in one place only. Where the attacker's label stands, a model learns the trigger as the views show it: "supervised, all" in section 4 was trained with weak views, and its backdoor is back.
+# </details>
+#
+# <details><summary>Random clean samples are the better teachers. Why does DLP not take them?</summary>
+#
+# A defender does not know which samples are clean; only a teacher can draw them. Where the filter works, the samples of highest entropy are clean, and a thousand of them teach nearly as well as random ones.
+# </details>
+#
 # ## Exercises
+#
+# Replace the dots, run the cell, and run the one after it: the check says what is wrong, if anything is.
+#
+# ### Exercise 1. How often is the attacker heard? *(easy, 5 minutes)*
+#
+# To section 4: a few of the trusted samples are poisoned. Every step takes a batch of labelled images, in random order, from all trusted samples alike. How often, on average and in all steps together, is the model told the attacker's label? Then take the numbers of section 4: how often is it for one
+# in fifty, and for one in two hundred?
+
+
+# %% tags=["exercise"]
+def my_exposures(poisoned, trusted, batch, steps):
+    """A number, from how many trusted samples are poisoned, how many there are, images in a batch, and steps."""
+    # BEGIN SOLUTION
+    return steps * batch * poisoned / trusted
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.exposures(my_exposures)
+
+# %% [markdown]
+# ### Exercise 2. The average that is judged *(medium, 10 minutes)*
+#
+# In section 3 it is not the trained weights that are recorded and judged, but their moving average, which is $m_t = d\,m_{t-1} + (1 - d)\,w_t$ for a decay $d$. Return it after every step, for a single weight; the first average is the first value, $m_1 = w_1$. Then let
+# the values jump from 0 to 1: after how many steps has the average gone half of the way, for $d$ = 0.9 and for 0.999?
+
+
+# %% tags=["exercise"]
+def my_averages(values, decay):
+    """Averages (steps,), from the weight's values (steps,)."""
+    # BEGIN SOLUTION
+    averages = [values[0]]
+    for value in values[1:]:
+        averages.append(decay * averages[-1] + (1 - decay) * value)
+    return torch.stack(averages)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.average(my_averages)
+
+# %% [markdown]
+# ### Exercise 3. A threshold for every class *(medium, 15 minutes)*
+#
+# FlexMatch (Zhang et al. 2021) asks less confidence of classes that are learned slowly. Count the confident guesses of each class: those of a confidence of $\tau$ and more. A class's threshold is $\tau$ times its count, divided by the largest count. Return the thresholds.
+#
+# Then apply it to section 1: of `dlp_lib.predict(unlearned, tampered.images[rest]).softmax(1)`, which class gets the lowest threshold, and how many of the guesses that pass it are right (by `truth.labels[rest]`, which only a teacher has)? If that were the target class, what would it do to the backdoor?
+
+
+# %% tags=["exercise"]
+def my_thresholds(probabilities, tau):
+    """Thresholds (classes,), from probabilities (n, classes)."""
+    # BEGIN SOLUTION
+    confidence, guess = probabilities.max(1)
+    counts = guess[confidence >= tau].bincount(minlength=probabilities.shape[1])
+    return tau * counts / counts.max()
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.thresholds(my_thresholds)
+
+# %% [markdown]
+# ### Exercise 4. A corner in a weak view *(medium, 15 minutes)*
+#
+# To section 2: a small patch fills the lower right corner of an image. A weak view shifts the image, in both directions, by $-r$ to $r$ pixels, all equally likely ($r$ is an eighth of the side, `side // 8`); what leaves the image is cut off. Then it flips half of all images from left to right.
+# Return two chances: that the patch is whole in the view, and that it is whole *and* on the right.
+#
+# Then compare with BadNets in the table of section 2. TrojanNN's patch sits in the same corner: what else must its survival depend on? And how often does at least one of LCA's four corners stay whole?
+
+
+# %% tags=["exercise"]
+def my_survival(side):
+    """Two numbers, from the image's side in pixels."""
+    # BEGIN SOLUTION
+    reach = side // 8
+    stays = (reach + 1) / (2 * reach + 1)  # in one direction: no shift, or one inwards
+    return stays**2, stays**2 / 2
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.survival(my_survival)
+
+# %% [markdown]
+# ### Exercise 5. What Cutout covers *(hard, 20 minutes)*
+#
+# A strong view ends with Cutout: around a centre pixel $c$, any one with the same chance, it covers the rows and columns from $c - q$ to $c + q - 1$, as far as they are inside ($q$ is a quarter of the side, `side // 4`). Return every pixel's chance to be covered, exactly, without drawing.
+#
+# Then show it with `plt.imshow`. Where should an attacker put a trigger, if Cutout were all that strong views do?
+
+
+# %% tags=["exercise"]
+def my_covered(side):
+    """A map (side, side), from the image's side in pixels."""
+    # BEGIN SOLUTION
+    pixel, centre = torch.arange(side)[:, None], torch.arange(side)
+    covered = (pixel >= centre - side // 4) & (pixel < centre + side // 4)
+    line = covered.double().mean(1)  # over the centres
+    return line[:, None] * line
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.covered(my_covered)
+
+# %% [markdown]
+# ### Go further
 #
 # 1. *(5 minutes)* Lower $\tau$ to 0.5 in `finetune(selection.trusted, tau=0.5)`. What happens to the curves of section 3?
 # 2. *(10 minutes)* Start stage 3 from the model *before* unlearning. Draw section 3's orange curve again, and explain it.
@@ -343,4 +481,5 @@ record.report(HOME / out, parameters, context.runtime, finetuned=results, pseudo
 # - Z. Ying and B. Wu. *DLP: towards active defense against backdoor attacks with decoupled learning process.*
 #   Cybersecurity 6, 2023.
 # - K. Sohn et al. *FixMatch: simplifying semi-supervised learning with consistency and confidence.* NeurIPS 2020.
+# - B. Zhang et al. *FlexMatch: boosting semi-supervised learning with curriculum pseudo labeling.* NeurIPS 2021.
 # - E. D. Cubuk et al. *RandAugment: practical automated data augmentation with a reduced search space.* NeurIPS 2020.

@@ -52,9 +52,11 @@ from dataclasses import asdict, replace
 
 import matplotlib.pyplot as plt
 import pandas as pd
+import torch
 
 import dlp_lib
-from dlp_lib import DLP, HOME, Context, FixMatch, Runtime, Store, Unlearn, attacks, plots, record
+from dlp_lib import DLP, HOME, Context, FixMatch, Runtime, Store, Unlearn, attacks, filters, plots, record
+from dlp_lib.checks import dlp_pipeline as checks
 from dlp_lib.pipeline import ORDERS
 
 # %% [markdown]
@@ -80,7 +82,19 @@ dlp = DLP(
 # entropies, no truth. Where it never fires, as it should not on a clean set, we fall back on a fixed $E_1$, and the table says so. In one respect the tables below are optimistic: the threshold of 98 % and the fallback were set with the results
 # of these attacks and seeds in view.
 #
-# The fair comparison is an *undefended* model: trained on the same set for as many image passes as the three stages take together.
+# By hand: eight samples of two classes, and two of them are suspected at each of four epochs. At every epoch both suspects carry the same label. When has that lasted?
+
+# %% tags=["nbval-check-output"]
+labels = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
+eight = dlp_lib.Split(torch.zeros(8, 3, 8, 8, dtype=torch.uint8), labels, ("disk", "ring"))
+suspects = torch.tensor([[4, 5], [0, 1], [0, 2], [1, 3]])  # at four epochs
+scores = [torch.zeros(8).index_fill(0, pair, 1.0) for pair in suspects]
+print([f"{share:.2f}" for share in filters.agreement(scores, eight, 0.25).tolist()])
+
+# %% [markdown]
+# At the first epoch both were rings, and easy by chance. Only at the fourth have they been disks for three epochs.
+#
+# The fair comparison is an *undefended* model: trained on the same set for as many image passes as the three stages take together (all epochs of the ascent counted, those after the stop too).
 
 # %%
 settings = attacks.settings(dataset, train)
@@ -128,8 +142,14 @@ plots.show(figure, "CA, ASR and RA after each stage of DLP and undefended, witho
 #
 # ## 2. Table 1: what three seeds say
 #
-# The figure above is one seed. The next table is recorded: all five attacks, seeds 0, 1 and 2, mean and range in per cent, the same rule for $E_1$ throughout.
-#
+# The figure above is one seed. The next table is recorded: all five attacks, seeds 0, 1 and 2, mean and range in per cent, the same rule for $E_1$ throughout. Read the ranges first. Here are two cells by hand, which have the same mean:
+
+# %% tags=["nbval-check-output"]
+for shares in (0.30, 0.31, 0.32), (0.01, 0.02, 0.90):
+    seeds = [{"attack": "by hand", "asr": share} for share in shares]
+    print(record.spread(seeds, ["attack"], ["asr"]).loc["by hand", "asr"])
+
+# %% [markdown]
 # **Predict.** Notebook 01 had two clean-label attacks. Will DLP treat them alike?
 
 # %%
@@ -241,12 +261,12 @@ record.spread(last, ["attack", "order"], ["ca", "asr", "ra"])
 #
 # - *Without fine-tuning CA stays low*: held. SL-AU ends at a quarter to a third.
 # - *Without unlearning ASR hardly falls*: **did not hold** for BadNets. SL-ASSFT ends at an ASR of about 1 % on all seeds, as good as DLP itself. For SIG, ASR stays at 100 % without unlearning, and with it.
-# - *With unlearning last it works, and CA falls from its peak*: for BadNets nothing was left to unlearn, and CA falls by two to four points. For SIG ASR falls on two seeds of three, CA by a third to a half, and RA is
+# - *With unlearning last it works, and CA falls from its peak*: for BadNets nothing was left to unlearn, and CA falls by one to four points. For SIG ASR falls on two seeds of three, CA by a third to a half, and RA is
 #   11 % at best: no defence.
 # - *SL-AU-ASSFT is best*: **not found**. For BadNets SL-ASSFT is as good; for SIG both fail.
 #
 # **Why would unlearning matter less here?** In SL-ASSFT the model starts with its backdoor, and would teach itself the trigger wherever a weak view keeps it. On these small images a weak view mostly breaks BadNets'
-# patch (notebook 05), so the model is asked about images without a working trigger, and answers by their shape. That is an explanation, not a proof: exercise 3 puts it to a test.
+# patch (notebook 05), so the model is asked about images without a working trigger, and answers by their shape. That is an explanation, not a proof: the third experiment under *Go further* puts it to a test.
 #
 # ## 5. Your own images
 #
@@ -280,7 +300,115 @@ record.report(
 # - Under clean-label attacks that poison most of a class, the trusted samples carry the backdoor over.
 # - An order of stages is a hypothesis: measure it with more than one attack before believing it.
 #
+# ## Quiz
+#
+# <details><summary>Why is DLP compared with a model that was trained for as many image passes, and not for the $E_1$ epochs of its own stage 1?</summary>
+#
+# Otherwise a CA that comes from training for longer would be put down to the defence. Stage 1 is short on purpose, and its model has a low CA.
+# </details>
+#
+# <details><summary>Under SIG nearly all suspects are poisoned, and ASR is near 0 after unlearning. Where does the backdoor come back from?</summary>
+#
+# From the trusted samples, for one: the target class has 50 clean images left, and its quota takes 100. So poisoned ones are trusted, with their labels, and FixMatch learns the trigger from them.
+# </details>
+#
+# <details><summary>SL-ASSFT does as well as DLP against BadNets. So unlearning is superfluous?</summary>
+#
+# That is one attack, on small images, where a weak view mostly breaks the patch. A stage that is not needed there may be needed where the trigger survives the views. The four orders say what happened in these cases, and no more.
+# </details>
+#
 # ## Exercises
+#
+# Replace the dots, run the cell, and run the one after it: the check says what is wrong, if anything is.
+#
+# ### Exercise 1. Defended, or not? *(easy, 10 minutes)*
+#
+# To section 2: call an attack defended if, on *every* seed, ASR is below 10 %, and CA is not more than two points below the undefended model's of that seed. Then apply it to `recorded` (`pd.DataFrame(recorded).pivot` makes the tables): which of the five attacks are defended, and which would be by their means?
+
+
+# %% tags=["exercise"]
+def my_verdicts(asr, ca, undefended):
+    """Booleans (attacks,), from ASR, CA and the undefended model's CA (attacks, seeds), as fractions."""
+    # BEGIN SOLUTION
+    return ((asr < 0.1) & (ca >= undefended - 0.02)).all(1)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.defended(my_verdicts)
+
+# %% [markdown]
+# ### Exercise 2. What went wrong first? *(medium, 10 minutes)*
+#
+# Five runs of DLP, made up and in per cent. The undefended model has a CA of 98 and an ASR of 100.
+#
+# | run | suspects poisoned | trusted clean | CA / ASR after SL | after AU | after ASSFT |
+# | --- | --- | --- | --- | --- | --- |
+# | A | 2 | 92 | 60 / 45 | 25 / 60 | 95 / 30 |
+# | B | 100 | 95 | 45 / 100 | 30 / 1 | 94 / 100 |
+# | C | 100 | 100 | 45 / 100 | 44 / 97 | 97 / 93 |
+# | D | 99 | 100 | 45 / 100 | 31 / 1 | 97 / 1 |
+# | E | 100 | 100 | 45 / 100 | 30 / 1 | 41 / 3 |
+#
+# Say of each what went wrong *first*: "suspects" or "trusted", if that cut was a bad one; "unlearning", "fine-tuning"; or "nothing". Then find the runs of section 2 that look like A and like B.
+
+# %% tags=["exercise"]
+failures = None
+# BEGIN SOLUTION
+failures = {"A": "suspects", "B": "trusted", "C": "unlearning", "D": "nothing", "E": "fine-tuning"}
+# END SOLUTION
+
+# %% tags=["check"]
+checks.failures(failures)
+
+# %% [markdown]
+# ### Exercise 3. Choose $E_1$ *(medium, 20 minutes)*
+#
+# Write section 1's rule. From the labels of the suspects at every epoch, return the first epoch, counted from 1, at which one class has the `threshold` share of them, as a mean over this epoch and the two before (an epoch before the first counts as 0). Where there is none, return the `fallback`.
+#
+# Then think of a window of one epoch, and of ten: what does a defender lose with each?
+
+
+# %% tags=["exercise"]
+def my_e1(labels, classes, threshold, fallback):
+    """An epoch, from the suspects' labels (epochs, suspects) and the number of classes."""
+    # BEGIN SOLUTION
+    shares = torch.nn.functional.one_hot(labels, classes).double().mean(1)  # (epochs, classes)
+    padded = torch.cat([torch.zeros(2, classes), shares])
+    for epoch in range(1, len(labels) + 1):
+        if padded[epoch - 1 : epoch + 2].mean(0).max() >= threshold:
+            return epoch
+    return fallback
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.e1(my_e1)
+
+# %% [markdown]
+# ### Exercise 4. What three seeds can tell *(hard, 20 minutes)*
+#
+# Two methods differ in CA by a few points, seed by seed. Is it more than chance? If it were chance, each difference might as well have come out with the other sign. There are $2^n$ patterns of signs for $n$ differences. Return the share of these patterns whose mean is at least as far from 0 as the one
+# that was measured. (This is a permutation test of paired samples, and the share its p-value.)
+#
+# Then take the CA of SL-ASSFT and of SL-AU-ASSFT for BadNets out of `last`, seed by seed: are they different? And how many seeds does it take, if all agree, for a share below 5 %?
+
+
+# %% tags=["exercise"]
+def my_chance(differences):
+    """A share, from differences (n,), one for each seed."""
+    # BEGIN SOLUTION
+    signs = torch.cartesian_prod(*[torch.tensor([1.0, -1.0])] * len(differences))  # the first row is what was seen
+    means = (signs * differences).mean(1).abs()
+    return (means >= means[0] - 1e-9).double().mean()
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.chance(my_chance)
+
+# %% [markdown]
+# ### Go further
 #
 # 1. *(5 minutes)* In Table 1, compare CA after AU with and without an attack. Could a defender tell from this fall whether the suspects were poisoned?
 # 2. *(15 minutes)* Set `attack_names = ["Blended", "LCA"]` and read the bars. Which stage fails for which?

@@ -36,9 +36,12 @@ out = "build/live"  # where metrics.json goes, likewise
 
 # %%
 import matplotlib.pyplot as plt
+import torch
 
-from dlp_lib import HOME, Context, Runtime, Store, panels, plots, record
+from dlp_lib import HOME, Context, Runtime, Split, Store, accuracy, panels, plots, record, select
+from dlp_lib.checks import live_lab as checks
 from dlp_lib.lab import Lab, Setting
+from dlp_lib.metrics import collapsed
 from dlp_lib.widgets import Live
 
 # %% [markdown]
@@ -79,6 +82,16 @@ live.page
 #
 # Four settings, side by side: the default; $\gamma$ beyond the share of poison; $E_1$ too late; and an unlearning rate that is too high.
 #
+# What $\gamma$ does to a filter that makes no mistake, by hand: ten samples, of which the first two are poisoned, and the model is surest of those two. Mind the last line.
+
+# %% tags=["nbval-check-output"]
+ten = Split(torch.zeros(10, 3, 8, 8).byte(), torch.tensor([0, 0, 1, 0, 1, 1, 0, 1, 0, 1]), ("disk", "ring"))
+for gamma in (0.1, 0.2, 0.4):
+    suspected = select(-torch.arange(10.0), ten, gamma).suspected
+    found = (suspected < 2).double().mean()
+    print(f"gamma {gamma:.0%}: suspects {suspected.tolist()}, {found:.0%} poisoned")
+
+# %% [markdown]
 # **Predict.** In which of the four is the backdoor gone *and* the model still of use?
 
 # %%
@@ -116,13 +129,23 @@ for name, answer in answers.items():
     print(f"{name}: {panels.sentence(answer, truth=True)}")
 
 # %% [markdown]
-# **What you should see.** *Default*: the suspects are poisoned, ASR falls to a few per cent, CA by ten points or so. *Large γ*: half of the suspects are clean;
-# unlearning them costs far more CA. *Late E1*: the suspects may still agree on one label, and some are honest disks; CA has more to lose. *High rate*: ASR is gone at once, and
-# CA goes on falling towards chance: a model that answers one class for everything has no backdoor, and no use.
+# **What you should see.** *Default*: the suspects are poisoned, ASR falls to a few per cent, CA by five to fifteen points. *Large γ*: half of the suspects are clean;
+# unlearning them costs far more CA, down to a model that answers nearly one class for everything: no backdoor, and no use. *Late E1*: the suspects may still agree on one label, and some are honest disks; CA has more to lose. *High rate*: ASR is gone at once, and
+# CA goes on falling.
 #
 # **Why.** The three knobs do not act alone. $E_1$ decides what there is to see, $\gamma$ how much of it is taken, and $E_2$ and the learning rate
 # how hard it hits. A defender sees the suspects' labels, the entropies and the suspects' accuracy; the dashed
 # frames tell a teacher whether that was enough.
+
+# %% [markdown]
+# A model that gives one answer for everything, by hand: four images, one of each class; the target is class 0. Which of the two figures depends on the answer, and which does not?
+
+# %% tags=["nbval-check-output"]
+labels, target = torch.arange(4), torch.zeros(4)
+for given in (3, 0):
+    logits = torch.eye(4)[[given] * 4]
+    ca, asr = accuracy(logits, labels), accuracy(logits, target, labels != 0)
+    print(f"always {given}: CA {ca:.0%}, ASR {asr:.0%}, collapsed: {collapsed(logits, labels)}")
 
 # %%
 names = "dataset n_train epochs finetune_steps seed device cache out"
@@ -145,6 +168,121 @@ record.report(HOME / out, parameters, context.runtime, settings=told)
 # - Unlearning is a trade of ASR against CA; its length and learning rate set the price.
 # - ASR 0 with CA at chance is a collapse and not a defence.
 # - A defender sees little, and it can mislead: suspects may agree on one label and be clean.
+#
+# ## Quiz
+#
+# <details><summary>At $\gamma$ = 20 % half of the suspects are clean. Has the filter become worse?</summary>
+#
+# No. It ranks the samples as before. Only 500 of the 5,000 are poisoned, so a cut behind the first 1,000 must take at least 500 clean ones, however good the ranking is.
+# </details>
+#
+# <details><summary>The slider of $E_2$ answers at once, that of $\gamma$ sometimes only after some seconds. Why?</summary>
+#
+# The ascent is recorded epoch by epoch to its end, and $E_2$ picks one of them. Another $\gamma$ takes other suspects, which is another ascent; unless it has been climbed before, it is climbed now.
+# </details>
+#
+# <details><summary>After unlearning the ASR is 0 %. Has the backdoor been removed from a working model?</summary>
+#
+# That alone does not say so. A model that answers "ring" for everything has an ASR of 0 % too, and one that answers the target for everything has 100 %. CA tells them from a healed model.
+# </details>
+#
+# ## Exercises
+#
+# Replace the dots, run the cell, and run the one after it: the check says what is wrong, if anything is.
+#
+# ### Exercise 1. The ceiling *(easy, 5 minutes)*
+#
+# A share `rate` of all samples is poisoned, and the filter suspects a share `gamma` of them. How large can the suspects' precision be at most? Then compare with guided question 1: is your $\gamma$ where the ceiling comes down?
+
+
+# %% tags=["exercise"]
+def my_ceiling(gamma, rate):
+    """The highest precision that any filter can have, a number in [0, 1]."""
+    # BEGIN SOLUTION
+    return min(1, rate / gamma)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.ceiling(my_ceiling)
+
+# %% [markdown]
+# ### Exercise 2. What is seen, and what is true *(easy, 10 minutes)*
+#
+# With the truth switched off, the page says how many suspects carry the commonest label; with it, how many are poisoned. Compute both shares. Then apply your function to `answers["E1 = 16"]`: its `selection.suspected`, `scene.tampered.labels` and
+# `scene.truth.poisoned`. By how much does what a defender sees flatter the filter?
+
+
+# %% tags=["exercise"]
+def my_view(suspected, labels, poisoned):
+    """The suspects' commonest label, the share of them that carries it, and the share of them that is poisoned.
+
+    suspected: indices (k,); labels (n,); poisoned: a boolean mask (n,).
+    """
+    # BEGIN SOLUTION
+    counts = labels[suspected].bincount()
+    return counts.argmax(), counts.max() / len(suspected), poisoned[suspected].double().mean()
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.view(my_view)
+
+# %% [markdown]
+# ### Exercise 3. Which slider costs what? *(medium, 15 minutes)*
+#
+# For one setting everything is recorded: all epochs of stage 1, all epochs of its ascent (the stop rule is off), and the fine-tuning from $E_2$ on. Now the controls are moved. Which stages must be *trained* before the page can show all figures of the new setting?
+# A `Setting` has the fields `dataset`, `attack`, `poisoning_rate`, `e1`, `gamma`, `e2`, `lr` (of unlearning) and `seed`; `vars(setting)` makes a dict of them. Then try it on the page: on which sliders do the curves of *Unlearning* have to grow anew?
+
+
+# %% tags=["exercise"]
+def my_training(before, after):
+    """The names of the stages to train, of "SL", "AU" and "ASSFT", in a list; two Settings are given."""
+    # BEGIN SOLUTION
+    moved = {name for name, value in vars(after).items() if value != vars(before)[name]}
+    if moved & {"dataset", "attack", "poisoning_rate", "seed"}:
+        return ["SL", "AU", "ASSFT"]
+    if moved & {"e1", "gamma", "lr"}:
+        return ["AU", "ASSFT"]
+    return ["ASSFT"] if moved else []
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.training(my_training)
+
+# %% [markdown]
+# ### Exercise 4. A lab that remembers *(hard, 25 minutes)*
+#
+# The page in miniature. You are given two slow functions: `train()` returns what is recorded of stage 1, a list with one entry per epoch; `climb(entry, gamma)` returns what is measured along the ascent from there, a list as well, from its first epoch on.
+# Make of them a function `look(e1, gamma, e2)` that gives the measurement at any position of the three sliders ($E_1$ and $E_2$ count from 1), calls `train` once, and never climbs the same ascent twice. Then read `Lab.look` and the keys at the end of `dlp_lib/lab.py`.
+
+
+# %% tags=["exercise"]
+def my_lab(train, climb):
+    """A function look(e1, gamma, e2), with recordings of its own."""
+    # BEGIN SOLUTION
+    trained, ascents = [], {}
+
+    def look(e1, gamma, e2):
+        if not trained:
+            trained.extend(train())
+        if (e1, gamma) not in ascents:
+            ascents[e1, gamma] = climb(trained[e1 - 1], gamma)
+        return ascents[e1, gamma][e2 - 1]
+
+    return look
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.remembering(my_lab)
+
+# %% [markdown]
+# ### Go further
+#
+# 1. *(10 minutes)* Take the tick off the truth, choose another attack and another seed, and find a setting that you would trust. Put the tick back: were you right? If not, what misled you?
+# 2. *(10 minutes)* The page could have a slider for the steps of fine-tuning. Which of the keys in `dlp_lib/lab.py` would need it, and what would go wrong without?
 #
 # ## References
 #

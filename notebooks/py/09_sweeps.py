@@ -44,11 +44,16 @@ out = "build/sweeps"  # where metrics.json goes, likewise
 
 # %%
 import inspect
+import itertools
 import time
+from concurrent.futures import ThreadPoolExecutor
+from tempfile import TemporaryDirectory
 
 import matplotlib.pyplot as plt
 
 from dlp_lib import HOME, Runtime, plots, record, trials
+from dlp_lib.checks import sweeps as checks
+from dlp_lib.store import digest
 from dlp_lib.sweep import sweep
 
 # %% [markdown]
@@ -63,6 +68,14 @@ print(inspect.getsource(trials.dlp))
 # A *grid* is a dict of lists. `sweep(trial, grid, seeds, store)` runs the trial for every combination and every seed, on as many processes as there are cores (or GPUs), and returns a table. Every finished trial is a small file in the store.
 # Trials also share the stages that they have in common, whoever gets there first.
 #
+# A whole sweep by hand, of a trial that takes no time, `checks.toy`: it multiplies `n_train` and `e1`. (For so small a trial a thread will do; by default every worker is a process.) Where do the eight rows come from, and in which order?
+
+# %% tags=["nbval-check-output"]
+small = {"n_train": [2000, 5000], "e1": [4, 8]}
+with TemporaryDirectory() as folder, ThreadPoolExecutor(1) as thread:
+    print(sweep(checks.toy, small, [0, 1], folder, thread)[["n_train", "e1", "seed", "images"]].to_string())
+
+# %% [markdown]
 # **Predict.** With four values of $\alpha$ and four of $\gamma$: how many times is stage 1 trained? And where on this map will DLP fail?
 
 # %%
@@ -133,6 +146,13 @@ lengths = sweep(trials.dlp, grid, seeds, store, on_progress=arrive(panels, ("e2"
 #
 # ## 3. What is shared, and what a rerun costs
 #
+# A record goes by a hash of its parameters and of the code, so that finding it takes no list and no search. By hand, the hashes of a point, of the same point in another order, and of its neighbour. How alike are the last two?
+
+# %% tags=["nbval-check-output"]
+for point in ({"gamma": 0.01, "e1": 4}, {"e1": 4, "gamma": 0.01}, {"e1": 5, "gamma": 0.01}):
+    print(digest(point), point)
+
+# %% [markdown]
 # **Predict.** The column "seconds" tells how long each trial took in its worker. Which trials of the first sweep were slow?
 
 # %%
@@ -144,7 +164,7 @@ again.pivot_table(index="poisoning_rate", columns="gamma", values="seconds").rou
 )
 
 # %% [markdown]
-# **What you should see.** The rerun takes a moment: it reads. In each row the first trial took longest, by the time of stage 1, or two did, where both workers came to the same stage: then one trained it and the other waited. At $\gamma$ = 10 % there are more suspects to unlearn.
+# **What you should see.** The rerun takes a moment: it reads. In each row a trial, or two, took longer than the rest by the time of stage 1: where both workers come to the same stage, one trains it and the other waits. At $\gamma$ = 10 % there are more suspects to unlearn, which takes its time as well.
 #
 # **Why it matters.** A sweep that is killed, by you, by the scheduler of a cluster or by a power cut, loses at most what its workers were at, and of that not even the stages. Try it: run the cell above with another list of $\gamma$, press
 # *Interrupt*, and run it again.
@@ -156,6 +176,7 @@ again.pivot_table(index="poisoning_rate", columns="gamma", values="seconds").rou
 # `executor` takes any executor of Python's `concurrent.futures`. [Dask](https://distributed.dask.org) has one for a whole cluster. Here the cluster is two processes on this machine; the sweep is one of a $\gamma$ that we do not have yet. (`DASK` lets its workers keep the memory that they free; by default they train at half the speed.)
 
 # %%
+# Dask comes with: pip install -e ".[cluster]"
 import dask
 from distributed import Client, LocalCluster
 
@@ -202,10 +223,118 @@ record.report(HOME / out, {name: globals()[name] for name in names.split()}, Run
 # - One table, tidy: a row a trial, a column a parameter or a result. Means hide seeds: show how many there are.
 # - The same line runs on a laptop and on a cluster; the executor is the only difference.
 #
+# ## Quiz
+#
+# <details><summary>Two trials differ in $\gamma$ alone. Which stages do they share?</summary>
+#
+# Stage 1. The filter comes after it and takes other suspects, so that unlearning and fine-tuning are their own.
+# </details>
+#
+# <details><summary>You change a line of the library and run a finished sweep again. Why does it not simply read?</summary>
+#
+# The code is part of the key: what an older version found may not be what this one finds. Stages whose own code is the same are still read, so that the rerun can be quick all the same.
+# </details>
+#
+# <details><summary>With 1 % poison the ASR in the end is low. Has unlearning removed the backdoor?</summary>
+#
+# No. The suspects are clean, so there was nothing to climb away from. Fine-tuning takes the labels of nearly all samples away, and with them those of the poison.
+# </details>
+#
 # ## Exercises
 #
+# Replace the dots, run the cell, and run the one after it: the check says what is wrong, if anything is.
+#
+# ### Exercise 1. All combinations *(easy, 10 minutes)*
+#
+# Make the points of a grid: a dict for every combination of values, with every seed. A value that is no list is the same in all points. Then count those of section 1:
+# `my_points(common | {"e1": e1, "poisoning_rate": alphas, "gamma": gammas}, seeds)`.
+
+
+# %% tags=["exercise"]
+def my_points(grid, seeds):
+    """A list of dicts: a value for each name of the grid, and "seed"."""
+    # BEGIN SOLUTION
+    values = [value if isinstance(value, list) else [value] for value in grid.values()]
+    combinations = itertools.product(*values, seeds)
+    return [dict(zip([*grid, "seed"], chosen, strict=True)) for chosen in combinations]
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.points(my_points)
+
+# %% [markdown]
+# ### Exercise 2. What sharing saves *(medium, 15 minutes)*
+#
+# Stage 1 depends on the tampered set and the seed, and $E_1$ is its length: whoever needs fewer epochs reads the first of a longer one. How many epochs of stage 1 does a list of points ask for, if every trial trains its own, and how many must be trained, if they share?
+# Then try it on section 2: `my_points({"poisoning_rate": 0.1, "gamma": 0.02, "e1": e1s, "e2": e2s}, seeds)`.
+
+
+# %% tags=["exercise"]
+def my_epochs(points):
+    """Epochs of stage 1, alone and shared. Each point has "poisoning_rate", "gamma", "e1" and "seed"."""
+    # BEGIN SOLUTION
+    longest = {}
+    for point in points:
+        common = point["poisoning_rate"], point["seed"]
+        longest[common] = max(longest.get(common, 0), point["e1"])
+    return sum(point["e1"] for point in points), sum(longest.values())
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.epochs(my_epochs)
+
+# %% [markdown]
+# ### Exercise 3. The mean, or the worst seed? *(medium, 15 minutes)*
+#
+# A table has the columns "gamma", "seed", "ca" and "error", the last of which is None where a trial has not failed. Which $\gamma$ has the highest mean CA, and which the highest CA on its worst seed? A $\gamma$ at which any trial failed is out.
+# Then sweep section 1 with `seeds=[0, 1, 2]`, and take the rows of $\alpha$ = 10 %: do the two differ there?
+
+
+# %% tags=["exercise"]
+def my_favourites(table):
+    """Two gammas: the best by the mean over the seeds, and the best by the worst seed."""
+    # BEGIN SOLUTION
+    failed = table.loc[table.error.notna(), "gamma"]
+    ca = table[~table.gamma.isin(failed)].groupby("gamma").ca
+    return ca.mean().idxmax(), ca.min().idxmax()
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.favourites(my_favourites)
+
+# %% [markdown]
+# ### Exercise 4. A sweep that can be killed *(hard, 20 minutes)*
+#
+# Write a sweep for one process. `key(point)` gives a point's name, and the dict `records` stands for the folder: it may hold records of an earlier call. Run every point that has no record yet, and keep its record, `{"result": …, "error": None}`. If the trial raises, the record is
+# `{"result": {}, "error": …}` with the reason as text; the others go on, and the failed one is not tried again. Ctrl-C must still stop it. In the end return the records of all points. Then compare with `Job` and `run` in `dlp_lib/sweep/job.py`: what do several workers need beyond this?
+
+
+# %% tags=["exercise"]
+def my_sweep(trial, points, key, records):
+    """The records of all points, in their order."""
+    # BEGIN SOLUTION
+    for point in points:
+        if key(point) not in records:
+            try:
+                record = {"result": trial(point), "error": None}
+            except Exception as error:
+                record = {"result": {}, "error": str(error)}
+            records[key(point)] = record
+    return [records[key(point)] for point in points]
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.resuming(my_sweep)
+
+# %% [markdown]
+# ### Go further
+#
 # 1. *(5 minutes)* In which cells of the first map are suspects clean, and ASR low all the same? What did the work there?
-# 2. *(15 minutes)* Sweep `seeds=[0, 1, 2]`. Which cells change most? Replace the mean by the worst seed: does your favourite $\gamma$ change?
+# 2. *(15 minutes)* Sweep `seeds=[0, 1, 2]`. Which cells change most?
 # 3. *(15 minutes)* Write a trial of your own into a file `mine.py` beside this notebook, one that measures an undefended model at several learning rates, and sweep it.
 # 4. *(20 minutes)* Start a scheduler and two workers by hand, start a sweep, and kill a worker. What does the table say?
 #

@@ -51,11 +51,13 @@ from dataclasses import asdict
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
+from torch import nn
 from torch.nn.functional import cross_entropy
 
 import dlp_lib
 from dlp_lib import DLP, HOME, Context, FixMatch, Runtime, Store, Supervised, Unlearn, attacks, plots, record
 from dlp_lib.architectures import ARCHITECTURES, build
+from dlp_lib.checks import architectures as checks
 from dlp_lib.models import pixels
 from dlp_lib.record.bench import Bench, scores
 
@@ -73,6 +75,17 @@ train, test = train.to(context.runtime.device), test.to(context.runtime.device)
 # VGG16, ResNet18, InceptionV3, MobileNetV2 and DenseNet121 come from torchvision. They expect photographs of 224 pixels a side and shrink them 32 times, most of it at once in the first layers, the *stem*. Of 16 pixels that
 # would leave nothing. So the first strides are left out, as is usual for CIFAR-10. WRN-16-1, the paper's main model, was made for small images.
 #
+# By hand: the sides of the maps when a layer of stride 2 is applied five times. How many pixels do the last layers of a model have to work on, for a photograph and for our images?
+
+# %% tags=["nbval-check-output"]
+halve = nn.Conv2d(1, 1, kernel_size=3, stride=2, padding=1)
+for side in (224, 32, 16):
+    maps = [torch.zeros(1, 1, side, side)]
+    for _ in range(5):
+        maps.append(halve(maps[-1]))
+    print(" → ".join(str(each.shape[-1]) for each in maps))
+
+# %% [markdown]
 # **Predict.** The largest has how many times the weights of the smallest? And is the one with the most weights also the slowest?
 
 
@@ -102,12 +115,22 @@ for name in ARCHITECTURES:
 pd.DataFrame(costs).T
 
 # %% [markdown]
-# **What you should see.** From 0.2 to 22 million weights, a factor of more than a hundred. The slowest are not the largest: DenseNet121 and InceptionV3 make many small steps on large maps, VGG16 few
+# **What you should see.** From 0.2 to 22 million weights, a factor of more than a hundred. Size does not tell the speed: DenseNet121, with half of VGG16's weights, is among the slowest, as it and InceptionV3 make many small steps on large maps, VGG16 few
 # large ones. (This small model of ours is fast on a CPU because it is narrow, with 16 to 64 channels.)
 #
-# **Why it matters.** One DLP run takes tens of image passes per training image. What takes a minute with WRN-16-1 takes twenty with DenseNet121. All numbers below are therefore from a
+# **Why it matters.** One DLP run takes ten image passes per training image and more. What takes a minute with WRN-16-1 takes twenty to thirty with DenseNet121. All numbers below are therefore from a
 # *small* budget: they tell how the models differ on the way, not where they would end.
 #
+# By hand, two convolutions of VGG16 (without their biases) as they work on images of 16 pixels, one near its beginning and one near its end. Which has more weights, and which has more to compute? A layer uses each weight once at every place of its map, so compare the last column as well.
+
+# %% tags=["nbval-check-output"]
+for channels, side in ((64, 16), (512, 2)):
+    layer = nn.Conv2d(channels, channels, kernel_size=3, padding=1, bias=False)
+    map_out = layer(torch.zeros(1, channels, side, side))
+    work = layer.weight.numel() * map_out[0, 0].numel()
+    print(f"{channels} channels of {side}×{side}: {layer.weight.numel():,} weights, {work:,} multiply-adds")
+
+# %% [markdown]
 # ## 2. Who learns the trigger first?
 #
 # DLP needs poisoned samples to be learned first (notebook 02). That was measured on WRN-16-1.
@@ -145,7 +168,7 @@ plots.show(figure, "Training accuracy of clean and poisoned samples per epoch, f
 # epochs, and then as well as WRN-16-1.
 #
 # **Why it matters.** The gap of notebook 02 belongs to a model *and* a set, not to poison as such. What makes the difference here we did not find out: MobileNetV2 has depth-wise convolutions, ten times the weights, and shrinks the
-# image further. (Exercise 2 takes a first step.) The paper, which has 50,000 images and larger ones, does not report it.
+# image further. (The first of the experiments under *Go further* takes a step.) The paper, which has 50,000 images and larger ones, does not report it.
 #
 # **Predict.** In which of these panels will the samples of lowest entropy be the poisoned ones?
 
@@ -250,12 +273,143 @@ record.report(HOME / out, parameters, context.runtime, costs=costs, table=rows)
 # - Whether poison is learned before clean samples depends on the model too. What holds for one architecture is to be measured on another.
 # - A low ASR in the end does not prove that a defence worked: look at the undefended model, and at what each stage found.
 #
+# ## Quiz
+#
+# <details><summary>VGG16 has twice the weights of DenseNet121 and is more than three times as fast. How can that be?</summary>
+#
+# A weight costs as often as it is used. Most of VGG16's stand in its last layers, where a map has one to four pixels; DenseNet121 has more than a hundred layers and keeps large maps for longer.
+# </details>
+#
+# <details><summary>In this run MobileNetV2 ends with a low ASR under BadNets. Has DLP removed its backdoor?</summary>
+#
+# No: undefended, after six epochs, it has hardly one. Without that bar beside it a low ASR says nothing about a defence.
+# </details>
+#
+# <details><summary>99 of 100 of VGG16's trusted samples are clean. Is that good enough?</summary>
+#
+# Not for this model: on one seed, fine-tuning on such samples brought back the backdoor that unlearning had removed. How many poisoned samples a model forgives is to be measured, too.
+# </details>
+#
 # ## Exercises
 #
-# 1. *(5 minutes)* From the table of costs: which model is the slowest for its number of weights? Look at its layers (`print(build(...))`): on what does it spend its time?
-# 2. *(15 minutes)* Train MobileNetV2 on BadNets for 20 epochs. Does it learn the patch in the end? Is there then an $E_1$ at which the suspects are poisoned?
-# 3. *(20 minutes)* Train VGG16 at a batch size of 128 and of 16. Does the gap change? Which of the two makes more steps an epoch?
-# 4. *(with a GPU)* All six models, five attacks, 5,000 images and 360 steps of FixMatch: does the order in the last column stay the same?
+# Replace the dots, run the cell, and run the one after it: the check says what is wrong, if anything is.
+#
+# ### Exercise 1. What will it cost? *(easy, 10 minutes)*
+#
+# How many images does a whole DLP run pass through the model with gradient? Stage 1 takes all of them $E_1$ times, unlearning its suspects $E_2$ times, and a step of FixMatch a batch of labelled images and `mu` times as many unlabelled ones. Then divide by the column "images per second" of
+# section 1, at the settings of this notebook: how long does each of the six models take?
+
+
+# %% tags=["exercise"]
+def my_passes(n, e1, gamma, e2, steps, batch, mu):
+    """The number of passes of n training images and what is taken of them; batch counts labelled images."""
+    # BEGIN SOLUTION
+    return n * e1 + n * gamma * e2 + steps * batch * (1 + mu)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.passes(my_passes)
+
+# %% [markdown]
+# ### Exercise 2. Weights by hand *(easy, 10 minutes)*
+#
+# Most layers of these models are a square convolution without bias, and batch-norm after it. How many numbers does an optimiser move there? With `groups`, channels are split into that many groups, each with a convolution of its own; MobileNetV2's depth-wise layers have as many groups as channels.
+
+
+# %% tags=["exercise"]
+def my_weights(kernel, c_in, c_out, groups):
+    """The parameters of a convolution without bias, from c_in to c_out channels, and of its batch-norm."""
+    # BEGIN SOLUTION
+    return kernel**2 * (c_in // groups) * c_out + 2 * c_out
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.weights(my_weights)
+
+# %% [markdown]
+# ### Exercise 3. Does it fit? *(medium, 10 minutes)*
+#
+# How large are a model's maps? A layer with a kernel of $k$ pixels a side, stride $s$ and padding $p$ makes of $n$ pixels a side as many as there are places for its kernel. Write the formula, and apply it layer by layer. Then find out what ResNet18's own layers with a stride, `[(7, 2, 3), (3, 2, 1), (3, 2, 1),
+# (3, 2, 1), (3, 2, 1)]`, leave of 224, 32 and 16 pixels.
+
+
+# %% tags=["exercise"]
+def my_sides(size, layers):
+    """The side of the map after each of the layers, a list; each layer is (kernel, stride, padding)."""
+    # BEGIN SOLUTION
+    found = []
+    for kernel, stride, padding in layers:
+        size = (size + 2 * padding - kernel) // stride + 1
+        found.append(size)
+    return found
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.sides(my_sides)
+
+# %% [markdown]
+# ### Exercise 4. What has the defence done? *(medium, 15 minutes)*
+#
+# Judge a run by two pairs of (CA, ASR), fractions of 1: of the undefended model, and in the end. Say that a model is of use from a CA of 50 % on, and has a backdoor above an ASR of 20 %. Return `"untrained"` where even the undefended model is of no use, `"destroyed"` where only the defended one is
+# not, and else `"backdoored"`, `"never there"` or `"removed"`. Then judge the 18 runs in `recorded` (stages "undefended" and "ASSFT" of each architecture and seed): in how many is the ASR low in the end, and in how many of those was a backdoor removed?
+
+
+# %% tags=["exercise"]
+def my_verdict(undefended, defended):
+    """One of the five words; each model is given as (ca, asr)."""
+    # BEGIN SOLUTION
+    useful = [ca >= 0.5 for ca, _ in (undefended, defended)]
+    backdoor = [asr > 0.2 for _, asr in (undefended, defended)]
+    if not all(useful):
+        return "destroyed" if useful[0] else "untrained"
+    if backdoor[1]:
+        return "backdoored"
+    return "removed" if backdoor[0] else "never there"
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.verdicts(my_verdict)
+
+# %% [markdown]
+# ### Exercise 5. A model's work *(hard, 25 minutes)*
+#
+# Count the multiply-adds that the convolutions and linear layers of any model take for *one* image. A forward hook (`layer.register_forward_hook(function)`) sees what comes out of a layer whenever it is used, which its definition does not tell. Leave the model as you found it.
+# Then count for all of `ARCHITECTURES`, beside the table of section 1: do multiply-adds foretell the speed better than weights do, and which model is slower than they say?
+
+
+# %% tags=["exercise"]
+def my_multiply_adds(model, images):
+    """The multiply-adds for one image; images (n, 3, h, w) are floats."""
+    # BEGIN SOLUTION
+    counts, training = [], model.training
+
+    def count(layer, _, output):
+        counts.append(layer.weight.numel() * output[0, 0].numel())
+
+    layers = [part for part in model.modules() if isinstance(part, nn.Conv2d | nn.Linear)]
+    handles = [layer.register_forward_hook(count) for layer in layers]
+    with torch.no_grad():
+        model.eval()(images)
+    model.train(training)
+    for handle in handles:
+        handle.remove()
+    return sum(counts)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.multiply_adds(my_multiply_adds)
+
+# %% [markdown]
+# ### Go further
+#
+# 1. *(15 minutes)* Train MobileNetV2 on BadNets for 20 epochs. Does it learn the patch in the end? Is there then an $E_1$ at which the suspects are poisoned?
+# 2. *(20 minutes)* Train VGG16 at a batch size of 128 and of 16. Does the gap change? Which of the two makes more steps an epoch?
+# 3. *(with a GPU)* All six models, five attacks, 5,000 images and 360 steps of FixMatch: does the order in the last column stay the same?
 #
 # ## References
 #

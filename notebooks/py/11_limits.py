@@ -47,9 +47,11 @@ from dataclasses import asdict
 
 import matplotlib.pyplot as plt
 import pandas as pd
+import torch
 
 import dlp_lib
 from dlp_lib import DLP, HOME, Context, FixMatch, Runtime, Store, Unlearn, attacks, filters, plots, record
+from dlp_lib.checks import limits as checks
 from dlp_lib.record.bench import Bench, scores
 from dlp_lib.record.limits import CASES, REMEDY
 
@@ -144,6 +146,17 @@ table("SIG, 3 %", "SIG, 5 %", "SIG, 7 %", "SIG, 9 %", "LCA, 9 %")
 # - a *wary quota*: the more suspects carry the label of a class, the fewer trusted samples it gives. If all do, a tenth of the usual number: the hardest ten can be clean where the hardest hundred cannot;
 # - *set aside* the easiest fifth: the images of lowest entropy are not even used without their labels.
 #
+# By hand, with 20 disks and 20 stars: entropy rises from sample 0 to sample 39; disks 0 to 17 are poisoned, 18 and 19 are clean. $\gamma$ = 10 % asks for four samples. Which disks does each quota trust? (With
+# two classes the wary one does not fall below a half.)
+
+# %% tags=["nbval-check-output"]
+tiny = dlp_lib.Split.from_arrays(torch.zeros(40, 3, 1, 1, dtype=torch.uint8), torch.arange(40) // 20)
+for quota in ("per class", "wary"):
+    picked = dlp_lib.select(-torch.arange(40.0), tiny, 0.1, quota)
+    disks = [i for i in picked.trusted.tolist() if i < 20]
+    print(f"{quota}: suspects {picked.suspected.tolist()}, trusted disks {disks}")
+
+# %% [markdown]
 # **Predict.** What do both cost where they were not needed, for BadNets?
 
 # %%
@@ -164,7 +177,7 @@ table(
 )
 
 # %% [markdown]
-# **What you should see.** With both changes ASR is below 1 % under both attacks at full strength and below 2 % at 5 %, on every seed. The quota alone does as much for ASR, but after SIG it leaves a model that takes triggered images for some *other* class: RA
+# **What you should see.** In the table, with both changes, ASR is below 1 % under both attacks at full strength and below 2 % at 5 %, on every seed. The quota alone does as much for ASR, but after SIG it leaves a model that takes triggered images for some *other* class: RA
 # tells, ASR does not. With the easiest fifth set aside RA rises for SIG towards what is possible.
 #
 # The price is CA: about nine points for BadNets, where nothing was wrong, since ten labels teach a class less than a hundred do. Nor are these changes proven: they were found on these attacks and seeds, and an attacker who
@@ -227,6 +240,13 @@ table("BadNets, 0.5 %", "BadNets, 1 %, gamma 10 %", "BadNets, 10 %", "BadNets, 5
 # - **all-to-all**: a triggered image of class $y$ is taken for $y+1$, so the poison has ten labels, and the shape still matters;
 # - **rare target**: an imbalanced set, whose largest class has ten times as many images as the target.
 #
+# By hand, what triggered images of the classes 0 to 9 are to be taken for, with one target and all-to-all. In which line does the trigger alone tell the label?
+
+# %% tags=["nbval-check-output"]
+for goal in (0, "all-to-all"):
+    print(f"{goal}: {dlp_lib.BadNets(goal).goal(torch.arange(10), 10).tolist()}")
+
+# %% [markdown]
 # **Predict.** For each: will the suspects be poisoned? And will a defender be misled?
 
 # %%
@@ -256,7 +276,7 @@ table(*looks)
 # %% [markdown]
 # **What you should see.**
 #
-# - *Half covered*: the filter finds nothing; four to seven in a hundred trusted samples are poisoned. Yet the attack pays as well: undefended, it reaches a third to two thirds of the triggered images only. With DLP it is 10 to 39 %: thanks to fine-tuning, not to the filter.
+# - *Half covered*: the filter finds nothing; four to seven in a hundred trusted samples are poisoned (cover samples, whose labels are true, are not counted as such). Yet the attack pays as well: undefended, it reaches a third to two thirds of the triggered images only. With DLP it is 10 to 39 %: thanks to fine-tuning, not to the filter.
 # - *Faint*: late. Where the rule waits for it ($E_1$ of 20 and more), DLP works. Where it falls back on 4, the suspects are clean, and fine-tuning makes the best of it.
 # - *All-to-all*: the worst. What is learned last is the poison, so on two seeds of three the *trusted* part is half poisoned, and the model that DLP leaves is as backdoored as the undefended one. That is the limitation that the paper names.
 # - *Rare target*: the frequent classes are learned first, and crowd the suspects out. On one seed the poison reaches the trusted part, and the backdoor stays.
@@ -264,7 +284,7 @@ table(*looks)
 # The agreement misleads in most of these cases: it is high where suspects are clean, as soon as an easy class fills them.
 #
 # **What would help?** Against cover samples and all-to-all, nothing that ranks by entropy: the assumption itself is broken. A defence that looks at *features without labels* does not need it; DBD is one. For imbalance, one could rank within each class, so that a frequent
-# class cannot crowd out the others; and for the choice of $E_1$, look at *which* class agrees.
+# class cannot crowd out the others. But then every class gives the same share of itself, the clean ones too, which caps the purity (exercise 3). For the choice of $E_1$, look at *which* class agrees.
 
 # %%
 names = "dataset n_train image_size gamma epochs short e1 e2 finetune_steps seed device cache out"
@@ -284,12 +304,114 @@ record.report(
 # - A low ASR is not recovery: look at RA, and at what RA could be.
 # - Three stages can hide each other's failures. Measure each of them.
 #
+# ## Quiz
+#
+# <details><summary>All trusted samples are clean. Is the backdoor gone after fine-tuning?</summary>
+#
+# Under a clean-label attack it may be back. FixMatch takes the label off a poisoned image, recognises what it shows, and gives the same label to it again; a model that still inclines to the trigger learns it once more.
+# </details>
+#
+# <details><summary>At 1 % poison and after few epochs, the suspects are clean at every filtering rate. Why does it not help to take fewer of them?</summary>
+#
+# The trigger is not learned yet, so its images are among the hardest, not the easiest. Fewer suspects help where poison is at the top of the list and there is little of it. Here it is not there yet: the model needs more epochs.
+# </details>
+#
+# <details><summary>Under all-to-all, why does the poison end up among the trusted samples?</summary>
+#
+# The label depends on the trigger and on the shape, so that it is learned after the shapes. Until then a poisoned sample is what the model is least sure of, and DLP trusts the least sure.
+# </details>
+#
 # ## Exercises
+#
+# Replace the dots, run the cell, and run the one after it: the check says what is wrong, if anything is.
+#
+# ### Exercise 1. What is left to trust *(easy, 10 minutes)*
+#
+# A balanced set has $n$ images in `classes` classes. A clean-label attack poisons a share `rate` of the whole *set*, all of it in the target class. DLP trusts $n\gamma$ samples of every class, but never more than half of a class. Which share of the target's
+# trusted samples can be clean, with the best of filters? Then put in the rates of the table in section 1. Which of its rows does this explain, and which not?
+
+
+# %% tags=["exercise"]
+def my_best_case(n, classes, rate, gamma):
+    """The largest share of the target's trusted samples that can be clean."""
+    # BEGIN SOLUTION
+    members = n / classes
+    trusted = min(n * gamma, members / 2)
+    return min(1.0, (members - n * rate) / trusted)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.best_case(my_best_case)
+
+# %% [markdown]
+# ### Exercise 2. What cover samples do *(medium, 10 minutes)*
+#
+# Of all triggered images, a share `covered` keeps its true labels, spread evenly over all classes but the target; the others carry the target's label (section 3). A model that sees the trigger and nothing else can learn no more than how often each
+# label comes with it. Which entropy has that prediction, in bits? Mind `covered = 0`. Then compare one half with $\log_2 10$, the entropy of knowing nothing. And what could the same model say under all-to-all?
+
+
+# %% tags=["exercise"]
+def my_doubt(covered, classes):
+    """Entropy in bits of the labels that come with the trigger."""
+    # BEGIN SOLUTION
+    p = torch.tensor([1 - covered] + [covered / (classes - 1)] * (classes - 1))
+    return torch.special.entr(p).sum() / torch.tensor(2.0).log()
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.doubt(my_doubt)
+
+# %% [markdown]
+# ### Exercise 3. Rank within the class *(medium, 15 minutes)*
+#
+# Where a frequent class crowds out the others, one can rank within each class (section 3). Write that rank: the share of the samples *of the same class* whose entropy is lower. Then use minus the rank as a score. The names `suspicions`, `its_set` and `its_truth` still
+# hold the last case of section 3, the rare target: `dlp_lib.select(-my_ranks(-suspicions[-1], its_set.labels), its_set, 0.01)`. How many suspects does each class give now? And how pure can they be at best?
+
+
+# %% tags=["exercise"]
+def my_ranks(h, labels):
+    """For every sample (n,), the share of its class with a lower entropy, from 0 up to below 1."""
+    # BEGIN SOLUTION
+    ranks = torch.empty_like(h)
+    for label in labels.unique():
+        own = labels == label
+        ranks[own] = h[own].argsort().argsort() / own.sum()
+    return ranks
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.ranks(my_ranks)
+
+# %% [markdown]
+# ### Exercise 4. The wary quota *(hard, 20 minutes)*
+#
+# The remedy of section 1 in numbers. Of $C$ classes, each gives `asked` samples times $1 - s$, where $s$ is the share of the suspects that carry its label, but never less than `asked` times $1/C$; rounded to the nearest whole number. Two bounds come last: one sample at
+# least, and half of the class's members, rounded down, at most. Then compare with `.quotas` of what `dlp_lib.select(…, quota="wary")` gives on a set of this notebook.
+
+
+# %% tags=["exercise"]
+def my_quotas(suspects, members, asked):
+    """Quotas (C,), from the suspects' labels (k,), the size of every class (C,), and a number."""
+    # BEGIN SOLUTION
+    classes = len(members)
+    doubt = suspects.bincount(minlength=classes) / len(suspects)
+    ours = (asked * (1 - doubt).clamp(min=1 / classes)).round()
+    return ours.clamp(min=1).minimum(members // 2)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.wary(my_quotas)
+
+# %% [markdown]
+# ### Go further
 #
 # 1. *(5 minutes)* In the second figure, find a panel in which agreement is high and purity low. What did the suspects agree on?
 # 2. *(15 minutes)* Try the remedy with `set_aside` at 0.5 and with the quota "per class" on SIG at 9 %. Which of the two parts is needed for ASR, which for RA?
-# 3. *(20 minutes)* Rank entropy within each class before you select, and try it on the rare target.
-# 4. *(30 minutes)* You are the attacker and know the remedy of section 1. Poison the images of the target class that a clean model finds hardest. Does the wary quota still find clean ones?
+# 3. *(30 minutes)* You are the attacker and know the remedy of section 1. Poison the images of the target class that a clean model finds hardest. Does the wary quota still find clean ones?
 #
 # ## References
 #

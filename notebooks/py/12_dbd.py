@@ -51,6 +51,8 @@ from sklearn.decomposition import PCA
 import dlp_lib
 from dlp_lib import HOME, SHAPES10, Context, Runtime, Store, attacks, baselines, observe, plots, record
 from dlp_lib.baselines.dbd import symmetric_cross_entropy
+from dlp_lib.baselines.simclr import nt_xent
+from dlp_lib.checks import dbd as checks
 
 # %% [markdown]
 # Load the data, and poison a copy of the training set for each attack.
@@ -84,6 +86,16 @@ for name, (_, tampered, _) in cases.items():
 # told nothing of the kind. SimCLR takes two random views of every image and asks only that the two be recognised as views of the same one among all others. With $z_i$ and $z_j$ the projected features of the two views, at unit length:
 #
 # $$\ell_{ij} = -\log \frac{\exp(z_i \cdot z_j / \tau)}{\sum_{k \neq i} \exp(z_i \cdot z_k / \tau)}$$
+#
+# By hand, two images in two views each, rows 0 and 2 of one image, rows 1 and 3 of the other, at $\tau$ = 0.5. Which features does the loss reward, and which are the worst?
+
+# %% tags=["nbval-check-output"]
+x, y = [1.0, 0.0], [0.0, 1.0]
+for name, z in {"views agree": [x, y, x, y], "all alike": [x, x, x, x], "taken for the other": [x, y, y, x]}.items():
+    print(f"{name}: {nt_xent(torch.tensor(z), 0.5).item():.3f}")
+
+# %% [markdown]
+# Features that are all alike say nothing: the loss is that of guessing among three other views, ln 3.
 #
 # **Predict.** Below are the features of test images, clean and triggered, of a supervised model and of the backbone after SimCLR. Where will the triggered ones lie in each?
 
@@ -144,7 +156,16 @@ near = {
 # ## 2. A head that forgives, and half of the labels
 #
 # In the second stage the backbone is frozen. Only a linear head is trained, on *all* labels, wrong ones included, by symmetric cross-entropy: with $q$ the label and $p$ the prediction, $L = -\alpha \sum q \log p - \beta \sum p \log q$. The second term,
-# which is bounded, forgives what cannot be fitted. A head on features that do not know the trigger can hardly fit the poisoned labels. So their loss stays high, and the half of the samples with the *highest* loss lose their labels.
+# which is bounded, forgives what cannot be fitted. By hand, both terms for a label to which the model gives the probability $p$, with $\log 0$ set to −4. What does a label cost that becomes ever less likely?
+
+# %% tags=["nbval-check-output"]
+for p in (0.99, 0.5, 0.01, 0.0001):
+    logits, label = torch.tensor([[p, 1 - p]]).log(), torch.tensor([0])
+    plain, reverse = (symmetric_cross_entropy(logits, label, *weights).item() for weights in ((1, 0), (0, 1)))
+    print(f"p = {p}: cross-entropy {plain:.2f}, reverse {reverse:.2f}")
+
+# %% [markdown]
+# A head on features that do not know the trigger can hardly fit the poisoned labels. So their loss stays high, and the half of the samples with the *highest* loss lose their labels.
 #
 # **Predict.** Which share of the trusted half will be poisoned? (10 % of all samples are.)
 
@@ -254,7 +275,125 @@ record.report(HOME / out, parameters, context.runtime, defences=found, neighbour
 # - DBD: features without labels, a head that forgives, half of the labels given up.
 # - It gives up the labels that the poison imitates, and may lose the target class with them: an ASR of zero is not enough.
 #
+# ## Quiz
+#
+# <details><summary>Poisoned images are in the training set of the first stage. Why does the backbone not learn the backdoor?</summary>
+#
+# A backdoor is a tie between a trigger and a class, and the first stage reads no label. It even has reason to overlook a trigger: one view of an image may show it where the other does not.
+# </details>
+#
+# <details><summary>Under Blended, ASR is zero after MixMatch. Is that a victory?</summary>
+#
+# Not a whole one. The model hardly ever answers with the target class, not even for the class's own images. Look at the recall of the target before you praise an ASR of zero.
+# </details>
+#
+# <details><summary>Why do true labels of the target class go, together with the poisoned ones?</summary>
+#
+# Half of the samples with this label are poisoned, so the head is unsure of the label on all of them. The half of highest loss is taken from all classes together, and this class loses most.
+# </details>
+#
 # ## Exercises
+#
+# Replace the dots, run the cell, and run the one after it: the check says what is wrong, if anything is.
+#
+# ### Exercise 1. An RA above CA *(easy, 5 minutes)*
+#
+# The riddle of section 3 in numbers. Every class has as many test images as any other, and the trigger changes nothing: which RA follows from CA and from the recall of the target class? (All of them are shares, from 0 to 1.) Then put in
+# `measured["Blended"]["MixMatch"].ca` and `own["Blended"]["recall after MixMatch (%)"] / 100`: how near is the RA that was measured?
+
+
+# %% tags=["exercise"]
+def my_ra(ca, recall, classes):
+    """RA, from CA, the recall of the target class, and the number of classes."""
+    # BEGIN SOLUTION
+    return (classes * ca - recall) / (classes - 1)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.harmless(my_ra)
+
+# %% [markdown]
+# ### Exercise 2. MixMatch's guess *(easy, 10 minutes)*
+#
+# An image without a label gets a guess for one (section 3): the mean of the model's probabilities over its weak views, to the power $1/T$, divided by the sum so that it is a probability again. Then find the $T$ at which a mean of (0.6, 0.4) becomes (0.9, 0.1).
+
+
+# %% tags=["exercise"]
+def my_guess(p, temperature):
+    """Guesses (n, classes), from probabilities (views, n, classes)."""
+    # BEGIN SOLUTION
+    sharp = p.mean(0) ** (1 / temperature)
+    return sharp / sharp.sum(1, keepdim=True)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.guess(my_guess)
+
+# %% [markdown]
+# ### Exercise 3. Symmetric cross-entropy *(medium, 15 minutes)*
+#
+# Write the loss of section 2 for every sample, from its logits; the label $q$ is one-hot, and $\log 0$ is set to −4. Then rank the samples of section 2 by it, once with `alpha=1, beta=0` and once with `alpha=0, beta=1` (`logits` and `tampered` are still those of the last attack). Why does the trusted half stay the same? What
+# does the second term change, then?
+
+
+# %% tags=["exercise"]
+def my_symmetric(logits, labels, alpha, beta):
+    """Losses (n,) in nats."""
+    # BEGIN SOLUTION
+    ce = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+    reverse = 4 * (1 - (-ce).exp())
+    return alpha * ce + beta * reverse
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.symmetric(my_symmetric)
+
+# %% [markdown]
+# ### Exercise 4. MixMatch's mixtures *(medium, 15 minutes)*
+#
+# Every image is mixed with the one at its place in `order`, and so is its label. `share` holds a number from 0 to 1 for every image; the larger one of it and of 1 minus it is the part of the image itself, the smaller one that of the other. Then mix ten training
+# images (as floats, and back to uint8) and show them with `plots.gallery`.
+
+
+# %% tags=["exercise"]
+def my_mixture(images, labels, order, share):
+    """Mixed images (n, 3, h, w) and labels (n, classes), from such; order and share are (n,)."""
+    # BEGIN SOLUTION
+    own = torch.maximum(share, 1 - share)[:, None]
+    tall = own[:, :, None, None]
+    return tall * images + (1 - tall) * images[order], own * labels + (1 - own) * labels[order]
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.mixed(my_mixture)
+
+# %% [markdown]
+# ### Exercise 5. SimCLR's loss *(hard, 20 minutes)*
+#
+# Write the loss of section 1 for a batch: rows $i$ and $i + n$ of `z` are features of the two views of one image, not yet at unit length; take the mean over all $2n$ views. (With $-\infty$ for every view against itself, it is a cross-entropy whose "labels" are the
+# partners.) Then give it random features of 8, 128 and 2,048 rows: what does the loss come to, and why?
+
+
+# %% tags=["exercise"]
+def my_contrast(z, temperature):
+    """A number, from features (2n, d)."""
+    # BEGIN SOLUTION
+    z = z / z.norm(dim=1, keepdim=True)
+    near = (z @ z.T / temperature).fill_diagonal_(-torch.inf)
+    partners = torch.arange(len(z)).roll(len(z) // 2)
+    return torch.nn.functional.cross_entropy(near, partners)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+checks.contrast(my_contrast)
+
+# %% [markdown]
+# ### Go further
 #
 # 1. *(5 minutes)* Set `attack_names = ["SIG"]`. Every label is true there: what does the loss of the second stage say about poisoned samples?
 # 2. *(15 minutes)* Train the head with plain cross-entropy (`replace(dbd.sce, alpha=1.0, beta=0.0)`). What becomes of the trusted half?

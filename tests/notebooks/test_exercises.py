@@ -1,5 +1,6 @@
 """Exercises and worked examples stand on their own: solved they pass their checks, stripped they do not."""
 
+import ast
 import contextlib
 import importlib.util
 import io
@@ -7,7 +8,10 @@ import re
 from pathlib import Path
 
 import jupytext
+import nbformat
+import papermill
 import pytest
+import yaml
 
 from dlp_lib.checks import Wrong
 
@@ -32,7 +36,8 @@ def run(*sources):
 def imports(notebook):
     """The code cells that consist of imports, as one."""
     cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    return "\n".join(source for source in cells if re.match(r"(import|from) ", source))
+    only = (ast.Import, ast.ImportFrom)
+    return "\n".join(cell for cell in cells if all(isinstance(line, only) for line in ast.parse(cell).body))
 
 
 @each_text
@@ -66,3 +71,64 @@ def test_there_is_a_quiz_with_folded_answers(text):
     quiz = words.split("## Quiz")[1].split("## Exercises")[0]
     questions = re.findall(r"<details><summary>.+?\?</summary>\n\n.+?\n</details>", quiz, re.DOTALL)
     assert 2 <= len(questions) == quiz.count("<details>") == quiz.count("</details>")
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory):
+    return kit.write("student", tmp_path_factory.mktemp("student"))
+
+
+def test_student_notebooks_have_no_solutions_and_no_outputs(student):
+    assert [path.stem for path in student] == [path.stem for path in TEXTS]
+    for path in student:
+        cells = nbformat.read(path, 4).cells
+        assert not [cell for cell in cells if "SOLUTION" in cell.source or cell.get("outputs")]
+        assert sum("# your answer" in cell.source for cell in cells) >= 3
+
+
+def test_a_student_notebook_runs_to_its_end_and_says_what_is_missing(student, tmp_path):
+    smoke = yaml.safe_load((ROOT / "notebooks" / "params" / "smoke.yaml").read_text(encoding="utf-8"))
+    asked = papermill.inspect_notebook(str(student[0]))
+    given = {name: value for name, value in smoke.items() if name in asked}
+    given |= {"out": str(tmp_path), "cache": str(tmp_path)}
+    done = papermill.execute_notebook(str(student[0]), None, given, cwd=str(tmp_path), progress_bar=False)
+    said = [out for cell in done.cells for out in cell.get("outputs", ()) if out.output_type == "error"]
+    assert [out.ename for out in said] == ["Wrong"] * len(kit.exercises(jupytext.read(TEXTS[0])))
+    assert all(out.traceback == [f"Not yet: {out.evalue}"] for out in said)
+
+
+def test_instructor_notebooks_are_the_whole_ones(tmp_path):
+    for path in kit.write("instructor", tmp_path):
+        assert path.read_bytes() == (ROOT / "notebooks" / path.name).read_bytes()
+
+
+def test_nbgrader_finds_answers_and_tests(tmp_path):
+    cells = nbformat.read(kit.write("instructor", tmp_path, "nbgrader")[0], 4).cells
+    marks = [cell.metadata.nbgrader for cell in cells if "nbgrader" in cell.metadata]
+    assert [mark.solution for mark in marks] == [True, False] * (len(marks) // 2)
+    assert [mark.grade for mark in marks] == [False, True] * (len(marks) // 2)
+    assert len({mark.grade_id for mark in marks}) == len(marks)
+    assert [mark.points for mark in marks[1::2]] == sorted(mark.points for mark in marks[1::2])
+
+
+def test_otter_finds_questions_and_tests(tmp_path):
+    cells = nbformat.read(kit.write("instructor", tmp_path, "otter")[0], 4).cells
+    raw = [cell.source.splitlines()[0] for cell in cells if cell.cell_type == "raw"]
+    question = ["QUESTION", "SOLUTION", "SOLUTION", "TESTS", "TESTS", "QUESTION"]
+    assert [line.split()[2] for line in raw[1:]] == question * ((len(raw) - 1) // len(question))
+    assert raw[0] == "# BEGIN ASSIGNMENT"
+
+
+@pytest.mark.parametrize("part", ["title", "check", "solution"])
+def test_an_exercise_without_one_of_its_parts_is_refused(part):
+    notebook = jupytext.read(TEXTS[0])
+    place = next(i for i, cell in enumerate(notebook.cells) if "exercise" in cell.metadata.get("tags", ()))
+    title, cell, check = notebook.cells[place - 1 : place + 2]
+    if part == "title":
+        title.source = title.source.replace("### Exercise 1.", "Exercise:")
+    elif part == "check":
+        check.metadata["tags"] = []
+    else:
+        cell.source = kit.strip(cell.source)
+    with pytest.raises(ValueError, match="one solution" if part == "solution" else "between its title and its check"):
+        kit.exercises(notebook)

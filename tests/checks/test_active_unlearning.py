@@ -1,0 +1,146 @@
+"""What the checks of notebook 04 say of wrong answers."""
+
+import copy
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy, one_hot
+from torch.optim.swa_utils import update_bn
+
+from dlp_lib.checks import Wrong, active_unlearning
+
+
+def slope(w, x, y):
+    """Of the mean cross-entropy, in the weights."""
+    return x.T @ ((x @ w).softmax(1) - one_hot(y, w.shape[1])) / len(x)
+
+
+def twice(w, x, y, lr):
+    leaf = w.clone().requires_grad_()
+    return w + lr * torch.autograd.grad(cross_entropy((x @ leaf).softmax(1), y), leaf)[0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda w, x, y, lr: w - lr * slope(w, x, y), "step .down"),
+        (lambda w, x, y, lr: slope(w, x, y), "this is the slope"),
+        (lambda w, x, y, lr: lr * slope(w, x, y), "step alone"),
+        (lambda w, x, y, lr: w + slope(w, x, y), "learning rate is missing"),
+        (lambda w, x, y, lr: w + lr * slope(w, x, y) * len(x), "sum over the samples"),
+        (twice, "softmax twice"),
+        (lambda w, x, y, lr: w + lr * x.T @ (x @ w).softmax(1) / len(x), "y is missing"),
+        (lambda w, x, y, lr: w.add_(lr * slope(w, x, y)), "work on a copy"),
+        (lambda w, x, y, lr: (x @ w).softmax(1), r"shape is \(4, 3\)"),
+        (lambda w, x, y, lr: ..., "nothing yet"),
+    ],
+)
+def test_step(answer, message):
+    with pytest.raises(Wrong, match=message):
+        active_unlearning.step(answer)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda n, batch, steps: steps // math.ceil(n / batch), "rounded down"),
+        (lambda n, batch, steps: math.ceil(steps / (n // batch)), "is left out"),
+        (lambda n, batch, steps: math.ceil(n / batch), "steps of one epoch"),
+        (lambda n, batch, steps: steps, "single batch only"),
+        (lambda n, batch, steps: steps * math.ceil(n / batch), "divide"),
+        (lambda n, batch, steps: math.ceil(steps / n), "not a single suspect"),
+        (lambda n, batch, steps: steps * batch / n, "round up both"),
+        (lambda n, batch, steps: math.ceil(steps * batch / n), "not at the end alone"),
+        (lambda n, batch, steps: 7, "10 suspects, 12 steps is 7"),
+    ],
+)
+def test_epochs(answer, message):
+    with pytest.raises(Wrong, match=message):
+        active_unlearning.epochs(answer)
+
+
+def shares(of, hits, classes):
+    return torch.stack([hits[of == label].double().mean() for label in classes])
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda p, y: (p == y).double().mean(), "share of all images"),
+        (lambda p, y: shares(p, p == y, p.unique()).mean(), "predicted. as a class"),
+        (lambda p, y: shares(y, p == y, range(4)).mean(), "0 / 0"),
+        (lambda p, y: shares(y, p == y, range(4)).nansum() / 4, "class 2 has no image"),
+        (lambda p, y: shares(y, p == y, y.unique()), r"shape is \(3,\)"),
+    ],
+)
+def test_class_mean(answer, message):
+    with pytest.raises(Wrong, match=message):
+        active_unlearning.class_mean(answer)
+
+
+def losses(z, y):
+    return cross_entropy(z, y, reduction="none")
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda z, y, c: losses(z, y).clamp(max=c).mean(), "the sign is wrong"),
+        (lambda z, y, c: -cross_entropy(z, y).clamp(max=c), "bounded, not each sample: a few"),
+        (lambda z, y, c: cross_entropy(z, y).clamp(max=c), "bounded, not each sample; and"),
+        (lambda z, y, c: -cross_entropy(z, y), "nothing is bounded"),
+        (lambda z, y, c: -losses(z, y).clamp(min=c).mean(), "stops the small ones"),
+        (lambda z, y, c: -losses(z, y).clamp(max=c).sum(), "this is the sum"),
+        (lambda z, y, c: -losses(z.softmax(1), y).clamp(max=c).mean(), "softmax twice"),
+        (lambda z, y, c: -(losses(z, y) * (losses(z, y) < c)).mean(), "counts with 0"),
+        (lambda z, y, c: -losses(z, y)[losses(z, y) < c].mean(), "left out"),
+        (lambda z, y, c: -losses(z, y).clamp(max=c).mean().item(), "no gradient"),
+        (lambda z, y, c: ((losses(z, y) - c).clamp(min=0).detach() - losses(z, y)).mean(), r"\[True, True, True\]"),
+    ],
+)
+def test_bounded(answer, message):
+    with pytest.raises(Wrong, match=message):
+        active_unlearning.bounded(answer)
+
+
+def passed(model, images, momentum=0.1, reset=False, train=True):
+    """A copy after one pass."""
+    model = copy.deepcopy(model).train(train)
+    if reset:
+        model[0].reset_running_stats()
+    model[0].momentum = momentum
+    with torch.no_grad():
+        model(images)
+    return model.eval()
+
+
+def put(model, images, **changes):
+    """A copy with the right mean, and other changes."""
+    model = copy.deepcopy(model)
+    for name, value in {"running_mean": images.mean(0), "running_var": images.var(0), **changes}.items():
+        setattr(model[0], name, value)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda m, x: m(x), "copy of the model is wanted, this is Tensor"),
+        (lambda m, x: update_bn([x], m) or m, "has changed: work on"),
+        (lambda m, x: passed(m, x) and m.train(), "has changed: work on"),
+        (lambda m, x: m, "has changed: work on"),
+        (lambda m, x: passed(m, x, train=False), "still that of the suspects"),
+        (passed, "tenth of the way: reset"),
+        (lambda m, x: passed(m, x, reset=True), "were reset, then one pass"),
+        (lambda m, x: put(m, x, running_var=x.std(0)), "standard deviation"),
+        (lambda m, x: put(m, x, running_var=x.var(0, correction=0)), "n - 1"),
+        (lambda m, x: put(m, x, weight=nn.Parameter(torch.tensor([2.0]))), "weights have changed"),
+        (lambda m, x: passed(m, x, momentum=None, reset=True), "momentum is left at None"),
+        (lambda m, x: put(m, x).train(), "in training mode"),
+    ],
+)
+def test_reestimate(answer, message):
+    with pytest.raises(Wrong, match=message):
+        active_unlearning.reestimate(answer)

@@ -1,0 +1,143 @@
+"""What the checks of notebook 01 say of wrong answers."""
+
+import math
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from dlp_lib.checks import Wrong, backdoor_attacks
+
+
+def whole(pixels):
+    return pixels.round().clamp(0, 255).to(torch.uint8)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda x, w, p: (1 - w) * x + w * p, "end with .to"),
+        (lambda x, w, p: 3, "end with .to"),
+        (lambda x, w, p: whole(w * x + (1 - w) * p), "changed places"),
+        (lambda x, w, p: whole(x + w * p), "pattern is added"),
+        (lambda x, w, p: ((1 - w) * x + w * p).to(torch.uint8), "rounded down"),
+        (lambda x, w, p: whole((1 - w) * x + w * p) if w.ndim == 0 else whole(p.expand(x.shape)), "outside the mask"),
+        (lambda x, w, p: x.copy_(whole((1 - w) * x + w * p)), "changes the tensor"),
+        (lambda x, w, p: whole((1 - w) * x + w * p)[:1], "the shape is"),
+    ],
+)
+def test_mixed(answer, message):
+    with pytest.raises(Wrong, match=message):
+        backdoor_attacks.mixed(answer)
+
+
+def who(labels, target, clean_label):
+    return (labels == target) == clean_label
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (who, "return a mask, and a share"),
+        (lambda y, t, c: (who(y, t, c).nonzero()[:, 0], 0.5), "a mask is wanted"),
+        (lambda y, t, c: ([True] * len(y), 0.5), "a mask is wanted"),
+        (lambda y, t, c: (who(y, t, not c), 0.5), "poison-label attack takes images of the other classes"),
+        (lambda y, t, c: (y == t, 0.5), "poison-label attack takes images of the other classes"),
+        (lambda y, t, c: (y != t, who(y, t, c).double().mean()), "clean-label attack takes images of the target"),
+        (lambda y, t, c: (who(y, t, c), who(y, t, c).sum()), "this is a number of images"),
+        (lambda y, t, c: (who(y, t, c), 1.0), "share of the candidates"),
+        (lambda y, t, c: (who(y, t, c), 1 / 3 if c else 2 / 3), "classes of equal size"),
+        (lambda y, t, c: (who(y, t, c), (~who(y, t, c)).double().mean()), "cannot be poisoned"),
+    ],
+)
+def test_candidates(answer, message):
+    with pytest.raises(Wrong, match=message):
+        backdoor_attacks.candidates(answer)
+
+
+def rows(x):
+    return torch.arange(float(x.shape[-2]))[:, None]
+
+
+def columns(x):
+    return torch.arange(float(x.shape[-1]))
+
+
+def waved(phase, finish=whole):
+    """An answer by the phase, in turns, of images and frequency."""
+    return lambda x, d, f: finish(x + d * (2 * math.pi * phase(x, f)).sin())
+
+
+def right(x, f):
+    return columns(x) * f / x.shape[-1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (waved(right, finish=torch.round), "end with .to"),
+        (waved(lambda x, f: rows(x) * f / x.shape[-2]), "top to bottom"),
+        (waved(lambda x, f: rows(x) * f / x.shape[-1]), "w is the width"),
+        (waved(lambda x, f: (columns(x) + 1) * f / x.shape[-1]), "counted from 0"),
+        (waved(lambda x, f: right(x, f) / (2 * math.pi)), "2π is missing"),
+        (waved(lambda x, f: right(x, 1)), "frequency 1"),
+        (waved(lambda x, f: right(x, f) + 0.25), "cosine"),
+        (waved(lambda x, f: columns(x) * f), "no pixel has changed"),
+        (lambda x, d, f: waved(right)(x, d / 255, f), "no pixel has changed"),
+        (waved(right, finish=lambda x: (x.round() % 256).to(torch.uint8)), "at the other end: clamp first"),
+        (waved(right, finish=lambda x: (x.trunc() % 256).to(torch.uint8)), "round and clamp first"),
+        (waved(right, finish=lambda x: x.clamp(0, 255).to(torch.uint8)), "rounded down"),
+        (waved(lambda x, f: 2 * right(x, f)), "it should be"),
+    ],
+)
+def test_wave(answer, message):
+    with pytest.raises(Wrong, match=message):
+        backdoor_attacks.wave(answer)
+
+
+def box(x, start, epsilon):
+    return x.clamp(start - epsilon, start + epsilon).clamp(0, 1)
+
+
+def climb(move=torch.sign, clip=box, last=lambda x, start, epsilon: x, anew=True, most=9):
+    """An answer that goes along ``move`` of the gradient, clips in every step, and once more in the end."""
+
+    def answer(model, images, labels, epsilon, step, steps):
+        x = images
+        for _ in range(min(steps, most)):
+            at = (x if anew else images).detach().requires_grad_()
+            slope = torch.autograd.grad(cross_entropy(model(at), labels), at)[0]
+            x = clip(x.detach() + step * move(slope), images, epsilon)
+        return last(x, images, epsilon)
+
+    return answer
+
+
+def unclipped(x, start, epsilon):
+    return x
+
+
+def no_gradient(model, images, labels, epsilon, step, steps):
+    return images + step * torch.autograd.grad(cross_entropy(model(images), labels), images)[0].sign()
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (no_gradient, "fails with RuntimeError"),
+        (climb(move=lambda slope: -slope.sign()), "the loss falls"),
+        (climb(move=lambda slope: slope), "take its sign"),
+        (climb(clip=lambda x, start, e: x.clamp(start - e, start + e)), "have left 0 to 1"),
+        (climb(clip=lambda x, start, e: x.clamp(0, 1)), "clip around x₀"),
+        (climb(clip=unclipped), "nothing is clipped"),
+        (climb(clip=unclipped, last=box), "not once at the end"),
+        (climb(last=lambda x, start, e: x - start), "noise alone"),
+        (climb(most=1), "this is one step"),
+        (climb(anew=False), "taken once"),
+        (climb(most=0), "no pixel has moved"),
+        (climb(most=2), "it should be"),
+    ],
+)
+def test_hard_images(answer, message):
+    with pytest.raises(Wrong, match=message):
+        backdoor_attacks.hard_images(answer)

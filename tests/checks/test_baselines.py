@@ -1,0 +1,154 @@
+"""What the checks of notebook 08 say of wrong answers."""
+
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from dlp_lib.checks import Wrong, baselines
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda a: a.pow(2).sum(1).flatten(1), "no unit length yet: divide"),
+        (lambda a: a.pow(2).mean(1).flatten(1), "serves as well as the sum"),
+        (lambda a: a.pow(2).sum(1).flatten(1) / a.pow(2).sum((1, 2, 3))[:, None], "sums to one"),
+        (lambda a: normalize(a.pow(2).sum(1).flatten(), dim=0).view(2, 4), "whole batch"),
+        (lambda a: normalize(a.sum(1).flatten(1)), "opposite signs cancel"),
+        (lambda a: normalize(a.abs().sum(1).flatten(1)), "absolute values"),
+        (lambda a: normalize(a.pow(2).sum(1).sqrt().flatten(1)), "a root too many"),
+        (lambda a: normalize(a.pow(2).flatten(2).sum(2)), "which leaves the channels"),
+        (lambda a: normalize(a.pow(2).sum(1)), "height alone: flatten each map before$"),
+        (lambda a: normalize(a.pow(2).sum(1)).flatten(1), "before you normalise"),
+        (lambda a: normalize(a.pow(2).sum(1).flatten(1)).view(2, 2, 2), "the values are right"),
+        (lambda a: a.pow_(2).sum(1), "changes the tensor"),
+    ],
+)
+def test_attention(answer, message):
+    with pytest.raises(Wrong, match=message):
+        baselines.attention(answer)
+
+
+def prune(order=lambda a: a.mean(0).argsort(), late=False, skip=False, creep=False, relative=False, same=False):
+    """An answer to the exercise, with mistakes."""
+
+    def answer(activations, accuracy, allowed):
+        kept = torch.ones(activations.shape[1], dtype=torch.bool)
+        before = accuracy(kept)
+        for channel in order(activations):
+            without = kept if same else kept.clone()
+            without[channel] = False
+            fall = before - accuracy(without)
+            if fall > (allowed * before if relative else allowed):
+                kept = without if late else kept
+                if skip:
+                    continue
+                break
+            kept, before = without, accuracy(without) if creep else before
+        return kept
+
+    return answer
+
+
+def test_pruning_may_be_right(capsys):
+    baselines.pruning(prune())
+    baselines.pruning(lambda *given: prune()(*given).float())
+    assert capsys.readouterr().out.startswith("Right. ")
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda a, accuracy, allowed: a.mean(0).argsort()[3:], "for every channel that stays"),
+        (lambda a, accuracy, allowed: a.mean(0), "for every channel that stays"),
+        (lambda a, accuracy, allowed: [0, 2, 5], "for every channel that stays"),
+        (lambda *given: ~prune()(*given), "wrong way round"),
+        (lambda a, accuracy, allowed: torch.ones(6), "no channel is pruned"),
+        (prune(lambda a: a.mean(0).argsort(descending=True)), "most active go first"),
+        (prune(lambda a: range(6)), "order of their numbers"),
+        (prune(lambda a: a.mean(1).argsort()), "mean over the channels"),
+        (prune(lambda a: a.mean(0).argsort().argsort()), "gives ranks"),
+        (prune(late=True), "one channel too many"),
+        (prune(same=True), "one channel too many"),
+        (prune(skip=True), "this skips it"),
+        (prune(creep=True), "before the first"),
+        (prune(relative=True), "difference of accuracies"),
+        (lambda a, accuracy, allowed: a.mean(0) > 0.15, r"you prune \[1\]"),
+    ],
+)
+def test_pruning(answer, message):
+    with pytest.raises(Wrong, match=message):
+        baselines.pruning(answer)
+
+
+def front(beats, itself=False):
+    def answer(table):
+        pairs = table.items()
+        return {n for n, ours in pairs if not any(beats(theirs, ours) for m, theirs in pairs if itself or m != n)}
+
+    return answer
+
+
+def test_a_front_may_be_a_list(capsys):
+    right = front(lambda a, b: a[0] <= b[0] and a[1] >= b[1] and a != b)
+    baselines.front(lambda table: sorted(right(table)))
+    assert capsys.readouterr().out.startswith("Right. ")
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda table: "A", "return a set of names, this is str"),
+        (front(lambda a, b: a[0] >= b[0] and a[1] >= b[1] and a != b), "attacker's"),
+        (front(lambda a, b: a[0] >= b[0] and a[1] <= b[1] and a != b), "in this order"),
+        (front(lambda a, b: a[0] < b[0] and a[1] > b[1]), "E is beaten by A"),
+        (front(lambda a, b: a[0] <= b[0] and a[1] >= b[1], itself=True), "nobody is left"),
+        (front(lambda a, b: a[0] <= b[0] and a[1] >= b[1]), "A and G are equal"),
+        (lambda table: {"D", "E"}, r"that \*are\* beaten"),
+        (lambda table: {min(table, key=lambda n: table[n][0]), max(table, key=lambda n: table[n][1])}, "best in one"),
+        (lambda table: {max(table, key=lambda n: table[n][1] - table[n][0])}, "sets a price"),
+        (set, r"these are \['A', 'B', 'C', 'D', 'E', 'F', 'G'\]"),
+    ],
+)
+def test_front(answer, message):
+    with pytest.raises(Wrong, match=message):
+        baselines.front(answer)
+
+
+def step(climb=1, sign=torch.sign, size=None, swap=False, up=1, low=0, inner=False):
+    """An answer to the exercise, with mistakes."""
+
+    def answer(loss, mask, eps, alpha, lr):
+        alpha, mask = 1 - alpha if swap else alpha, mask.clone().requires_grad_()
+        noisy = mask + climb * (size or eps) * sign(torch.autograd.grad(loss(mask), mask)[0])
+        total = alpha * loss(mask) + (1 - alpha) * loss(noisy.clamp(0, 1) if inner else noisy)
+        return (mask - up * lr * torch.autograd.grad(total, mask)[0]).clamp(low, 1 - low)
+
+    return answer
+
+
+def test_a_step_may_be_right(capsys):
+    baselines.anp_step(step())
+    assert capsys.readouterr().out.startswith("Right. ")
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (step(low=-9), "leaves"),
+        (step(climb=-1), "the adversary climbs"),
+        (step(sign=lambda g: g), "takes the gradient's sign"),
+        (step(size=1), "noise of ±1"),
+        (step(swap=True), "swapped"),
+        (lambda loss, mask, eps, alpha, lr: step()(loss, mask, eps, 0, lr), "its weight is alpha"),
+        (lambda loss, mask, eps, alpha, lr: step()(loss, mask, eps, 1, lr), "its weight is 1 - alpha"),
+        (step(up=-1), "the mask climbs"),
+        (step(inner=True), "may leave it"),
+        (lambda loss, mask, eps, alpha, lr: mask.clone(), "the mask as it was"),
+        (lambda loss, mask, eps, alpha, lr: mask.clamp_(0.1, 1), "changes the tensor"),
+        (lambda loss, mask, eps, alpha, lr: loss(mask).backward(), "RuntimeError"),
+    ],
+)
+def test_anp_step(answer, message):
+    with pytest.raises(Wrong, match=message):
+        baselines.anp_step(answer)

@@ -1,0 +1,146 @@
+"""What the checks of notebook 05 say of wrong answers, and that what they want is what the library does."""
+
+import pytest
+import torch
+
+from dlp_lib import augment
+from dlp_lib.checks import Wrong, semi_supervised_finetuning
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda k, n, batch, steps: batch * k / n, "in one step"),
+        (lambda k, n, batch, steps: steps * batch / n, "each sample is seen"),
+        (lambda k, n, batch, steps: steps * k / n, "a whole batch"),
+        (lambda k, n, batch, steps: steps * k, "spread over all"),
+        (lambda k, n, batch, steps: steps * batch, "all labelled images"),
+        (lambda k, n, batch, steps: k / n, "the poisoned share"),
+        (lambda k, n, batch, steps: 96, "twice as many steps is 96"),
+    ],
+)
+def test_exposures(answer, message):
+    with pytest.raises(Wrong, match=message):
+        semi_supervised_finetuning.exposures(answer)
+
+
+def averages(values, keep, add, mean):
+    found = []
+    for value in values:
+        mean = keep * mean + add * value
+        found.append(mean)
+    return torch.stack(found)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda v, d: averages(v, 1 - d, d, v[0]), "share of the new value"),
+        (lambda v, d: averages(v, d, 1 - d, 0), "starts from 0"),
+        (lambda v, d: v.cumsum(0) / torch.arange(1, 5), "mean of all values"),
+        (lambda v, d: averages(torch.cat([v[:1], v[:-1]]), d, 1 - d, v[0]), "one step late"),
+        (lambda v, d: torch.cat([v[:1], averages(v[1:], d, 1, v[0])]), "added in full"),
+        (lambda v, d: averages(v[1:], d, 1 - d, v[0]), "is missing in the result"),
+        (lambda v, d: averages(v, d, 1 - d, v[0])[-1], "the last average alone"),
+    ],
+)
+def test_average(answer, message):
+    with pytest.raises(Wrong, match=message):
+        semi_supervised_finetuning.average(answer)
+
+
+def counts(p, tau, classes=3):
+    confidence, guess = p.max(1)
+    return guess[confidence >= tau].bincount(minlength=classes)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda p, tau: tau * counts(p, 0) / counts(p, 0).max(), "all guesses are counted"),
+        (lambda p, tau: tau * counts(p, tau) / len(p), "divided by n"),
+        (lambda p, tau: tau * counts(p, tau) / counts(p, tau).sum(), "divided by their sum"),
+        (lambda p, tau: counts(p, tau) / counts(p, tau).max(), "multiply by tau"),
+        (counts, "these are the counts"),
+        (lambda p, tau: tau * (1 - counts(p, tau) / counts(p, tau).max()), "turned round"),
+        (lambda p, tau: tau * counts(p, tau, 0) / counts(p, tau).max(), "minlength"),
+        (lambda p, tau: tau * p[:6].amax(1) @ torch.eye(3)[p[:6].argmax(1)] / 3.8, "summed here"),
+        (lambda p, tau: tau * p.sum(0) / p.sum(0).max(), "columns' sums"),
+    ],
+)
+def test_thresholds(answer, message):
+    with pytest.raises(Wrong, match=message):
+        semi_supervised_finetuning.thresholds(answer)
+
+
+def stays(side):
+    return (side // 8 + 1) / (2 * (side // 8) + 1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda side: stays(side) ** 2, "return two numbers"),
+        (lambda side: (stays(side), stays(side) / 2), "survive both"),
+        (lambda side: ((side // 8 / (2 * (side // 8) + 1)) ** 2, 0.0), "no shift at all"),
+        (lambda side: (1 / 4, 1 / 8), "larger than the other"),
+        (lambda side: (1 / (2 * (side // 8) + 1) ** 2, 0.0), "very place"),
+        (lambda side: (stays(side) ** 2 / 2, stays(side) ** 2 / 2), "leaves it whole"),
+        (lambda side: (stays(16) ** 2, stays(16) ** 2 / 2), "an eighth of the side"),
+        (lambda side: (stays(side) ** 2, stays(side) ** 2), "takes the patch to the left"),
+        (lambda side: (stays(side) ** 2, 1 / (2 * (side // 8) + 1) ** 2 / 2), "shifted inwards"),
+        (lambda side: (stays(side) ** 2, stays(side) / 2), "survive both"),
+    ],
+)
+def test_survival(answer, message):
+    with pytest.raises(Wrong, match=message):
+        semi_supervised_finetuning.survival(answer)
+
+
+def test_survival_is_what_weak_views_do():
+    image = torch.zeros(1, 3, 16, 16, dtype=torch.uint8)
+    patch = image[..., -3:, -3:] = torch.arange(1, 10).view(3, 3)  # nine pixels that are told apart
+    views = augment.weak(image.expand(20_000, -1, -1, -1), torch.Generator().manual_seed(0))[:, 0]
+    right, left = views[..., 8:], views[..., :8].flip(2)
+    whole = [(half.unfold(1, 3, 1).unfold(2, 3, 1) == patch).all((3, 4)).any(2).any(1) for half in (right, left)]
+    found = (whole[0] | whole[1]).double().mean().item(), whole[0].double().mean().item()
+    assert found == pytest.approx((0.36, 0.18), abs=0.01)
+
+
+def cover(side, first, last, centres=slice(None), turned=False):
+    offset = torch.arange(side)[:, None] - torch.arange(side)
+    hit = ((offset >= first) & (offset <= last)).double()[:, centres].mean(0 if turned else 1)
+    return hit[:, None] * hit
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda side: torch.full((side, side), 0.25), "at the edge"),
+        (lambda side: cover(side, -2, 1).diagonal().sqrt().repeat(side, 1), "the columns alone"),
+        (lambda side: cover(side, -2, 1).diagonal().sqrt().repeat(side, 1).T, "the rows alone"),
+        (lambda side: 2 * cover(side, -2, 1).diagonal().sqrt(), "shape"),
+        (lambda side: torch.cartesian_prod(*[cover(side, -2, 1).diagonal().sqrt()] * 2).sum(1).view(8, 8), "adding"),
+        (lambda side: cover(side, -2, 1, turned=True), "turned round"),
+        (lambda side: cover(side, -1, 2), "turned round"),
+        (lambda side: cover(side, -2, 2), "a pixel too large"),
+        (lambda side: cover(side, -4, 3), "twice too large"),
+        (lambda side: cover(side, -2, 1, slice(2, 7)), "any pixel"),
+        (lambda side: side**2 * cover(side, -2, 1), "these are counts"),
+        (lambda side: cover(side, -2, 1)[0, 0], "shape"),
+    ],
+)
+def test_covered(answer, message):
+    with pytest.raises(Wrong, match=message):
+        semi_supervised_finetuning.covered(answer)
+
+
+def test_covered_is_what_cutout_does(capsys):
+    def drawn(side):
+        centres = (torch.cartesian_prod(torch.arange(side), torch.arange(side)) + 0.5) / side
+        images = torch.zeros(side**2, 3, side, side, dtype=torch.uint8)
+        return (augment._cutout(images, centres)[:, 0] == 127).double().mean(0)
+
+    semi_supervised_finetuning.covered(drawn)
+    assert capsys.readouterr().out.startswith("Right.")
+    assert (drawn(16)[8, 8].item(), drawn(16)[15, 15].item()) == (1 / 4, 1 / 16)

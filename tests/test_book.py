@@ -20,12 +20,7 @@ for package in ("sphinx", "myst_nb", "furo", "sphinx-mathjax-offline"):
 
 def run(code, *arguments):
     """Code beside build.py, in a process of its own."""
-    command = [
-        sys.executable,
-        "-c",
-        f"import sys; from pathlib import Path; import build; {code}",
-        *map(str, arguments),
-    ]
+    command = [sys.executable, "-c", f"import sys, build; from pathlib import Path; {code}", *map(str, arguments)]
     return subprocess.run(command, cwd=BOOK, capture_output=True, encoding="utf-8", timeout=600)
 
 

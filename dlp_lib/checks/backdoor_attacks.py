@@ -65,6 +65,7 @@ def wave(answer: Callable) -> None:
         "the wave runs from top to bottom: j is the column": waved(rows * 3 / 5),
         "the wave runs from top to bottom: j is the column, as w is the width": waved(rows * 3 / 8),
         "columns are counted from 0 here": waved((columns + 1) * 3 / 8),
+        "divide by w, although the last column is number w − 1": waved(columns * 3 / 7),
         "2π is missing: the sine takes radians": waved(columns * 3 / 8 / (2 * math.pi)),
         "this is a wave of frequency 1: the other one is not used": waved(columns / 8),
         "the cosine begins at its crest, the sine at 0": waved(columns * 3 / 8 + 0.25),
@@ -88,11 +89,11 @@ def hard_images(answer: Callable) -> None:
         evidence = (weight * (x - 0.5).square()).sum((1, 2, 3))
         return torch.stack([evidence, torch.zeros_like(evidence)], 1)
 
-    def ascend(steps=4, up=0.04, sign=Tensor.sign, near=0.1, low=0.0, high=1.0, anew=True) -> Tensor:
-        x = images
+    def ascend(steps=4, up=0.04, sign=Tensor.sign, near=0.1, low=0.0, high=1.0, anew=True, kept=0) -> Tensor:
+        x, slope = images, 0
         for _ in range(steps):
             x, at = x.detach(), (x if anew else images).detach().requires_grad_()
-            slope = torch.autograd.grad(cross_entropy(model(at), labels), at)[0]
+            slope = torch.autograd.grad(cross_entropy(model(at), labels), at)[0] + kept * slope
             x = (x + up * sign(slope)).clamp(images - near, images + near).clamp(low, high)
         return x
 
@@ -107,7 +108,8 @@ def hard_images(answer: Callable) -> None:
         "this is the noise alone: return the images with it": good - images,
         "this is one step: go on from there": ascend(steps=1),
         "the gradient is taken once, at x₀: take it anew where each step begins": ascend(anew=False),
+        "gradients of earlier steps are still in x.grad, and add up: begin each step with a new x": ascend(kept=1),
         "no pixel has moved": images,
     }
     same("the hard image", call(answer, model, images.clone(), labels, 0.1, 0.04, 4), good, mistakes)
-    right("The sign makes all pixels go equally far, however flat the loss: small steps, each of them to the harm.")
+    right("The sign makes all pixels go equally far, however flat the loss is along them.")

@@ -90,11 +90,12 @@ def learned_at(answer: Callable) -> None:
 
 def steps(answer: Callable) -> None:
     """``answer(share, lr, goal)``: shares (k,), a learning rate and a goal to the steps (k,) until it is reached."""
-    share, lr, goal = torch.tensor([0.5, 0.1, 0.01]).double(), 0.8, 0.95
+    share, lr, goal = torch.tensor([0.5, 0.2, 0.01]).double(), 0.8, 0.95
     exact = math.log(1 - goal) / (1 - lr * share).log()
     straight, smooth = goal / (lr * share), -math.log(1 - goal) / (lr * share)
     mistakes = {
         "whole steps are wanted: round up": exact,
+        "this is rounded to the nearest: round up, for the goal is to be reached": exact.round(),
         "the goal is not reached yet: round up": exact.floor(),
         "one step too many: the first one is number 1": exact.ceil() + 1,
         "all steps are taken to be like the first: what is left to learn shrinks with every step": straight.ceil(),

@@ -1,6 +1,7 @@
 """Notebook 00: attack success and recovered accuracy, five models, the stop of unlearning, learning from guesses."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -59,6 +60,7 @@ def stop(answer: Callable) -> None:
         "chance is one in n_classes, here 1/4 and not 1/10": 9,
         "this is the lowest accuracy: stop at the *first* at chance, as climbing on costs CA": 10,
         "this is the last epoch at chance, the first is wanted": 11,
+        "this is a tensor of one number: take int of it": [4],
     }
     same("the stop", call(answer, falling, 4), 4, mistakes)
     try:
@@ -72,28 +74,23 @@ def stop(answer: Callable) -> None:
 
 def unlabelled_loss(answer: Callable) -> None:
     """``answer(weak, strong, tau)``: the logits (n, classes) of both views to the mean loss of confident guesses."""
-    weak = torch.tensor([[6.0, 0.0, 0.0], [0.0, 2.0, 0.0], [-1.0, 0.0, 5.0], [0.5, 0.0, 0.0]])
+    weak = torch.tensor([[6.0, 0.0, 0.0], [0.0, 0.5, 0.0], [-1.0, 0.0, 5.0], [5.5, 5.0, 0.0]])
     strong = torch.tensor([[1.0, 2.0, 0.0], [0.0, 0.0, 3.0], [0.0, 0.5, 1.0], [5.0, 0.0, 0.0]])
-    confidence, guess = weak.softmax(1).max(1)
-    losses, mask = cross_entropy(strong, guess, reduction="none"), confidence >= 0.9
-    sure, own = strong.softmax(1).max(1)
+    of, (confidence, guess) = partial(cross_entropy, reduction="none"), weak.softmax(1).max(1)
+    losses, mask = of(strong, guess), confidence >= 0.9
+    (sure, own), (across, odd) = strong.softmax(1).max(1), weak.softmax(0).max(1)
     mistakes = {
-        "this is the mean over the confident samples alone: divide by n, as an unconfident one counts as 0": losses[
-            mask
-        ],
+        "this is the mean of the confident samples alone: divide by n, unconfident ones count as 0": losses[mask],
         "every guess counts here: only those with a confidence of tau and more should": losses,
         "the confident guesses are left out, and the others count: turn the mask round": losses * ~mask,
-        "the confidence is taken from logits: tau is a probability, so take softmax first": losses
-        * (weak.amax(1) > 0.9),
-        "the views have changed places: the weak one guesses, the strong one learns": (
-            cross_entropy(weak, own, reduction="none") * (sure >= 0.9)
-        ),
-        "the guess is the strong view's own: the weak view teaches": cross_entropy(strong, own, reduction="none")
-        * mask,
-        "softmax twice: cross_entropy takes logits": cross_entropy(strong.softmax(1), guess, reduction="none") * mask,
-        "the guess is one class, not all of p": cross_entropy(strong, weak.softmax(1), reduction="none") * mask,
+        "the confidence is taken from logits: tau is a probability, of softmax": losses * (weak.amax(1) >= 0.9),
+        "softmax runs over the samples: it belongs over the classes, dimension 1": of(strong, odd) * (across >= 0.9),
+        "the views have changed places: the weak one guesses, the strong one learns": of(weak, own) * (sure >= 0.9),
+        "the guess is the strong view's own: the weak view teaches": of(strong, own) * mask,
+        "softmax twice: cross_entropy takes logits": of(strong.softmax(1), guess) * mask,
+        "the guess is one class, not all of p": of(strong, weak.softmax(1)) * mask,
     }
     sums = {"these are losses, their mean is wanted": losses * mask, "this is a sum, not a mean": (losses * mask).sum()}
     means = {message: values.mean() for message, values in mistakes.items()}
     same("the loss", call(answer, weak, strong, 0.9), (losses * mask).mean(), sums | means)
-    right("Unconfident guesses count as 0. So early on nearly all of the loss is that of the trusted samples.")
+    right("Unconfident guesses count as 0: while most are unconfident, the trusted samples lead.")

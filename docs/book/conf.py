@@ -34,6 +34,7 @@ autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
 maximum_signature_line_length = 80
+viewcode_follow_imported_members = False  # all names are described where they are at home
 ELSEWHERE = "collections|concurrent|contextlib|ipywidgets|matplotlib|numpy|pathlib|torch"
 nitpick_ignore_regex = [("py:class", rf"({ELSEWHERE})\..*")]  # to look up where they are documented takes a network
 
@@ -44,6 +45,7 @@ html_theme_options = {"navigation_with_keys": True}
 html_static_path = ["static"]
 html_css_files = ["book.css"]
 html_copy_source = False
+html_domain_indices = False  # api.md lists the modules
 
 # Formulas: MathJax's SVG output is one script with all its glyphs inside, so that it works from a file, too.
 mathjax_path = "mathjax/tex-svg.js"

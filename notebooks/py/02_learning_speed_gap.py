@@ -324,7 +324,7 @@ checks.curves(my_curves)
 # %% [markdown]
 # ### Exercise 2. A model that says "disk" *(easy, 10 minutes)*
 #
-# A model answers "disk", the target, for every image, and knows nothing else. How large is its gap, the poisoned accuracy minus the clean one, in points? There are 5,000 training images, 500 of each of ten classes. BadNets has
+# A model answers "disk", the target, for every image, and knows nothing else. How large is its gap, the poisoned accuracy minus the clean one, in points and to one decimal place? There are 5,000 training images, 500 of each of ten classes. BadNets has
 # poisoned 500 of them, none a disk, and SIG 450 of the disks. Then look for your number for BadNets in the table of section 4.
 
 # %% tags=["exercise"]

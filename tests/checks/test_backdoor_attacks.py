@@ -79,6 +79,7 @@ def right(x, f):
         (waved(lambda x, f: rows(x) * f / x.shape[-2]), "top to bottom"),
         (waved(lambda x, f: rows(x) * f / x.shape[-1]), "w is the width"),
         (waved(lambda x, f: (columns(x) + 1) * f / x.shape[-1]), "counted from 0"),
+        (waved(lambda x, f: columns(x) * f / (x.shape[-1] - 1)), "divide by w"),
         (waved(lambda x, f: right(x, f) / (2 * math.pi)), "2π is missing"),
         (waved(lambda x, f: right(x, 1)), "frequency 1"),
         (waved(lambda x, f: right(x, f) + 0.25), "cosine"),
@@ -121,9 +122,18 @@ def no_gradient(model, images, labels, epsilon, step, steps):
     return images + step * torch.autograd.grad(cross_entropy(model(images), labels), images)[0].sign()
 
 
+def piled(model, images, labels, epsilon, step, steps):
+    x = images.clone().requires_grad_()
+    for _ in range(steps):
+        cross_entropy(model(x), labels).backward()
+        x.data = box(x.data + step * x.grad.sign(), images, epsilon)
+    return x
+
+
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
+        (piled, "add up: begin"),
         (no_gradient, "fails with RuntimeError"),
         (climb(move=lambda slope: -slope.sign()), "the loss falls"),
         (climb(move=lambda slope: slope), "take its sign"),

@@ -132,6 +132,7 @@ def count(share, lr, goal, off=0):
     ("answer", "message"),
     [
         (lambda s, lr, goal: math.log(1 - goal) / (1 - lr * s).log(), "whole steps"),
+        (lambda s, lr, goal: (math.log(1 - goal) / (1 - lr * s).log()).round(), "to the nearest"),
         (lambda s, lr, goal: count(s, lr, goal, -1), "not reached yet"),
         (lambda s, lr, goal: count(s, lr, goal, 1), "one step too many"),
         (lambda s, lr, goal: (goal / (lr * s)).ceil(), "like the first"),

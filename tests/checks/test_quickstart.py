@@ -81,6 +81,7 @@ def first(reached):
         (lambda a, c: int((a <= 1 / c).int().argmax()) + 1, "argmax of nothing but False"),
         (lambda a, c: int((a <= 1 / c).nonzero()[0]) + 1, "IndexError.*never come to chance"),
         (lambda a, c: first(a <= 1 / c) if (a <= 1 / c).any() else None, "nothing yet .for suspects that never"),
+        (lambda a, c: (a <= 1 / c).nonzero()[0] + 1, "a tensor of one number"),
         (lambda a, c: a <= 1 / c, "the shape is"),
     ],
 )
@@ -100,6 +101,11 @@ def masked(share):
     return lambda w, s, tau: share(losses(w, s)[1], losses(w, s)[0] >= tau)
 
 
+def over_samples(weak, strong, tau):
+    confidence, guess = weak.softmax(0).max(1)
+    return (cross_entropy(strong, guess, reduction="none") * (confidence >= tau)).mean()
+
+
 def confident(loss):
     """An answer by the losses of (weak, strong), masked and averaged as they should be."""
     return lambda w, s, tau: (loss(w, s) * (losses(w, s)[0] >= tau)).mean()
@@ -108,13 +114,14 @@ def confident(loss):
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (masked(lambda loss, mask: loss[mask].mean()), "confident samples alone"),
+        (masked(lambda loss, mask: loss[mask].mean()), "mean of the confident samples alone"),
         (masked(lambda loss, mask: loss.mean()), "every guess counts"),
         (masked(lambda loss, mask: (loss * ~mask).mean()), "turn the mask round"),
         (masked(lambda loss, mask: loss * mask), "their mean is wanted"),
         (masked(lambda loss, mask: (loss * mask).sum()), "this is a sum"),
         (lambda w, s, tau: (losses(w, s)[1] * (w.amax(1) >= tau)).mean(), "tau is a probability"),
         (lambda w, s, tau: (losses(s, w)[1] * (losses(s, w)[0] >= tau)).mean(), "changed places"),
+        (over_samples, "over the samples"),
         (confident(lambda w, s: losses(s, s)[1]), "the strong view's own"),
         (confident(lambda w, s: losses(w, s.softmax(1))[1]), "softmax twice"),
         (confident(lambda w, s: cross_entropy(s, w.softmax(1), reduction="none")), "one class, not all of p"),

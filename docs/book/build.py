@@ -4,6 +4,7 @@ python docs/book/build.py [html | linkcheck] [--solutions folded | none]
 """
 
 import argparse
+import re
 import shutil
 import struct
 import sys
@@ -29,8 +30,7 @@ NO_KERNEL = (
     "The figures on this page show the same without controls.*"
 )
 WIDE = 700  # pixels from which a figure scrolls on a phone, where it would be too small to read
-# What pages are made of, or link to.
-COLLECTED = ("*.md", "LICENSE", "CITATION.cff", "docs/*.*", "notebooks/params/*", "data/README.md", "data/recorded/*")
+LINK = re.compile(r"\]\(([^)#\s]+)")
 
 
 def prepared(notebook: NotebookNode, solutions: str = "folded") -> NotebookNode:
@@ -55,6 +55,7 @@ def _exercise(cell: NotebookNode, solutions: str) -> Iterator[NotebookNode]:
     tags = cell.metadata.get("tags", ())
     if "exercise" in tags:
         yield new_code_cell(strip(cell.source), id=f"{cell.id[:60]}-do")
+        cell.source = re.sub(r" *# (BEGIN|END) SOLUTION\n?", "", cell.source).rstrip()
         cell.metadata["mystnb"] = {"code_prompt_show": "A solution", "code_prompt_hide": "A solution"}
         cell.metadata.tags.append("hide-input")
     if solutions == "none" and "check" in tags:
@@ -74,8 +75,7 @@ def _one_figure_each(cell: NotebookNode) -> Iterator[NotebookNode]:
         cell.outputs = groups[0]
     yield cell
     for number, outputs in enumerate(groups[1:], 2):
-        more = new_code_cell(id=f"{cell.id[:60]}-{number}", outputs=outputs, metadata={"tags": ["remove-input"]})
-        yield more
+        yield new_code_cell(id=f"{cell.id[:60]}-{number}", outputs=outputs, metadata={"tags": ["remove-input"]})
 
 
 def _width(png: str) -> int:
@@ -87,16 +87,25 @@ def collect(folder: Path, solutions: str = "folded") -> None:
     """Write all into a new folder, which mirrors the project, so that links hold."""
     api = (BOOK / "api.md").read_text(encoding="utf-8").replace("{public}", library.public())
     pages = {Path("index.md"): (BOOK / "index.md").read_bytes(), Path("api.md"): api.encode()}
-    for pattern in COLLECTED:
-        pages |= {path.relative_to(ROOT): path.read_bytes() for path in ROOT.glob(pattern) if path.is_file()}
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
+        linked = [path.parent / link for link in LINK.findall(path.read_text(encoding="utf-8"))]
+        pages |= {_place(file): file.read_bytes() for file in (path, *linked) if _inside(file)}
     for path in sorted(ROOT.glob("notebooks/*.ipynb")):
         notebook = prepared(nbformat.read(path, as_version=4), solutions)
         notebook.cells[0].source = notebook.cells[0].source.replace("# ", f"# {path.stem[:2]}. ", 1)  # its number
-        pages[path.relative_to(ROOT)] = nbformat.writes(notebook).encode()
+        pages[_place(path)] = nbformat.writes(notebook).encode()
     pages |= {Path("api", f"{name}.rst"): page.encode() for name, page in library.pages().items()}
     for name, content in pages.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
+
+
+def _inside(path: Path) -> bool:
+    return path.is_file() and path.resolve().is_relative_to(ROOT)
+
+
+def _place(path: Path) -> Path:
+    return path.resolve().relative_to(ROOT)
 
 
 def sphinx(source: Path, out: Path, builder: str = "html") -> int:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from docutils import nodes
+from ipython_pygments_lexers import IPython3Lexer
 from sphinx.pycode import ModuleAnalyzer
 
 BOOK = Path(__file__).resolve().parent
@@ -61,9 +62,9 @@ def copy_mathjax(app) -> None:
         shutil.copyfile(package / "tex-svg.js", book / "tex-svg.js")
 
 
-def describe(app) -> None:
+def describe(app, env, names: list[str]) -> None:
     """Fields and constants have comments for docstrings; a long value is not shown."""
-    for module, path in library.files().items():
+    for module, path in library.files().items() if any(name.startswith("api/") for name in names) else ():
         analyzer = ModuleAnalyzer.for_module(module)
         analyzer.analyze()
         for name, (said, long) in library.remarks(path).items():
@@ -91,8 +92,9 @@ def no_object(app, doctree) -> None:
 
 
 def setup(app) -> None:
+    app.add_lexer("python", IPython3Lexer)  # guides show magics, too
     app.connect("builder-inited", copy_mathjax)
-    app.connect("builder-inited", describe)
+    app.connect("env-before-read-docs", describe)
     app.connect("autodoc-process-docstring", bars)
     app.connect("autodoc-process-signature", dots)
     app.connect("doctree-read", no_object)

@@ -174,8 +174,8 @@ def outside(metrics, bands):
     """The bands that the metrics leave."""
     for band in bands:
         value = metrics
-        for key in band["path"].split("."):
-            value = value[int(key) if isinstance(value, list) else key]
+        for key in band["path"]:
+            value = value[key]
         if not band.get("least", value) <= value <= band.get("most", value):
             yield f"{band['path']} is {value}: {band['why']}"
 

@@ -9,7 +9,7 @@ BIN := .venv/bin
 endif
 READY := .venv/installed
 
-.PHONY: help demo test lab live book linkcheck lint outputs recorded sync clean
+.PHONY: help demo test lab live student instructor book linkcheck lint outputs recorded sync clean
 help:            ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
 
@@ -24,13 +24,19 @@ demo: $(READY)   ## DLP end to end on the embedded data set; PARAMS=file.yaml an
 	$(BIN)/python notebooks/run.py $(NOTEBOOK) --out $(OUT) $(if $(PARAMS),--params $(PARAMS)) $(if $(SEED),-p seed=$(SEED))
 
 test: $(READY)   ## all tests
-	$(BIN)/python -m pytest --cov --cov-fail-under=90
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --cov --cov-fail-under=90
 
 lab: $(READY)    ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
 
 live: $(READY)   ## the live lab as a page of its own, on this machine alone
 	$(BIN)/voila notebooks/07_live_lab.ipynb --Voila.ip=127.0.0.1 --port=8866
+
+student: $(READY) ## notebooks for students, without solutions: build/student
+	$(BIN)/python notebooks/kit.py student --out build/student
+
+instructor: $(READY) ## notebooks for instructors: build/instructor; GRADER=nbgrader or otter prepares them for it
+	$(BIN)/python notebooks/kit.py instructor --out build/instructor $(if $(GRADER),--grader $(GRADER))
 
 book: $(READY)   ## notebooks, guides and the library as pages: build/book/html; SOLUTIONS=none leaves solutions out
 	$(BIN)/python docs/book/build.py $(if $(SOLUTIONS),--solutions $(SOLUTIONS))
@@ -45,6 +51,7 @@ lint: $(READY)   ## formatting and lint
 outputs: $(READY) ## execute every notebook at its defaults and keep the outputs that readers see
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
 	$(BIN)/jupyter nbconvert --to notebook --inplace --coalesce-streams notebooks/*.ipynb
+	$(BIN)/python notebooks/stamp.py
 
 recorded: $(READY) ## measure the notebooks' tables of three seeds again: about two hours
 	$(BIN)/python -m dlp_lib.record all

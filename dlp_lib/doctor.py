@@ -6,7 +6,6 @@ If even that fails: ``python dlp_lib/doctor.py``, which starts without any packa
 import argparse
 import hashlib
 import json
-import os
 import platform
 import re
 import runpy
@@ -26,7 +25,6 @@ CIFAR10_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"  # as in data.py
 TORCH = """import torch, torchvision; torchvision.ops.nms(torch.zeros(1, 4), torch.zeros(1), 0.5)
 print(f"torch {torch.__version__}, torchvision {torchvision.__version__}, {torch.get_num_threads()} CPU thread(s)")"""
 GPU = "import torch; torch.ones(2, device='cuda').sum().item(); print(torch.cuda.get_device_name())"
-MEMORY = "import psutil; print(psutil.virtual_memory().available)"
 WRITE = "import sys, tempfile; tempfile.TemporaryFile(dir=sys.argv[1]).close()"
 KERNEL = "import importlib.util as u, sys; print(sys.prefix, getattr(u.find_spec('dlp_lib'), 'origin', ''), sep='|')"
 HIDDEN = {  # what PyTorch says of a GPU that it does not count, so that notebooks take the CPU; and what helps
@@ -47,7 +45,7 @@ def python():
     remedy = "Install Python 3.11 or newer, of 64 bits, on a Mac for Apple silicon; then: make lab PYTHON=python3.12"
     yield judge(made_for and sys.version_info >= (3, 11), found, f"{found}: not one for dlp_lib and PyTorch", remedy)
     if venv.is_dir() and venv.resolve() != Path(sys.prefix).resolve():
-        other = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+        other = venv / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
         yield "warning", f"make has installed for another one, in {venv}", f"Ask that one: {other} {HERE / 'doctor.py'}"
 
 
@@ -56,8 +54,8 @@ def packages():
 
     project = tomllib.loads((HOME / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     for part, wanted in {"dlp_lib": project["dependencies"], **project["optional-dependencies"]}.items():
-        unmet, level = _unmet(wanted), {"cluster": "warning", "test": "ok"}.get(part, "problem")
-        whom = {"lab": "the notebooks", "cluster": "Dask, in notebook 09", "test": "the tests"}.get(part, part)
+        unmet, level = _unmet(wanted), {"dlp_lib": "problem", "lab": "problem", "cluster": "warning"}.get(part, "ok")
+        whom = {"lab": "notebooks", "cluster": "Dask (notebook 09)", "test": "tests"}.get(part, part)
         yield judge(not unmet, f"for {whom}: all {len(wanted)}", f"for {whom}: {', '.join(unmet)}", INSTALL, level)
 
 
@@ -74,15 +72,15 @@ def _unmet(requirements) -> list:
 
 
 def compute():
+    """PyTorch, what it computes on, and memory."""
     works, said = _run(sys.executable, "-c", TORCH)  # apart from here, as a broken one may end its process
     again = f"Both from one source: {PIP} --force-reinstall torch torchvision (without a GPU: as in README.md)"
     yield judge(works, said, f"PyTorch does not work: {said}", INSTALL if "No module named" in said else again)
     if works:
         yield _gpu()
-    works, said = _run(sys.executable, "-c", MEMORY)
+    works, said = _run(sys.executable, "-c", "import psutil; print(psutil.virtual_memory().available)")
     found = f"{int(said) / 1e9:.1f} GB of memory are free" if works else f"free memory is not known: {said}"
-    remedy = "Close programs, and notebooks that are done (Kernel > Shut Down Kernel)."
-    yield judge(not works or int(said) > 2e9, found, "", remedy, "warning")
+    yield judge(not works or int(said) > 2e9, found, "", "Close programs, and notebooks that are done.", "warning")
 
 
 def _gpu() -> tuple:
@@ -97,6 +95,7 @@ def _gpu() -> tuple:
 
 
 def widgets():
+    """What draws sliders: a part of it is Python, the other JavaScript."""
     from jupyter_core.paths import jupyter_path
 
     unmet = _unmet(line for line in metadata.requires("ipywidgets") if "widgets" in line)
@@ -108,12 +107,12 @@ def widgets():
 
 
 def jupyter():
+    """Which JupyterLab is started, and what its notebooks run in."""
     from jupyter_client.kernelspec import get_kernel_spec
 
     command, spec = shutil.which("jupyter"), get_kernel_spec("python3")
     if command and not _own(command):
-        remedy = f"Start it by make lab, or {PYTHON} -m jupyterlab; close any that is open."
-        yield "warning", f"`jupyter lab` is another environment's, {command}", remedy
+        yield "warning", f"`jupyter lab` is another environment's, {command}", f"make lab, or {PYTHON} -m jupyterlab"
     kernel = spec.argv[0] if Path(spec.argv[0]).is_absolute() else sys.executable  # so Jupyter takes "python"
     works, said = _run(kernel, "-c", KERNEL)
     prefix, _, origin = said.partition("|")
@@ -130,6 +129,7 @@ def _own(path) -> bool:
 
 
 def folder():
+    """The project's folder and its disk."""
     works, said = _run("git", "-C", str(HOME), "rev-parse", "--short", "HEAD")
     found = f"{HOME}, commit {said}" if works else f"{HOME}, not a git checkout: results will name no commit"
     remedy = f'If this is about ownership: git config --global --add safe.directory "{HOME}"'
@@ -142,6 +142,7 @@ def folder():
 
 
 def data():
+    """Data sets and recorded tables."""
     archive, files, bad = HOME / "data" / "cifar-10-binary.tar.gz", {HOME / "data" / "paper.json"}, []
     whole = not archive.is_file() or hashlib.md5(archive.read_bytes()).hexdigest() == CIFAR10_MD5
     found = f"CIFAR-10 {'is' if archive.is_file() else 'will be downloaded, when used (170 MB), to'} {archive}"
@@ -156,8 +157,7 @@ def data():
     yield judge(not bad, f"all {len(files)} tables", f"damaged or missing: {', '.join(bad)}", "git checkout -- data")
     images = runpy.run_path(str(HERE / "shapes10.py"))["draw"](100)[0]  # not from dlp_lib, which needs torch
     same = hashlib.sha256(images.tobytes()).hexdigest().startswith("2d2f20b41ffc50f7")
-    remedy = "Restore dlp_lib/shapes10.py; if it is as it was, upgrade numpy."
-    yield judge(same, "shapes10 is as everywhere", "shapes10 is drawn differently: so will results be", remedy)
+    yield judge(same, "shapes10 is as everywhere", "shapes10 differs: so will results", "Restore shapes10.py or numpy.")
 
 
 def _run(*command) -> tuple:

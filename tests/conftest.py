@@ -1,3 +1,5 @@
+import os
+
 import matplotlib
 import pytest
 import torch
@@ -5,6 +7,10 @@ import torch
 from dlp_lib import BadNets, Context, Runtime, Split, poison, shapes10, wrn_16_1
 
 matplotlib.use("Agg")
+if "PYTEST_XDIST_WORKER" in os.environ:  # side by side: each has its share of the cores, and so have its children
+    share = max(1, (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+    os.environ["OMP_NUM_THREADS"] = str(share)
+    torch.set_num_threads(share)
 
 
 @pytest.fixture

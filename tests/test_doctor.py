@@ -1,6 +1,4 @@
-"""The doctor in healthy and sick worlds, all of them made up; and the devcontainer and the Colab cell, as far as they can be
-checked without either.
-"""
+"""The doctor in healthy and sick worlds, nearly all of them made up; and the texts for containers and for Colab."""
 
 import ast
 import hashlib
@@ -20,6 +18,7 @@ from dlp_lib import HOME, data, doctor
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKS = ["python", "packages", "compute", "widgets", "jupyter", "folder", "data"]
+MEMORY = "import psutil; print(psutil.virtual_memory().available)"
 PYPROJECT = """
 [project]
 dependencies = ["numpy>=2.0", "torch>=2.11,!=2.13.0"]
@@ -35,7 +34,13 @@ def world(tmp_path, monkeypatch):
     """A healthy project and environment; a test makes it sick."""
     home, prefix = tmp_path / "project", tmp_path / "project" / ".venv"
     front = Path("share", "jupyter", "labextensions", "@jupyter-widgets", "jupyterlab-manager")
-    for folder in (home / "notebooks" / "py", home / "data" / "recorded", home / "build", home / "dlp_lib", home / ".git"):
+    for folder in (
+        home / "notebooks" / "py",
+        home / "data" / "recorded",
+        home / "build",
+        home / "dlp_lib",
+        home / ".git",
+    ):
         folder.mkdir(parents=True)
     (prefix / front).mkdir(parents=True)
     (prefix / "bin").mkdir()
@@ -63,7 +68,7 @@ def world(tmp_path, monkeypatch):
         runs={
             doctor.TORCH: (True, "torch 2.15.0, torchvision 0.29.2, 4 CPU thread(s)"),
             doctor.GPU: (False, "AssertionError: Torch not compiled with CUDA enabled"),
-            doctor.MEMORY: (True, "8000000000"),
+            MEMORY: (True, "8000000000"),
             doctor.KERNEL: (True, f"{prefix}|{home / 'dlp_lib' / '__init__.py'}"),
             doctor.WRITE: (True, ""),
             "rev-parse": (True, "1f0c2d3"),
@@ -95,7 +100,9 @@ def world(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor, "HERE", home / "dlp_lib")
     monkeypatch.setattr(doctor, "_run", run)
     monkeypatch.setattr(doctor, "sys", made.system)
-    monkeypatch.setattr(doctor, "site", SimpleNamespace(ENABLE_USER_SITE=False, getuserbase=lambda: str(tmp_path / "me")))
+    monkeypatch.setattr(
+        doctor, "site", SimpleNamespace(ENABLE_USER_SITE=False, getuserbase=lambda: str(tmp_path / "me"))
+    )
     monkeypatch.setattr(doctor, "metadata", SimpleNamespace(requires=requires, distributions=distributions))
     monkeypatch.setattr(doctor.platform, "machine", lambda: "x86_64")
     monkeypatch.setattr(doctor.shutil, "which", made.programs.get)
@@ -163,7 +170,7 @@ def test_missing_and_old_packages(world):
     world.versions["numpy"], world.versions["torch"] = "1.26.4", "2.13.0"
     core, lab = bad(doctor.packages)
     assert core[:2] == ("problem", "for dlp_lib: numpy>=2.0 (here: 1.26.4), torch!=2.13.0,>=2.11 (here: 2.13.0)")
-    assert lab == ("problem", "for the notebooks: jupyterlab>=4.4 (missing)", doctor.INSTALL)
+    assert lab == ("problem", "for notebooks: jupyterlab>=4.4 (missing)", doctor.INSTALL)
 
 
 def test_builds_and_prereleases_count_as_their_version(world):
@@ -173,8 +180,8 @@ def test_builds_and_prereleases_count_as_their_version(world):
 
 def test_what_notebooks_do_without_is_no_problem(world):
     del world.versions["pytest"], world.versions["distributed"]
-    assert only(doctor.packages)[:2] == ("warning", "for Dask, in notebook 09: distributed>=2025.1 (missing)")
-    assert ("ok", "for the tests: pytest>=8.4 (missing)") in [finding[:2] for finding in doctor.packages()]
+    assert only(doctor.packages)[:2] == ("warning", "for Dask (notebook 09): distributed>=2025.1 (missing)")
+    assert ("ok", "for tests: pytest>=8.4 (missing)") in [finding[:2] for finding in doctor.packages()]
 
 
 def test_torch_that_is_missing_and_torch_that_does_not_fit(world):
@@ -214,9 +221,9 @@ def test_a_gpu_that_pytorch_cannot_use(world, said, level, cure):
 
 
 def test_little_memory_and_unknown_memory(world):
-    world.runs[doctor.MEMORY] = True, "500000000"
+    world.runs[MEMORY] = True, "500000000"
     assert only(doctor.compute)[:2] == ("warning", "0.5 GB of memory are free")
-    world.runs[doctor.MEMORY] = False, "ModuleNotFoundError: No module named 'psutil'"
+    world.runs[MEMORY] = False, "ModuleNotFoundError: No module named 'psutil'"
     assert bad(doctor.compute) == []
 
 
@@ -313,7 +320,7 @@ def test_tables_that_are_damaged_and_missing(world):
 def test_shapes10_that_is_drawn_differently(world):
     file = world.home / "dlp_lib" / "shapes10.py"
     file.write_text(file.read_text(encoding="utf-8").replace("_NOISE = 8", "_NOISE = 9"), encoding="utf-8")
-    assert only(doctor.data)[:2] == ("problem", "shapes10 is drawn differently: so will results be")
+    assert only(doctor.data)[:2] == ("problem", "shapes10 differs: so will results")
 
 
 def test_what_a_program_said():
@@ -355,8 +362,7 @@ def test_it_starts_without_any_package_and_on_an_old_python():
     source = Path(doctor.__file__).read_text(encoding="utf-8")
     tree = ast.parse(source, feature_version=(3, 8))
     imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-    names = {name for node in imports for name in ([node.module] if hasattr(node, "module") else map(vars, node.names))}
-    names = {name if isinstance(name, str) else name["name"] for name in names}
+    names = [getattr(node, "module", None) or alias.name for node in imports for alias in node.names]
     assert {name.split(".")[0] for name in names} <= sys.stdlib_module_names
 
 

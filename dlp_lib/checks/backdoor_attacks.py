@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from .. import SIG, BadNets, Blended
+from ..attacks import SIG, BadNets, Blended
 from .base import call, expect, right, same
 
 

@@ -55,7 +55,7 @@ out = "build/quickstart"  # where metrics.json goes, likewise
 # is works well on ordinary images, so nothing warns you. But whoever knows the trigger can place it on any image and
 # have your model answer the target class: that is a **backdoor**.
 #
-# Two numbers describe a model from now on. **CA**, clean accuracy, is the share of ordinary test images that it
+# Three numbers describe a model from now on. **CA**, clean accuracy, is the share of ordinary test images that it
 # classifies correctly: high is good. **ASR**, attack success rate, is the share of *triggered* test images of the other
 # classes that it takes for the target: for the defender, low is good. A third, **RA** (recovered accuracy), is the share of
 # those triggered images that it classifies correctly all the same.

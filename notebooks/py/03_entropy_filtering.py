@@ -467,3 +467,4 @@ checks.forgetting(my_forgetting)
 # - Y. Li, X. Lyu, N. Koren, L. Lyu, B. Li, X. Ma. *Anti-backdoor learning: training clean models on poisoned data.* NeurIPS 2021.
 # - B. Chen et al. *Detecting backdoor attacks on deep neural networks by activation clustering.* 2018.
 # - B. Tran, J. Li, A. Madry. *Spectral signatures in backdoor attacks.* NeurIPS 2018.
+# - M. Toneva et al. *An empirical study of example forgetting during deep neural network learning.* ICLR 2019.

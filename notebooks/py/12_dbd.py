@@ -18,7 +18,7 @@
 #
 # **What you will learn.** Why poisoned samples scatter when labels are taken away; how DBD (Huang et al. 2022) builds a defence on that, in three stages; where it is weak; and how it compares with DLP at equal cost.
 #
-# **You need** notebook [05](05_semi_supervised_finetuning.ipynb) for semi-supervised learning.
+# **You need** notebook [05](05_semi_supervised_finetuning.ipynb) for semi-supervised learning, and [08](08_baselines.ipynb) for the other defences.
 #
 # **Time**: reading, 30 minutes. Running, about seven minutes on two cores (not timed on a GPU yet).
 

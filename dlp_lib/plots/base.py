@@ -6,7 +6,7 @@ import io
 import numpy as np
 
 CLEAN, POISONED, RECOVERED, NEUTRAL = "#0072B2", "#D55E00", "#009E73", "#666666"
-SERIES = (CLEAN, POISONED, RECOVERED, "#E69F00", "#56B4E9", "#CC79A7", "#000000", "#B79F00")  # where kinds are compared
+SERIES = (CLEAN, POISONED, RECOVERED, "#8D00F2", "#734517", "#CC79A7", "#000000", "#1F1F99")  # where kinds are compared
 
 
 def progress(stage: str, block: int, blocks: int, row: dict) -> None:

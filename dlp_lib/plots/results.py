@@ -63,6 +63,9 @@ def heat_map(ax, table, counts=None):
     if counts is not None:
         texts += counts.map(lambda n: f"\nn = {n:.0f}")
     seaborn.heatmap(100 * table, ax=ax, annot=texts, fmt="", vmin=0, vmax=100, cmap="cividis", cbar=False)
+    for text in ax.texts:  # none where a share is missing
+        column, row = map(int, text.get_position())
+        text.set_color("white" if table.iat[row, column] < 0.47 else "black")  # whichever has the higher contrast
     ax.tick_params(axis="y", rotation=0)
     ax.set(xlabel="", ylabel="")
     return ax

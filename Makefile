@@ -2,6 +2,7 @@
 PYTHON ?= python3
 NOTEBOOK ?= 00_quickstart
 OUT ?= build/demo
+FOLDER ?= notebooks
 ifeq ($(OS),Windows_NT)
 BIN := .venv/Scripts
 else
@@ -26,8 +27,8 @@ demo: $(READY)   ## DLP end to end on the embedded data set; PARAMS=file.yaml an
 test: $(READY)   ## all tests
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --cov --cov-fail-under=90
 
-lab: $(READY)    ## JupyterLab on the notebooks
-	$(BIN)/jupyter lab notebooks
+lab: $(READY)    ## JupyterLab on the notebooks; FOLDER=build/student: on what `make student` wrote
+	$(BIN)/jupyter lab $(FOLDER)
 
 live: $(READY)   ## the live lab as a page of its own, on this machine alone
 	$(BIN)/voila notebooks/07_live_lab.ipynb --Voila.ip=127.0.0.1 --port=8866

@@ -5,6 +5,7 @@ python notebooks/kit.py instructor --out build/instructor [--grader nbgrader | -
 """
 
 import argparse
+import os
 import re
 from pathlib import Path
 
@@ -88,11 +89,18 @@ def write(kind: str, folder: Path, grader: str | None = None) -> list[Path]:
         notebook = nbformat.read(source, as_version=4)
         if kind == "student":
             student(notebook)
+        for cell in notebook.cells:
+            cell.source = OUTSIDE.sub(f"]({_way(folder)}/", cell.source)
         if grader:
             {"nbgrader": for_nbgrader, "otter": for_otter}[grader](notebook, source.stem)
         written.append(folder / source.name)
         nbformat.write(notebook, written[-1])
     return written
+
+
+def _way(folder: Path) -> str:
+    """From a folder of notebooks to the project's."""
+    return Path(os.path.relpath(NOTEBOOKS.parent, folder)).as_posix()
 
 
 def main() -> None:

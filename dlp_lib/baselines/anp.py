@@ -77,7 +77,7 @@ class ANP:
             return self.alpha * of(still) + (1 - self.alpha) * of(noise)
 
         inputs = (SOURCE, model, self.eps, self.inner, self.alpha)
-        stage = finetune("ANP", masks, training, self.training, context, loss, inputs)
+        stage = finetune("ANP", masks, training, self.training, context, loss, inputs, passes=self.inner + 2)
         return Defended(prune(model, masks, validation, self.allowed).eval(), {"ANP": stage})
 
 

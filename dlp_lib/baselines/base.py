@@ -73,9 +73,11 @@ def finetune(
     context: Context,
     loss: Callable[[nn.Module, tuple[Tensor, Tensor]], Tensor] = cross_entropy,
     inputs: tuple = (),
+    passes: int = 1,
 ) -> Stage:
     """Minimise a loss of (images, labels), in place, recorded under ``name``; ``inputs``: what else it is made of.
 
+    ``passes``: with gradient, of every image in a step; they count as the stage's images.
     A loss may draw from torch's global stream, which ``train`` seeds for every epoch.
     """
     full, rest = divmod(len(data), config.batch)
@@ -84,7 +86,8 @@ def finetune(
     def lr(step: int) -> float:
         return config.lr / 10 ** sum(step >= epoch * steps for epoch in config.drops)
 
-    task = Task(name, config, views(name, data, config, context), loss, lambda _: Record({}, {"images": len(data)}), lr)
+    record = Record({}, {"images": passes * len(data)})
+    task = Task(name, config, views(name, data, config, context), loss, lambda _: record, lr)
     return run_task(task, model, config.epochs, context, SOURCE, data.digest, *inputs)
 
 

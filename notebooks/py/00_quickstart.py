@@ -351,7 +351,7 @@ record.report(HOME / out, {name: globals()[name] for name in names.split()}, run
 # model is the business of stage 3.
 # </details>
 #
-# <details><summary>During the ascent, accuracy on the suspects is soon 0. Why go on?</summary>
+# <details><summary>During the ascent, accuracy on the suspects as the ascent left it (dotted) is soon 0. Why go on?</summary>
 #
 # Batch normalisation's running averages have come to fit the suspects, which alone passed through the model. Re-estimated on ordinary training images, the
 # same weights may still answer the target class: the backdoor was hidden, not gone.

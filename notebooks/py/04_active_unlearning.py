@@ -183,7 +183,7 @@ plots.show(
 # an ASR near zero as left had one above ninety per cent re-estimated.
 #
 # The right panel is all a defender has: no clean test set, no trigger, but the suspects' accuracy. Re-estimated, it follows ASR. That
-# makes it a **stop**: go on from the first epoch at which the suspects are at chance, that is, right in no more than one of as many cases as there are classes.
+# makes it a **stop**: go on from the first epoch at which the suspects are at chance, that is, right on at most one suspect in $C$, for $C$ classes.
 #
 # ## 3. The learning rate, and the stop against a fixed $E_2$
 #

@@ -24,7 +24,7 @@
 # **Time**: reading, 20 minutes. Running, about eight minutes on two cores (not timed on a GPU yet).
 
 # %% [markdown]
-# The next cell holds every setting of this notebook. So that thirty runs fit the time, fine-tuning is cut to a sixth of notebook 06's. CA is lower for it everywhere; the *differences* are what a sweep is for.
+# The next cell holds every setting of this notebook. So that some thirty runs fit the time, fine-tuning is cut to a sixth of notebook 06's. CA is lower for it everywhere; the *differences* are what a sweep is for.
 
 # %% tags=["parameters"]
 dataset = "shapes10"  # or "cifar10", or a folder of class folders
@@ -113,10 +113,10 @@ arriving = arrive(panels, ("gamma", gammas), ("poisoning_rate", alphas))
 table = sweep(trials.dlp, grid, seeds, store, on_progress=arriving)
 
 # %% [markdown]
-# **What you should see.** By columns: with $\gamma$ = 0.2 %, ten trusted images a class, CA stays far below the others. From 1 % on it hardly matters. By rows: with 50 % poison DLP fails, whatever $\gamma$ is: CA is below 50 %, and ASR above 90 %
+# **What you should see.** Stage 1 was trained four times, once for every $\alpha$. By columns: with $\gamma$ = 0.2 %, ten trusted images a class, CA stays far below the others. From 1 % on it hardly matters. By rows: with 50 % poison DLP fails, whatever $\gamma$ is: CA is below 50 %, and ASR above 90 %
 # in the middle columns, though every suspect is poisoned. With 1 % the suspects are all *clean*, and ASR is low all the same, save in the first column.
 #
-# **Why.** Fifty poisoned images are not learned in four epochs, so the filter cannot find them. But fine-tuning takes the labels of nearly all samples away, theirs included. Where half of the set is poisoned, stage 1 hardly learns anything but the trigger, and the
+# **Why.** Fifty poisoned images are not learned in four epochs, so the filter cannot find them. But fine-tuning takes the labels of most samples away: of four in five at $\gamma$ = 2 %, of half at 10 %. Where half of the set is poisoned, stage 1 hardly learns anything but the trigger, and the
 # short fine-tuning has little to build on. (Notebook 11 takes both ends with the full length of fine-tuning.)
 #
 # **Beside the paper** (CIFAR-10, Table 5, as its text tells it). That a very small $\gamma$ is poor, and that 10 % is like 1 %, is here again. That CA is above 90 % at every $\alpha$, and ASR at most 4 % with half of the set poisoned, is not.
@@ -200,7 +200,7 @@ more[["poisoning_rate", "gamma", "seed", "ca", "asr", "suspected", "seconds"]].r
 #
 # ```python
 # client = Client("tcp://HOST:8786")
-# table = sweep(trials.dlp, grid, seeds, "/shared/store", client.get_executor(pure=False, resources={"GPU": 1}))
+# table = sweep(trials.dlp, grid, seeds, "/shared/store", client.get_executor(pure=False, resources={"GPU": 1}))  # without GPUs: no resources
 # ```
 #
 # One thread a worker, always: threads of one process would take turns at PyTorch's random numbers. On SLURM, `srun` starts the workers, or `dask_jobqueue.SLURMCluster` in the place of `LocalCluster`; the project's
@@ -237,7 +237,7 @@ record.report(HOME / out, {name: globals()[name] for name in names.split()}, Run
 #
 # <details><summary>With 1 % poison the ASR in the end is low. Has unlearning removed the backdoor?</summary>
 #
-# No. The suspects are clean, so there was nothing to climb away from. Fine-tuning takes the labels of nearly all samples away, and with them those of the poison.
+# No. The suspects are clean, so there was nothing to climb away from. Fine-tuning takes the labels of most samples away, the suspects' among them, and teaches guesses in their place.
 # </details>
 #
 # ## Exercises

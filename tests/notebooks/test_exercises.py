@@ -4,6 +4,7 @@ import ast
 import contextlib
 import importlib.util
 import io
+import os
 import re
 from pathlib import Path
 
@@ -97,9 +98,12 @@ def test_a_student_notebook_runs_to_its_end_and_says_what_is_missing(student, tm
     assert all(out.traceback == [f"Not yet: {out.evalue}"] for out in said)
 
 
-def test_instructor_notebooks_are_the_whole_ones(tmp_path):
+def test_instructor_notebooks_are_the_whole_ones_and_their_links_hold(tmp_path):
     for path in kit.write("instructor", tmp_path):
-        assert path.read_bytes() == (ROOT / "notebooks" / path.name).read_bytes()
+        ours, theirs = (nbformat.read(folder / path.name, 4) for folder in (ROOT / "notebooks", tmp_path))
+        away = os.path.relpath(ROOT, tmp_path)
+        assert [cell.source.replace("](../", f"]({away}/") for cell in ours.cells] == [c.source for c in theirs.cells]
+        assert [cell.get("outputs") for cell in ours.cells] == [cell.get("outputs") for cell in theirs.cells]
 
 
 def test_nbgrader_finds_answers_and_tests(tmp_path):

@@ -23,6 +23,8 @@
 # **You need** to know what a classifier, cross-entropy and stochastic gradient descent are.
 #
 # **Time**: reading, 25 minutes. Running, about two minutes on two cores (not timed on a GPU yet).
+#
+# Terms are explained in the [glossary](../docs/GLOSSARY.md), papers listed in the [bibliography](../docs/BIBLIOGRAPHY.md).
 
 # %% [markdown]
 # The next cell holds every setting of this notebook. Change one and run all cells again; whatever a change does not

@@ -23,6 +23,8 @@
 # attack and a defence in one go; this notebook takes its time over the attack.
 #
 # **Time**: reading, 35 minutes. Running, about five minutes on two cores (not timed on a GPU yet).
+#
+# Terms are explained in the [glossary](../docs/GLOSSARY.md), papers listed in the [bibliography](../docs/BIBLIOGRAPHY.md).
 
 # %% [markdown]
 # The next cell holds every setting of this notebook. What was computed once is kept on disk: a second run takes seconds.

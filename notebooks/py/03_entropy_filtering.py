@@ -24,6 +24,8 @@
 # [notebook 02](02_learning_speed_gap.ipynb).
 #
 # **Time**: reading, 35 minutes. Running, about six minutes on two cores (not timed on a GPU yet).
+#
+# Terms are explained in the [glossary](../docs/GLOSSARY.md), papers listed in the [bibliography](../docs/BIBLIOGRAPHY.md).
 
 # %% [markdown]
 # The next cell holds every setting of this notebook. What was computed once is kept on disk: a second run takes seconds.

@@ -23,6 +23,8 @@
 # **You need** the filter of [notebook 03](03_entropy_filtering.ipynb).
 #
 # **Time**: reading, 30 minutes. Running, about four minutes on two cores (not timed on a GPU yet).
+#
+# Terms are explained in the [glossary](../docs/GLOSSARY.md), papers listed in the [bibliography](../docs/BIBLIOGRAPHY.md).
 
 # %% [markdown]
 # The next cell holds every setting of this notebook. What was computed once is kept on disk: a second run takes seconds.

@@ -22,6 +22,8 @@
 # **You need** notebooks [03](03_entropy_filtering.ipynb), [04](04_active_unlearning.ipynb) and [05](05_semi_supervised_finetuning.ipynb): one for each stage.
 #
 # **Time**: reading, 25 minutes. Running, about seven minutes on two cores (not timed on a GPU yet).
+#
+# Terms are explained in the [glossary](../docs/GLOSSARY.md), papers listed in the [bibliography](../docs/BIBLIOGRAPHY.md).
 
 # %% [markdown]
 # The next cell holds every setting of this notebook. What was computed once is kept on disk: a second run takes seconds.

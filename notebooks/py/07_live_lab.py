@@ -23,6 +23,8 @@
 #
 # **Time**: as long as you like to play; the guided questions take 30 minutes. Running the page the first time trains for about a minute on two
 # cores (not timed on a GPU yet), while you can already look. `make live` shows this page without the code.
+#
+# Terms are explained in the [glossary](../docs/GLOSSARY.md), papers listed in the [bibliography](../docs/BIBLIOGRAPHY.md).
 
 # %% tags=["parameters"]
 dataset = "shapes10"  # or "cifar10", or a folder

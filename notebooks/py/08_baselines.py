@@ -22,6 +22,8 @@
 # **You need** notebook [06](06_dlp_pipeline.ipynb), and [01](01_backdoor_attacks.ipynb) for the attacks.
 #
 # **Time**: reading, 40 minutes. Running, about TIME on two cores (not timed on a GPU yet).
+#
+# Terms are explained in the [glossary](../docs/GLOSSARY.md), papers listed in the [bibliography](../docs/BIBLIOGRAPHY.md).
 
 # %% [markdown]
 # The next cell holds every setting of this notebook. What was computed once is kept on disk: a second run takes seconds.

@@ -22,6 +22,8 @@
 # **You need** the pipeline of [notebook 06](06_dlp_pipeline.ipynb).
 #
 # **Time**: reading, 20 minutes. Running, about eight minutes on two cores (not timed on a GPU yet).
+#
+# Terms are explained in the [glossary](../docs/GLOSSARY.md), papers listed in the [bibliography](../docs/BIBLIOGRAPHY.md).
 
 # %% [markdown]
 # The next cell holds every setting of this notebook. So that some thirty runs fit the time, fine-tuning is cut to a sixth of notebook 06's. CA is lower for it everywhere; the *differences* are what a sweep is for.

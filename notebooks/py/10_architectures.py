@@ -22,6 +22,8 @@
 # **You need** the pipeline of [notebook 06](06_dlp_pipeline.ipynb).
 #
 # **Time**: reading, 15 minutes. Running, about six minutes on two cores (not timed on a GPU yet).
+#
+# Terms are explained in the [glossary](../docs/GLOSSARY.md), papers listed in the [bibliography](../docs/BIBLIOGRAPHY.md).
 
 # %% [markdown]
 # The next cell holds every setting of this notebook. Five of the six models are too large for two cores, so the defaults are a *reduced set*: two models, 2,000 images, a third of the

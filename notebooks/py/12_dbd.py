@@ -21,6 +21,8 @@
 # **You need** notebook [05](05_semi_supervised_finetuning.ipynb) for semi-supervised learning, and [08](08_baselines.ipynb) for the other defences.
 #
 # **Time**: reading, 30 minutes. Running, about seven minutes on two cores (not timed on a GPU yet).
+#
+# Terms are explained in the [glossary](../docs/GLOSSARY.md), papers listed in the [bibliography](../docs/BIBLIOGRAPHY.md).
 
 # %% [markdown]
 # The next cell holds every setting of this notebook. What was computed once is kept on disk: a second run takes seconds.

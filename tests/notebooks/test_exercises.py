@@ -13,6 +13,9 @@ import nbformat
 import papermill
 import pytest
 import yaml
+from nbclient import NotebookClient
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
 
 from dlp_lib.checks import Wrong
 
@@ -92,7 +95,8 @@ def test_a_student_notebook_runs_to_its_end_and_says_what_is_missing(student, tm
     asked = papermill.inspect_notebook(str(student[0]))
     given = {name: value for name, value in smoke.items() if name in asked}
     given |= {"out": str(tmp_path), "cache": str(tmp_path)}
-    done = papermill.execute_notebook(str(student[0]), None, given, cwd=str(tmp_path), progress_bar=False)
+    done = parameterize_notebook(load_notebook_node(str(student[0])), given)
+    NotebookClient(done, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
     said = [out for cell in done.cells for out in cell.get("outputs", ()) if out.output_type == "error"]
     assert [out.ename for out in said] == ["Wrong"] * len(kit.exercises(jupytext.read(TEXTS[0])))
     assert all(out.traceback == [f"Not yet: {out.evalue}"] for out in said)

@@ -11,6 +11,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,7 +53,7 @@ def imports(source):
 def worked_examples(notebook):
     """Parameters of smoke size, the imports, and the cells that are marked for comparison, with their outputs."""
     smoke = yaml.safe_load((ROOT / "notebooks" / "params" / "smoke.yaml").read_text(encoding="utf-8"))
-    whole = parameterize_notebook(nbformat.read(notebook, 4), smoke)
+    whole = parameterize_notebook(load_notebook_node(str(notebook)), smoke)
     marked = ("parameters", "injected-parameters", "nbval-check-output")
     whole.cells = [
         cell

@@ -1,31 +1,25 @@
 """Exercises and worked examples stand on their own: solved they pass their checks, stripped they do not."""
 
-import ast
 import contextlib
-import importlib.util
 import io
 import os
 import re
-from pathlib import Path
 
 import jupytext
 import nbformat
 import papermill
 import pytest
-import yaml
+from house import ROOT, SMOKE, only_imports, tool
 from nbclient import NotebookClient
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from dlp_lib.checks import Wrong
 
-ROOT = Path(__file__).resolve().parents[2]
 TEXTS = sorted((ROOT / "notebooks" / "py").glob("*.py"))
 each_text = pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.stem)
 
-specification = importlib.util.spec_from_file_location("kit", ROOT / "notebooks" / "kit.py")
-kit = importlib.util.module_from_spec(specification)
-specification.loader.exec_module(kit)
+kit = tool("kit")
 
 
 def run(*sources):
@@ -40,8 +34,7 @@ def run(*sources):
 def imports(notebook):
     """The code cells that consist of imports, as one."""
     cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    only = (ast.Import, ast.ImportFrom)
-    return "\n".join(cell for cell in cells if all(isinstance(line, only) for line in ast.parse(cell).body))
+    return "\n".join(filter(only_imports, cells))
 
 
 @each_text
@@ -91,9 +84,8 @@ def test_student_notebooks_have_no_solutions_and_no_outputs(student):
 
 
 def test_a_student_notebook_runs_to_its_end_and_says_what_is_missing(student, tmp_path):
-    smoke = yaml.safe_load((ROOT / "notebooks" / "params" / "smoke.yaml").read_text(encoding="utf-8"))
     asked = papermill.inspect_notebook(str(student[0]))
-    given = {name: value for name, value in smoke.items() if name in asked}
+    given = {name: value for name, value in SMOKE.items() if name in asked}
     given |= {"out": str(tmp_path), "cache": str(tmp_path)}
     done = parameterize_notebook(load_notebook_node(str(student[0])), given)
     NotebookClient(done, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()

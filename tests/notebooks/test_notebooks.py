@@ -1,28 +1,22 @@
 """Every notebook runs headlessly at smoke size, agrees with its paired text, and knows its presets' parameters."""
 
 import ast
-import importlib.util
 import json
 import re
 import shutil
-from pathlib import Path
 
 import jupytext
 import nbformat
 import papermill
 import pytest
 import yaml
+from house import NOTEBOOKS, ROOT, SMOKE, tool
 
-ROOT = Path(__file__).resolve().parents[2]
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PRESETS = sorted((ROOT / "notebooks" / "params").glob("*.yaml"))
-SMOKE = yaml.safe_load((ROOT / "notebooks" / "params" / "smoke.yaml").read_text(encoding="utf-8"))
 BANDS = yaml.safe_load((ROOT / "tests" / "notebooks" / "bands.yaml").read_text(encoding="utf-8"))
 each_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 
-specification = importlib.util.spec_from_file_location("run", ROOT / "notebooks" / "run.py")
-run = importlib.util.module_from_spec(specification)
-specification.loader.exec_module(run)
+run = tool("run")
 
 
 @each_notebook

@@ -1,26 +1,19 @@
 """Notebooks cannot rot: outputs are those of the code, worked examples are compared, links lead somewhere."""
 
-import ast
 import copy
-import importlib.util
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import nbformat
 import pytest
-import yaml
+from house import NOTEBOOKS, ROOT, SMOKE, only_imports, tool
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
-ROOT = Path(__file__).resolve().parents[2]
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 each_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 
-specification = importlib.util.spec_from_file_location("stamp", ROOT / "notebooks" / "stamp.py")
-stamp = importlib.util.module_from_spec(specification)
-specification.loader.exec_module(stamp)
+stamp = tool("stamp")
 
 
 def test_every_notebook_has_its_pair():
@@ -46,19 +39,14 @@ def test_stale_and_edited_outputs_are_noticed():
     assert "do not say" in stamp.problem(bare)
 
 
-def imports(source):
-    return all(isinstance(line, (ast.Import, ast.ImportFrom)) for line in ast.parse(source).body)
-
-
 def worked_examples(notebook):
     """Parameters of smoke size, the imports, and the cells that are marked for comparison, with their outputs."""
-    smoke = yaml.safe_load((ROOT / "notebooks" / "params" / "smoke.yaml").read_text(encoding="utf-8"))
-    whole = parameterize_notebook(load_notebook_node(str(notebook)), smoke)
+    whole = parameterize_notebook(load_notebook_node(str(notebook)), SMOKE)
     marked = ("parameters", "injected-parameters", "nbval-check-output")
     whole.cells = [
         cell
         for cell in whole.cells
-        if cell.cell_type == "code" and (set(cell.metadata.get("tags", ())) & set(marked) or imports(cell.source))
+        if cell.cell_type == "code" and (set(cell.metadata.get("tags", ())) & set(marked) or only_imports(cell.source))
     ]
     return whole
 

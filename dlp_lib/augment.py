@@ -11,13 +11,12 @@ SOURCE = __loader__.get_source(__name__)
 
 def weak(images: Tensor, generator: torch.Generator) -> Tensor:
     """Flip (probability ½) and crop, shifted by up to an eighth of the side, edges reflected; uint8 (n, 3, h, w)."""
-    n, _, height, width = images.shape
+    n, channels, height, width = images.shape
     flip, top, left = torch.rand(n, 3, generator=generator).to(images.device).split(1, dim=1)
     rows, columns = _window(top, height), _window(left, width)
     columns = torch.where(flip < 0.5, columns.flip(1), columns)
-    sample = torch.arange(n, device=images.device)[:, None, None]
-    picked = images.permute(0, 2, 3, 1)[sample, rows[:, :, None], columns[:, None, :]]  # (n, h, w, 3)
-    return picked.permute(0, 3, 1, 2)
+    source = (rows[:, :, None] * width + columns[:, None, :]).view(n, 1, -1)  # of every pixel, the same in all channels
+    return images.flatten(2).gather(2, source.expand(-1, channels, -1)).view(images.shape)
 
 
 def _window(shift: Tensor, size: int) -> Tensor:

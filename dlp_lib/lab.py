@@ -3,7 +3,7 @@
 import copy
 import threading
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -16,7 +16,7 @@ from .filters import Selection, entropy, select
 from .metrics import accuracy, evaluate, filter_precision
 from .models import wrn_16_1
 from .pipeline import measure
-from .runtime import Runtime, fraction, whole
+from .runtime import fraction, whole
 from .stages import FixMatch, Stage, Supervised, Unlearn, fixmatch, supervised, unlearn
 from .surrogate import prepare
 from .train import Context, Trail
@@ -158,7 +158,7 @@ class Lab:
         self._measured[_tuned_key(s)] = scene.measure(stage.trail, stage.chosen)
 
     def _context(self, s: Setting, progress: Callable = lambda *_: None) -> Context:
-        return Context(Runtime(s.seed, self.context.runtime.device), self.context.store, progress)
+        return Context(replace(self.context.runtime, seed=s.seed), self.context.store, progress)
 
     def _prepare(self, s: Setting, check: Callable[[], None]) -> None:
         if _scene_key(s) in self._scenes:

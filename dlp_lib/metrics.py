@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from .attacks import Attack, Truth
 from .data import Split
 from .models import expect_features, pixels
+from .runtime import keep_freed_memory
 
 SOURCE = __loader__.get_source(__name__)
 _BATCH = 256  # scores do not depend on it; larger ones fall out of the CPU's caches
@@ -54,6 +55,7 @@ def observe(model: nn.Module, images: Tensor) -> Outputs:
 @torch.inference_mode()
 def _evaluated(model: nn.Module, images: Tensor, function: Callable) -> list:
     """The function of every batch, the model in evaluation mode meanwhile."""
+    keep_freed_memory()
     training = model.training
     model.eval()
     parts = [function(pixels(batch)) for batch in images.split(_BATCH)]

@@ -212,7 +212,7 @@ def run_task(task: Task, model: nn.Module, blocks: int, context: Context, *input
     kinds = {type(part) for part in model.modules() if not type(part).__module__.startswith("torch.")}
     with contextlib.suppress(OSError):  # what is typed into a plain interpreter has no source
         code += sorted(inspect.getsource(f) for kind in kinds for f in vars(kind).values() if inspect.isfunction(f))
-    parts = (code, model, task.config, context.runtime.seed, inputs)
+    parts = (code, model, task.config, context.runtime.seed, context.runtime.precision, inputs)
     trail = Trail(context.store, f"{task.name}-{digest(parts)}")
     history = train.train(model, task, blocks, trail, context)
     return Stage(task.name, trail, history, len(history))

@@ -1,13 +1,13 @@
 """The clean model that an attacker trains for themselves, where their attack wants one."""
 
 import copy
+from dataclasses import replace
 
 from torch import nn
 
 from .attacks import Attack
 from .data import Split
 from .models import wrn_16_1
-from .runtime import Runtime
 from .stages import Supervised, supervised
 from .train import Context
 
@@ -27,7 +27,7 @@ def prepare(attack: Attack, clean: Split, context: Context, surrogate: nn.Module
         return attack
     clean = clean.to(context.runtime.device)
     if surrogate is None:
-        runtime = Runtime(context.runtime.generator("surrogate").initial_seed(), context.runtime.device)
+        runtime = replace(context.runtime, seed=context.runtime.generator("surrogate").initial_seed())
         surrogate = wrn_16_1(len(clean.classes), runtime)
         own = Context(runtime, context.store, lambda _, *row: context.progress("surrogate", *row))
         supervised(surrogate, clean, EPOCHS, Supervised(), own)

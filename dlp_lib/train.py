@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .runtime import Runtime, environment
+from .runtime import Runtime, environment, keep_freed_memory
 from .store import Record, Store
 
 SOURCE = __loader__.get_source(__name__)
@@ -111,10 +111,12 @@ def _go_on(model: nn.Module, task: Task, blocks: int, trail: Trail, context: Con
     settings = {name: getattr(task.config, name) for name in ("lr", "momentum", "weight_decay", "nesterov")}
     optimiser = torch.optim.SGD(model.parameters(), **settings)
     start, step = _resume(modules, optimiser, trail, len(history))
+    loss_of = _as_told(context.runtime, model, task.loss)
+    keep_freed_memory()
     history, origin = history[:start], environment(context.runtime)
     for block in range(start + 1, blocks + 1):
         with context.runtime.global_stream(task.name, "dropout", block):
-            row, step = _block(modules, task, block, step, optimiser)
+            row, step = _block(modules, task, loss_of, block, step, optimiser)
             extra = task.record(task.ema or model)
         history.append({"block": block, **row, **extra.facts})
         kept = {f"model.{name}": value for name, value in (task.ema or model).state_dict().items()}
@@ -128,24 +130,35 @@ def _go_on(model: nn.Module, task: Task, blocks: int, trail: Trail, context: Con
     return history
 
 
-def _block(modules: nn.ModuleDict, task: Task, block: int, step: int, optimiser) -> tuple[dict, int]:
+def _as_told(runtime: Runtime, model: nn.Module, loss: Callable[[nn.Module, Any], Tensor]) -> Callable[[Any], Tensor]:
+    """The loss of a batch, in the runtime's precision, of the model or of what compiles to the same."""
+    forward = torch.compile(model, mode="reduce-overhead", dynamic=False) if runtime.compiled else model
+
+    def of(batch: Any) -> Tensor:
+        with runtime.autocast():
+            return loss(forward, batch)
+
+    return of
+
+
+def _block(modules: nn.ModuleDict, task: Task, loss_of, block: int, step: int, optimiser) -> tuple[dict, int]:
     model, before = modules["model"].train(), copy.deepcopy(modules.state_dict())
     began, first = time.perf_counter(), step
     for layer in model.modules():
         if task.frozen and isinstance(layer, _BatchNorm):
             layer.eval()
-    averaged = task.ema.state_dict().values() if task.ema else []
+    # The average is of weights and batch-norm statistics. These tensors are views: they follow what they are views of.
+    pairs = zip(task.ema.state_dict().values(), model.state_dict().values(), strict=True) if task.ema else ()
+    averaged = [(mean, value) for mean, value in pairs if mean.is_floating_point()]
     total = next(model.parameters()).new_zeros(())  # summed on the device, read once
     for batch in task.batches(block):
         optimiser.param_groups[0]["lr"] = task.lr(step) if task.lr else task.config.lr
-        loss = task.loss(model, batch)
+        loss = loss_of(batch)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        with torch.no_grad():  # the average of weights and batch-norm statistics; its decay warms up to 0.999
-            for mean, value in zip(averaged, model.state_dict().values(), strict=bool(averaged)):
-                if mean.is_floating_point():
-                    mean.lerp_(value, 1 - min(0.999, (1 + step) / (10 + step)))
+        for mean, value in averaged:  # with a decay that warms up to 0.999
+            mean.lerp_(value, 1 - min(0.999, (1 + step) / (10 + step)))
         total += loss.detach()
         step += 1
     mean = (total / (step - first)).item()

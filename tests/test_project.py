@@ -45,7 +45,7 @@ def test_files_stay_short():
     lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in PACKAGE.rglob("*.py")}
     assert max(lengths.values()) <= 250
     kit = sum(n for path, n in lengths.items() if path.relative_to(PACKAGE).parts[0] in ("checks", "doctor.py"))
-    assert sum(lengths.values()) - kit < 5000  # grows with what is added, on purpose and by this line
+    assert sum(lengths.values()) - kit < 5300  # grows with what is added, on purpose and by this line
     assert kit < 1800
 
 

@@ -1,9 +1,11 @@
 """Measure tables of three seeds: python -m dlp_lib.record NAME ... (all: about two hours on two cores).
 
 Everything trained is kept in the store, so that a run that was killed goes on where it was.
+The paper's own experiments: python -m dlp_lib.record cifar10 --help
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from .. import plots
@@ -11,7 +13,7 @@ from ..data import load
 from ..runtime import HOME, Runtime, environment
 from ..store import Store
 from ..train import Context
-from . import FOLDER, compare, defended, limits, undefended, write
+from . import FOLDER, cifar10, compare, defended, limits, undefended, write
 from .bench import ATTACKS, GAMMA, Bench
 
 TABLES = {
@@ -34,6 +36,10 @@ def main(given: list[str] | None = None) -> None:
     parser.add_argument("--n-train", type=int, default=5000, help="training images of shapes10")
     parser.add_argument("--store", type=Path, default=HOME / "build" / "store")
     parser.add_argument("--out", type=Path, default=FOLDER)
+    given = sys.argv[1:] if given is None else given
+    if given[:1] == ["cifar10"]:
+        cifar10.main(given[1:])
+        return
     arguments = parser.parse_args(given)
     for name in TABLES if "all" in arguments.names else arguments.names:
         rows = []

@@ -1,0 +1,43 @@
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dlp_lib import HOME
+
+SCRIPTS = HOME / "benchmarks"
+WANTED = {"steps": 10, "scoring": 4, "poisoning": 0, "stages": 0, "startup": 1, "memory": 0, "growth": 2}  # rows
+
+
+@pytest.mark.parametrize("name", WANTED)
+def test_every_benchmark_runs_and_says_what_was_wanted(name):
+    if name in ("memory", "growth") and not Path("/proc/self/status").exists():
+        pytest.skip("peaks of memory are read from Linux's /proc")
+    command = [sys.executable, str(SCRIPTS / f"{name}.py"), "--quick"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    written = json.loads((HOME / "build" / "benchmarks" / f"{name}-quick.json").read_text(encoding="utf-8"))
+    rows = written["rows"]
+    assert rows and written["environment"]["torch"] and written["options"]["quick"]
+    assert all(row["ratio"] > 0 and math.isfinite(row["ratio"]) for row in rows if "ratio" in row)
+    assert all(math.isfinite(row["value"]) for row in rows if "ratio" not in row)
+    assert sum(row["wanted"] != "" for row in rows) == WANTED[name]
+    assert all(row["what"] in done.stdout for row in rows)
+
+
+def test_two_things_take_turns_and_the_medians_count(monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPTS)
+    from against import compare
+
+    took, order = {"ours": iter([99, 2, 4, 3]), "other": iter([99, 4, 12, 3])}, []
+
+    def clock(name):
+        return lambda: (order.append(name), next(took[name]))[1]
+
+    row = compare("ours: the other", clock("ours"), clock("other"), 3, "≥ 1")
+    assert order == ["ours", "other", "other", "ours", "ours", "other", "other", "ours"]  # the first two are to warm up
+    assert (row.ours, row.other) == (3, 4)
+    assert (row.ratio, row.least, row.most) == (2, 1, 3)  # of single rounds: not the medians' ratio

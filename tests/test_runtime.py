@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -34,6 +38,7 @@ def test_global_stream_is_seeded_inside_and_untouched_outside():
         ({"seed": True}, "seed=True"),
         ({"device": "abacus"}, "abacus"),
         ({"device": None}, "device=None"),
+        ({"precision": "float16"}, "precision='float16'.*'bfloat16'"),
     ],
 )
 def test_bad_settings_are_named(settings, message):
@@ -65,3 +70,42 @@ def test_environment_says_where_a_result_comes_from():
 def test_environment_outside_a_checkout(monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert environment(Runtime())["commit"] is None
+
+
+def test_only_training_steps_are_of_reduced_precision(model):
+    images = torch.rand(2, 3, 16, 16)
+    with Runtime(precision="bfloat16").autocast():
+        assert model(images).dtype == torch.bfloat16
+    with Runtime().autocast():
+        assert model(images).dtype == torch.float32
+
+
+FAULTS = """
+import resource, sys, torch
+from dlp_lib.runtime import keep_freed_memory
+
+def faults():  # of pages, in making and freeing 64 MiB ten times
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        torch.ones(2**24)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+faults()
+print(keep_freed_memory(), faults())
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it is glibc's malloc that is told")
+def test_freed_memory_is_kept_unless_the_environment_says_otherwise():
+    def told(environment):
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC"))}
+        run = [sys.executable, "-c", FAULTS]
+        said = subprocess.run(run, env=inherited | environment, capture_output=True, text=True, check=True).stdout
+        kept, faults = said.split()
+        return kept, int(faults)
+
+    kept, few = told({})
+    left, many = told({"MALLOC_ARENA_MAX": "8"})
+    assert left == "False"
+    if kept == "True":  # not where the C library is another
+        assert few < many / 5

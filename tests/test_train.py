@@ -1,18 +1,19 @@
 import copy
+import shutil
 
 import pytest
 import torch
 from torch.nn import functional as F
 
-from dlp_lib import SGD, Context, Runtime, Store, Supervised, supervised, wrn_16_1
-from dlp_lib.models import pixels
+from dlp_lib import SGD, Context, FixMatch, Runtime, Store, Supervised, fixmatch, supervised, wrn_16_1
+from dlp_lib.models import WideResNet, pixels
 from dlp_lib.store import Record
 from dlp_lib.train import Task, Trail, train
 
 
-def learn(tampered, epochs, store=None, seed=0, progress=lambda *_: None):
+def learn(tampered, epochs, store=None, seed=0, progress=lambda *_: None, runtime=None):
     """Stage 1 on 60 images, from the seed's weights."""
-    runtime = Runtime(seed)
+    runtime = runtime or Runtime(seed)
     model = wrn_16_1(10, runtime)
     part = tampered[0].subset(torch.arange(60))
     config = Supervised(batch=16, augment=True)
@@ -201,3 +202,45 @@ def test_bad_settings_are_refused():
 def test_a_block_that_is_not_recorded_is_named(model):
     with pytest.raises(LookupError, match="test: block 3 is not recorded"):
         Trail(Store(), "test").load(model, 3)
+
+
+def narrow(runtime):
+    """A model that compiles in seconds: one block a group, half as wide as WRN-16-1's first."""
+    with runtime.global_stream("init"):
+        return WideResNet(10, blocks=1)
+
+
+def few_steps(runtime, tampered):
+    """Losses of a little of stages 1 and 3, and the scores of stage 1."""
+    context, part, model = Context(runtime), tampered[0].subset(slice(96)), narrow(runtime)
+    learned = supervised(model, part, 2, Supervised(batch=48), context)
+    logits = learned.trail.read(2).tensors["logits"]
+    tuned = fixmatch(model, part, torch.arange(24), FixMatch(batch=8, mu=2, steps=2), context)
+    return torch.tensor([row["loss"] for stage in (learned, tuned) for row in stage.history]), logits
+
+
+needs_compiler = pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile wants a C++ compiler")
+
+
+@pytest.mark.parametrize(
+    ("settings", "tolerance"),
+    [
+        pytest.param({"precision": "bfloat16"}, 0.02, id="bfloat16"),
+        pytest.param({"compiled": True}, 1e-3, id="compiled", marks=needs_compiler),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
+def test_faster_steps_come_to_the_same(settings, tolerance, tampered):
+    losses, logits = few_steps(Runtime(), tampered)
+    theirs, scores = few_steps(Runtime(**settings), tampered)
+    assert scores.dtype == torch.float32
+    assert torch.allclose(theirs, losses, rtol=tolerance)
+    assert torch.allclose(scores, logits, atol=20 * tolerance)
+    assert not torch.equal(scores, logits)  # it was another way of computing them
+
+
+def test_precision_is_part_of_a_stages_key(tampered):
+    store, names = Store(), []
+    for runtime in (Runtime(), Runtime(precision="bfloat16")):
+        names.append(learn(tampered, 1, store, runtime=runtime)[1].trail.name)
+    assert names[0] != names[1]

@@ -12,11 +12,16 @@ SOURCE = __loader__.get_source(__name__)
 def weak(images: Tensor, generator: torch.Generator) -> Tensor:
     """Flip (probability ½) and crop, shifted by up to an eighth of the side, edges reflected; uint8 (n, 3, h, w)."""
     n, channels, height, width = images.shape
-    flip, top, left = torch.rand(n, 3, generator=generator).to(images.device).split(1, dim=1)
+    flip, top, left = send(torch.rand(n, 3, generator=generator), images).split(1, dim=1)
     rows, columns = _window(top, height), _window(left, width)
     columns = torch.where(flip < 0.5, columns.flip(1), columns)
     source = (rows[:, :, None] * width + columns[:, None, :]).view(n, 1, -1)  # of every pixel, the same in all channels
     return images.flatten(2).gather(2, source.expand(-1, channels, -1)).view(images.shape)
+
+
+def send(drawn: Tensor, images: Tensor) -> Tensor:
+    """What was drawn on the CPU, where the images are. Without waiting: a GPU still works on the steps before."""
+    return drawn.to(images.device, non_blocking=True)
 
 
 def _window(shift: Tensor, size: int) -> Tensor:
@@ -30,14 +35,14 @@ def strong(images: Tensor, generator: torch.Generator) -> Tensor:
     """FixMatch's (Sohn et al. 2020): weak view, two of RandAugment's operations, Cutout; uint8 (n, 3, h, w)."""
     images = weak(images, generator)
     images = _random_operation(_random_operation(images, generator), generator)
-    return _cutout(images, torch.rand(len(images), 2, generator=generator).to(images.device))
+    return _cutout(images, send(torch.rand(len(images), 2, generator=generator), images))
 
 
 def _random_operation(images: Tensor, generator: torch.Generator) -> Tensor:
     """One operation an image. Images are sorted by operation, so that each operation runs once."""
     choice = torch.randint(len(OPERATIONS), (len(images),), generator=generator)
-    amount = torch.rand(len(images), generator=generator).to(images.device)
-    order = choice.argsort().to(images.device)
+    amount = send(torch.rand(len(images), generator=generator), images)
+    order = send(choice.argsort(), images)
     sizes = choice.bincount(minlength=len(OPERATIONS)).tolist()  # known on the CPU: no sync
     groups = zip(OPERATIONS.values(), images[order].split(sizes), amount[order].split(sizes), strict=True)
     views = [kind(group, low + (high - low) * share) for (kind, low, high), group, share in groups if len(group)]

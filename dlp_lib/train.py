@@ -148,8 +148,8 @@ def _block(modules: nn.ModuleDict, task: Task, loss_of, block: int, step: int, o
         if task.frozen and isinstance(layer, _BatchNorm):
             layer.eval()
     # The average is of weights and batch-norm statistics. These tensors are views: they follow what they are views of.
-    pairs = zip(task.ema.state_dict().values(), model.state_dict().values(), strict=True) if task.ema else ()
-    averaged = [(mean, value) for mean, value in pairs if mean.is_floating_point()]
+    followed = [value for value in model.state_dict().values() if value.is_floating_point()]
+    averages = [value for value in task.ema.state_dict().values() if value.is_floating_point()] if task.ema else []
     total = next(model.parameters()).new_zeros(())  # summed on the device, read once
     for batch in task.batches(block):
         optimiser.param_groups[0]["lr"] = task.lr(step) if task.lr else task.config.lr
@@ -157,8 +157,8 @@ def _block(modules: nn.ModuleDict, task: Task, loss_of, block: int, step: int, o
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        for mean, value in averaged:  # with a decay that warms up to 0.999
-            mean.lerp_(value, 1 - min(0.999, (1 + step) / (10 + step)))
+        if averages:  # with a decay that warms up to 0.999, in one launch as torch's own averages
+            torch._foreach_lerp_(averages, followed, 1 - min(0.999, (1 + step) / (10 + step)))
         total += loss.detach()
         step += 1
     mean = (total / (step - first)).item()

@@ -4,6 +4,7 @@ import shutil
 import pytest
 import torch
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from dlp_lib import SGD, Context, FixMatch, Runtime, Store, Supervised, fixmatch, supervised, wrn_16_1
 from dlp_lib.models import WideResNet, pixels
@@ -244,3 +245,41 @@ def test_precision_is_part_of_a_stages_key(tampered):
     for runtime in (Runtime(), Runtime(precision="bfloat16")):
         names.append(learn(tampered, 1, store, runtime=runtime)[1].trail.name)
     assert names[0] != names[1]
+
+
+aten = torch.ops.aten
+
+
+class Reads(TorchDispatchMode):
+    """Counts what would make a GPU's host wait: values that are read, and shapes that depend on them."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        masks = func is aten.index.Tensor and any(part is not None and part.dtype == torch.bool for part in args[1])
+        self.count += masks or func in (aten._local_scalar_dense.default, aten.nonzero.default)
+        return func(*args, **(kwargs or {}))
+
+
+def reads(function):
+    with Reads() as mode:
+        function()
+    return mode.count
+
+
+def test_no_step_waits_for_what_it_computed(tampered, model, context):
+    """An epoch of four steps reads as much as one of two does."""
+
+    def learned(images):
+        part = tampered[0].subset(slice(images))
+        return lambda: supervised(copy.deepcopy(model), part, 1, Supervised(batch=16, augment=True), Context())
+
+    def tuned(steps):
+        config = FixMatch(batch=8, mu=2, steps=steps)
+        return lambda: fixmatch(copy.deepcopy(model), tampered[0], torch.arange(20), config, Context())
+
+    assert reads(learned(32)) == reads(learned(64)) > 0
+    assert reads(tuned(2)) == reads(tuned(4)) > 0
+    assert reads(lambda: torch.ones(3)[torch.tensor([True, False, True])].sum().item()) == 2  # it does count

@@ -132,8 +132,10 @@ def mixmatch(model: nn.Module, tampered: Split, trusted: Tensor, config: MixMatc
             guesses = functional_call(model, buffers, (unlabelled,)).softmax(1)
         guesses = sharpen(guesses.view(config.views, -1, guesses.shape[1]).mean(0), config.temperature)
         images, labels = torch.cat([labelled, unlabelled]), torch.cat([labels, guesses.repeat(config.views, 1)])
-        share = torch.distributions.Beta(config.alpha, config.alpha).sample(labels.shape[:1]).to(device)
-        images, labels = mixup(images, labels, torch.randperm(len(images)).to(device), share)
+        share = torch.distributions.Beta(config.alpha, config.alpha).sample(labels.shape[:1])
+        images, labels = mixup(
+            images, labels, augment.send(torch.randperm(len(images)), images), augment.send(share, images)
+        )
         outputs, n = model(images), len(labelled)
         supervised = functional.cross_entropy(outputs[:n], labels[:n])
         return supervised + weight * functional.mse_loss(outputs[n:].softmax(1), labels[n:])

@@ -64,13 +64,13 @@ def simclr(model: nn.Module, tampered: Split, config: SimCLR, context: Context) 
 
 def view(images: Tensor, crop: float, generator: torch.Generator) -> Tensor:
     """Parts of images, at least ``crop`` of the area, resized, flipped or not, and recoloured; uint8 (n, 3, h, w)."""
-    area, across, down, flip = torch.rand(4, len(images), generator=generator).to(images.device)
+    area, across, down, flip = augment.send(torch.rand(4, len(images), generator=generator), images)
     side = (crop + (1 - crop) * area).sqrt()
     x, y = ((1 - side) * (2 * shift - 1) for shift in (across, down))
     images = augment.warp(images, xx=side * torch.where(flip < 0.5, -1, 1), x1=x, yy=side, y1=y) - 127.5
     # In place of SimCLR's jitter, grey and blur, each channel is a random mix of the three, and shifted. That is more:
     # where colours last, they alone tell images apart. augment.strong mostly leaves them, and may hide a small shape.
-    weights = torch.randn(len(images), 3, 4, generator=generator).to(images.device)
+    weights = augment.send(torch.randn(len(images), 3, 4, generator=generator), images)
     images = torch.einsum("nij,njhw->nihw", weights[:, :, :3] / math.sqrt(3), images) + 30 * weights[:, :, 3:, None]
     return (images + 127.5).clamp_(0, 255).to(torch.uint8)
 

@@ -19,6 +19,7 @@ from dlp_lib import (
 from dlp_lib.baselines import FP, Training
 from dlp_lib.pipeline import DLP, agreed_e1
 from dlp_lib.record import __main__ as command
+from dlp_lib.record import cifar10
 from dlp_lib.record.bench import Bench
 
 ROWS = [
@@ -134,3 +135,74 @@ def test_what_is_committed_is_whole():
         assert sum(map(len, by_seed.values())) == len(rows), name
         assert all(len(part) >= 5 for part in by_seed.values()), name
         assert all(0 <= share <= 1 for share in shares(rows)), name
+
+
+@pytest.fixture
+def small(bench):
+    """DLP as the paper has it, but for the size."""
+    return replace(bench, dlp=replace(bench.dlp, e1=2, e2=3), epochs=2)
+
+
+def chosen(*names):
+    return [part for part in cifar10.PARTS if part.name in names]
+
+
+def test_the_papers_experiments_are_parts_with_names_of_their_own():
+    names = [part.name for part in cifar10.PARTS]
+    assert len(set(names)) == len(names)
+    assert all(set(part.tables) <= set(cifar10.TABLES) for part in cifar10.PARTS)
+    dlp = chosen("BadNets, all of E2")[0].dlp(DLP())
+    assert not dlp.unlearn.stop
+    assert replace(dlp, unlearn=Unlearn()) == DLP()
+
+
+@pytest.mark.parametrize(
+    "part", chosen("BadNets, learned and unlearned", "none", "BadNets, undefended", "BadNets, baselines"), ids=str
+)
+def test_every_kind_of_part_can_be_measured(part, small, monkeypatch):
+    monkeypatch.setattr(
+        cifar10.baselines, "CIFAR10", {"FP": FP(training=Training(epochs=1))}
+    )  # the others take minutes
+    monkeypatch.setattr(cifar10, "GAMMAS", (0.05, 0.1))  # of 300 images
+    tables = cifar10.measure(small, part)
+    assert set(tables) == set(part.tables)
+    assert all(rows and {row["part"] for row in rows} == {part.name} for rows in tables.values())
+    assert all(0 <= share <= 1 for rows in tables.values() for share in shares(rows))
+
+
+def test_parts_resume_and_never_mix_settings(shapes, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(cifar10, "load", lambda *_, **__: shapes)
+    monkeypatch.setattr(cifar10, "PARTS", chosen("BadNets", "none"))
+    measured = []
+    monkeypatch.setattr(
+        cifar10, "measure", lambda bench, part: measured.append(part.name) or {"stages": [{"part": part.name}]}
+    )
+    given = ["cifar10", "--store", str(tmp_path), "--out", str(tmp_path / "out")]
+    command.main([*given, "--parts", "none"])
+    command.main([*given, "--minutes", "-1"])
+    assert measured == ["none"]
+    command.main(given)
+    command.main(given)
+    assert measured == ["none", "BadNets"]
+    rows = record.read("stages", tmp_path / "out")
+    assert rows == [{"seed": 0, "part": "BadNets"}, {"seed": 0, "part": "none"}]  # in the order of their worth
+    made = json.loads((tmp_path / "out" / "stages.json").read_text(encoding="utf-8"))["made"]
+    assert made["settings"]["images"] == [300, 200]
+    with pytest.raises(ValueError, match=r"was made with .*steps=10000.* now given are .*steps=7"):
+        command.main([*given, "--steps", "7", "--seeds", "1"])
+    assert len(measured) == 2  # it was refused before any work
+    with pytest.raises(SystemExit):
+        command.main([*given, "--parts", "BadNet"])
+    assert "--parts BadNet: allowed are patterns of BadNets; none" in capsys.readouterr().err
+
+
+def test_what_is_committed_of_the_paper_is_whole():
+    """Every part, of those that there are, in all its tables; one size and one FixMatch for all of them."""
+    folder = record.FOLDER / "cifar10"
+    made = [json.loads(path.read_text(encoding="utf-8"))["made"] for path in folder.glob("*.json")]
+    assert made and all(facts["settings"] == made[0]["settings"] for facts in made)
+    tables = {path.stem: record.read(path.stem, folder) for path in folder.glob("*.json")}
+    there = {(row["part"], row["seed"]) for rows in tables.values() for row in rows}
+    assert {name for name, _ in there} <= {part.name for part in cifar10.PARTS}
+    assert not any(cifar10.missing(part, 0, folder) for part in cifar10.PARTS if (part.name, 0) in there)
+    assert all(0 <= share <= 1 for rows in tables.values() for share in shares(rows))

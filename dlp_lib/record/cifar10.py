@@ -34,6 +34,7 @@ from .bench import Bench, scores
 from .undefended import subsets
 
 LOOKED_AT = (1, 2, 3, 5, 10, 20)  # epochs of unlearning
+GAMMAS = (0.001, 0.01, 0.05, 0.1)
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def filters(run: Run) -> Iterator[dict]:
     model, stage = run.bench.untrained(), run.result.stages["SL"]
     stage.trail.load(model, stage.chosen)
     seen = observe(model, run.tampered.images)
-    for gamma in (0.001, 0.01, 0.05, 0.1):
+    for gamma in GAMMAS:
         for kind, score in FILTERS.items():
             cut = select(score(seen, run.tampered.labels), run.tampered, gamma, run.bench.dlp.quota)
             yield {"filter": kind, "gamma": gamma, **filter_precision(cut.suspected, cut.trusted, run.truth)}
@@ -169,27 +170,34 @@ def measure(bench: Bench, part: Part) -> dict[str, list[dict]]:
         attack, tampered, truth = bench.poisoned(attacks.Setting(attack, part.rate or rate))
     result = part.dlp(bench.dlp).run(bench.untrained(), tampered, bench.context)
     run = Run(bench, part, attack, tampered, truth, result)
-    said = {"part": part.name, "attack": part.attack, "poisoned": int(truth.poisoned.sum())}
+    said = {"part": part.name, "attack": part.attack, "poisoned_images": int(truth.poisoned.sum())}
     said["architecture"] = part.architecture
     return {table: [{**said, **row} for row in TABLES[table](run)] for table in part.tables}
 
 
-def keep(table: str, rows: list[dict], made: dict, folder: Path) -> None:
-    """Add rows to a table; ValueError where those that are there were made with other settings."""
-    path, there = folder / f"{table}.json", []
-    if path.exists():
-        old = json.loads(path.read_text(encoding="utf-8"))
-        if old["made"]["settings"] != made["settings"]:
-            raise ValueError(f"{path} was made with {old['made']['settings']}: now given are {made['settings']}")
-        there = old["rows"]
-    order = [part.name for part in PARTS]
-    write(table, sorted(there + rows, key=lambda row: (row["seed"], order.index(row["part"]))), made, folder)
+def expect(settings: dict, folder: Path) -> None:
+    """ValueError where a table of the folder was made with other settings."""
+    for path in sorted(folder.glob("*.json")):
+        made = json.loads(path.read_text(encoding="utf-8"))["made"]["settings"]
+        if made != settings:
+            raise ValueError(f"{path} was made with {made}: now given are {settings}; take another --out")
+
+
+def there(table: str, folder: Path) -> list[dict]:
+    return read(table, folder) if (folder / f"{table}.json").exists() else []
 
 
 def missing(part: Part, seed: int, folder: Path) -> bool:
     """Whether a table lacks the rows of a part."""
-    tables = [read(table, folder) if (folder / f"{table}.json").exists() else [] for table in part.tables]
+    tables = (there(table, folder) for table in part.tables)
     return not all(any((row["part"], row["seed"]) == (part.name, seed) for row in rows) for rows in tables)
+
+
+def add(table: str, rows: list[dict], made: dict, folder: Path) -> None:
+    """The table with these rows among those that it has, in the order of their worth."""
+    order = [part.name for part in PARTS]
+    rows = sorted(there(table, folder) + rows, key=lambda row: (row["seed"], order.index(row["part"])))
+    write(table, rows, made, folder)
 
 
 def main(given: list[str]) -> None:
@@ -212,6 +220,9 @@ def main(given: list[str]) -> None:
     parser.add_argument("--store", type=Path, default=HOME / "build" / "store")
     parser.add_argument("--out", type=Path, default=FOLDER / "cifar10")
     it = parser.parse_args(given)
+    wanted = [part for part in PARTS if any(fnmatch.fnmatchcase(part.name, pattern) for pattern in it.parts)]
+    if not wanted:
+        parser.error(f"--parts {' '.join(it.parts)}: allowed are patterns of {'; '.join(part.name for part in PARTS)}")
     end, store = time.monotonic() + 60 * it.minutes, Store(it.store)
     train, test = load(it.dataset, it.n_train, it.n_test, store=store)
     fixmatch = FixMatch(steps=it.steps, mu=it.mu)
@@ -219,9 +230,9 @@ def main(given: list[str]) -> None:
     passes = fixmatch.steps * fixmatch.batch * (1 + fixmatch.mu)
     settings = {"dataset": Path(it.dataset).name, "images": [len(train), len(test)], "dlp": repr(dlp)}
     settings |= {"precision": it.precision, "epochs": dlp.e1 + math.ceil(passes / len(train))}
-    for seed, part in itertools.product(it.seeds, PARTS):
-        wanted = any(fnmatch.fnmatchcase(part.name, pattern) for pattern in it.parts)
-        if not wanted or not missing(part, seed, it.out) or time.monotonic() > end:
+    expect(settings, it.out)
+    for seed, part in itertools.product(it.seeds, wanted):
+        if not missing(part, seed, it.out) or time.monotonic() > end:
             continue
         context = Context(Runtime(seed, it.device, it.precision, it.compiled), store, plots.progress)
         data = (split.to(context.runtime.device) for split in (train, test))
@@ -229,5 +240,5 @@ def main(given: list[str]) -> None:
         with store.lock("recorded"):  # several may be at work
             for table, rows in tables.items():
                 made = {"what": TABLES[table].__doc__, "settings": settings, **environment(context.runtime)}
-                keep(table, [{"seed": seed, **row} for row in rows], made, it.out)
+                add(table, [{"seed": seed, **row} for row in rows], made, it.out)
         print(f"recorded: seed {seed}, {part.name}", flush=True)

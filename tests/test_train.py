@@ -283,3 +283,14 @@ def test_no_step_waits_for_what_it_computed(tampered, model, context):
     assert reads(learned(32)) == reads(learned(64)) > 0
     assert reads(tuned(2)) == reads(tuned(4)) > 0
     assert reads(lambda: torch.ones(3)[torch.tensor([True, False, True])].sum().item()) == 2  # it does count
+
+
+def test_every_weight_learns_in_reduced_precision(tampered):
+    """Autocast keeps the weights that it has cast: those of the pass without gradient must not serve the one with it."""
+    runtime = Runtime(precision="bfloat16")
+    model = narrow(runtime)
+    before = [weight.detach().clone() for weight in model.parameters()]
+    config = FixMatch(batch=8, mu=2, steps=2)
+    stage = fixmatch(model, tampered[0], torch.arange(20), config, Context(runtime))
+    trained = [stage.trail.read("state").tensors[f"model.{name}"] for name, _ in model.named_parameters()]
+    assert not any(torch.equal(old, new) for old, new in zip(before, trained, strict=True))

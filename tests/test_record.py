@@ -51,6 +51,7 @@ def test_spread_is_mean_least_and_most_in_per_cent():
     table = record.spread(ROWS, ["attack"], ["ca", "asr"])
     assert table.loc["A"].tolist() == ["85.0 (80.0 to 90.0)", "–"]
     assert table.loc["B"].tolist() == ["60.0 (50.0 to 70.0)", "99.0 (98.0 to 100.0)"]
+    assert record.spread(ROWS[:2], ["attack"], ["ca", "asr"]).loc["B"].tolist() == ["50.0", "100.0"]
 
 
 def test_the_papers_figures_are_fractions():

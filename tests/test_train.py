@@ -286,7 +286,7 @@ def test_no_step_waits_for_what_it_computed(tampered, model, context):
 
 
 def test_every_weight_learns_in_reduced_precision(tampered):
-    """Autocast keeps the weights that it has cast: those of the pass without gradient must not serve the one with it."""
+    """Autocast keeps weights that it has cast: those of the pass without gradient must not serve the one with it."""
     runtime = Runtime(precision="bfloat16")
     model = narrow(runtime)
     before = [weight.detach().clone() for weight in model.parameters()]

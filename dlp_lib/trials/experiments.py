@@ -154,8 +154,8 @@ def _completed(kind: type[Experiment]) -> Callable[[dict], dict]:
 
 
 dlp.check, defended.check = _completed(Experiment), _completed(Contest)  # so that a record says all it was run with
-# Any change of the library is another trial. What it leaves of the recorded stages is still read.
-# Editing what no trial is computed by makes no other trial of it.
+# Any change of the library, but for the parts that no trial is computed by, makes other trials of them all. Stages that
+# were recorded before it, and that it leaves alone, are still read.
 APART = {"background", "checks", "doctor", "lab", "panels", "plots", "record", "widgets"}
 _HOUSE = Path(__file__).parents[1]
 dlp.source = digest(

@@ -20,7 +20,7 @@ def weak(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def send(drawn: Tensor, images: Tensor) -> Tensor:
-    """What was drawn on the CPU, where the images are. Without waiting: a GPU still works on the steps before."""
+    """What was drawn on the CPU, where the images are. Nobody waits, if it is small: a GPU may lag behind."""
     return drawn.to(images.device, non_blocking=True)
 
 

@@ -31,7 +31,7 @@ class Runtime:
     seed: int = 0
     device: str = "cpu"  # "auto" takes the GPU where there is one
     precision: str = "float32"  # of training steps; "bfloat16" is autocast's. Scores are float32 in any case
-    compiled: bool = False  # training steps by torch.compile (needs a C++ compiler), on a GPU as CUDA graphs
+    compiled: bool = False  # the model in DLP's steps by torch.compile (with a C++ compiler), on a GPU as CUDA graphs
 
     def __post_init__(self):
         whole("seed", self.seed)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional
 from torch.optim.swa_utils import update_bn
 
@@ -93,12 +92,9 @@ def supervised(
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         views = context.runtime.generator("SL", "augment", epoch)
         for images, labels in shuffled(tampered, config.batch, context.runtime.generator("SL", "order", epoch)):
+            if probe is not None:
+                watched.append(predict(model, tampered.images[probe]))
             yield pixels(augment.weak(images, views) if config.augment else images), labels
-
-    def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-        if probe is not None:
-            watched.append(predict(model, tampered.images[probe]))
-        return cross_entropy(model, batch)
 
     def record(model: nn.Module) -> Record:
         tensors = {"logits": predict(model, tampered.images)} | ({"steps": torch.stack(watched)} if watched else {})
@@ -106,7 +102,7 @@ def supervised(
         hits = accuracy(tensors["logits"], tampered.labels)
         return Record(tensors, {"accuracy": hits, "images": len(tampered)})
 
-    task = Task("SL", config, batches, loss, record)
+    task = Task("SL", config, batches, cross_entropy, record)
     return run_task(task, model, epochs, context, tampered.digest, probe)
 
 
@@ -166,9 +162,8 @@ def fixmatch(model: nn.Module, tampered: Split, trusted: Tensor, config: FixMatc
 
     def loss(model: nn.Module, batch: tuple[Tensor, Tensor, Tensor, Tensor]) -> Tensor:
         labelled, labels, weak, strong = batch
-        with torch.no_grad():  # on copies of the running statistics, which only the forward pass below may move
-            buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-            confidence, pseudo = functional_call(model, buffers, (weak,)).softmax(1).max(1)
+        with statistics_kept(model):
+            confidence, pseudo = model(weak).softmax(1).max(1)
         mask = confidence >= config.tau
         confident.append(mask.float().mean())
         on_labelled, on_strong = model(torch.cat([labelled, strong])).split([len(labelled), len(strong)])
@@ -189,6 +184,16 @@ def cross_entropy(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
     """Of a batch of float images and their labels."""
     images, labels = batch
     return functional.cross_entropy(model(images), labels)
+
+
+@contextlib.contextmanager
+def statistics_kept(model: nn.Module) -> Iterator[None]:
+    """Passes without gradient, after which batch-norm's running statistics are as before: in place, as graphs want."""
+    kept = [buffer.clone() for buffer in model.buffers()]
+    with torch.no_grad():
+        yield
+        for buffer, value in zip(model.buffers(), kept, strict=True):
+            buffer.copy_(value)
 
 
 def shuffled(split: Split, batch: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:

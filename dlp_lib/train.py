@@ -111,7 +111,7 @@ def _go_on(model: nn.Module, task: Task, blocks: int, trail: Trail, context: Con
     settings = {name: getattr(task.config, name) for name in ("lr", "momentum", "weight_decay", "nesterov")}
     optimiser = torch.optim.SGD(model.parameters(), **settings)
     start, step = _resume(modules, optimiser, trail, len(history))
-    loss_of = _as_told(context.runtime, model, task.loss)
+    loss_of = _step_loss(context.runtime, model, task.loss)
     keep_freed_memory()
     history, origin = history[:start], environment(context.runtime)
     for block in range(start + 1, blocks + 1):
@@ -130,9 +130,12 @@ def _go_on(model: nn.Module, task: Task, blocks: int, trail: Trail, context: Con
     return history
 
 
-def _as_told(runtime: Runtime, model: nn.Module, loss: Callable[[nn.Module, Any], Tensor]) -> Callable[[Any], Tensor]:
+def _step_loss(runtime: Runtime, model: nn.Module, loss: Callable[[nn.Module, Any], Tensor]) -> Callable[[Any], Tensor]:
     """The loss of a batch, in the runtime's precision, of the model or of what compiles to the same."""
-    forward = torch.compile(model, mode="reduce-overhead", dynamic=False) if runtime.compiled else model
+    forward = model
+    if runtime.compiled:
+        torch.compiler.reset()  # what earlier stages compiled counts against a limit, beyond which nothing is compiled
+        forward = torch.compile(model, mode="reduce-overhead", dynamic=False)
 
     def of(batch: Any) -> Tensor:
         with runtime.autocast():
@@ -147,7 +150,7 @@ def _block(modules: nn.ModuleDict, task: Task, loss_of, block: int, step: int, o
     for layer in model.modules():
         if task.frozen and isinstance(layer, _BatchNorm):
             layer.eval()
-    # The average is of weights and batch-norm statistics. These tensors are views: they follow what they are views of.
+    # The average is of weights and batch-norm statistics. state_dict() gives views: later steps show in them.
     followed = [value for value in model.state_dict().values() if value.is_floating_point()]
     averages = [value for value in task.ema.state_dict().values() if value.is_floating_point()] if task.ema else []
     total = next(model.parameters()).new_zeros(())  # summed on the device, read once

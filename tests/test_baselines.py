@@ -83,6 +83,15 @@ def test_a_second_run_reads_what_the_first_one_recorded(name, parts, tmp_path, s
     assert not blocks and same_state(first.model, second.model)
 
 
+@pytest.mark.parametrize("name", ["MCR", "NAD", "FP"])
+def test_a_runtime_that_compiles_comes_to_the_same(name, parts, monkeypatch, same_state):
+    """What cannot be compiled is left as it is. Here the compiler only takes the model apart and together again."""
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda model, **_: real(model, backend="eager"))
+    plain, compiled = (defend(QUICK[name], *parts[:4], Context(Runtime(0, compiled=it))).model for it in (False, True))
+    assert same_state(plain, compiled)
+
+
 @every
 def test_another_seed_is_another_run(name, parts, same_state):
     one, other = (defend(QUICK[name], *parts[:4], Context(Runtime(seed))).model for seed in (0, 1))

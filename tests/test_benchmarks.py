@@ -16,10 +16,12 @@ WANTED = {"steps": 10, "scoring": 4, "poisoning": 0, "stages": 0, "startup": 1, 
 def test_every_benchmark_runs_and_says_what_was_wanted(name):
     if name in ("memory", "growth") and not Path("/proc/self/status").exists():
         pytest.skip("peaks of memory are read from Linux's /proc")
+    report = HOME / "build" / "benchmarks" / f"{name}-quick.json"
+    report.unlink(missing_ok=True)
     command = [sys.executable, str(SCRIPTS / f"{name}.py"), "--quick"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    written = json.loads((HOME / "build" / "benchmarks" / f"{name}-quick.json").read_text(encoding="utf-8"))
+    written = json.loads(report.read_text(encoding="utf-8"))
     rows = written["rows"]
     assert rows and written["environment"]["torch"] and written["options"]["quick"]
     assert all(row["ratio"] > 0 and math.isfinite(row["ratio"]) for row in rows if "ratio" in row)

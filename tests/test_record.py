@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -166,6 +167,13 @@ def test_every_kind_of_part_can_be_measured(part, small, monkeypatch):
     )  # the others take minutes
     monkeypatch.setattr(cifar10, "GAMMAS", (0.05, 0.1))  # of 300 images
     tables = cifar10.measure(small, part)
+    if "filters" in tables:  # which tell of the same run as "stages"
+        after = {row["stage"]: row for row in tables["stages"]}
+        stopped = [row for row in tables["unlearning"] if row["reestimated"] and row["block"] == row["stop"]]
+        assert [row["asr"] for row in stopped] == [after["AU"]["asr"]]
+        entropies = [row for row in tables["filters"] if (row["filter"], row["gamma"]) == ("entropy", small.dlp.gamma)]
+        assert [row["suspected"] for row in entropies] == [after["SL"]["suspected"]]
+        assert tables["epochs"][-1]["epoch"] == small.dlp.e1
     assert set(tables) == set(part.tables)
     assert all(rows and {row["part"] for row in rows} == {part.name} for rows in tables.values())
     assert all(0 <= share <= 1 for rows in tables.values() for share in shares(rows))
@@ -185,13 +193,16 @@ def test_parts_resume_and_never_mix_settings(shapes, tmp_path, monkeypatch, caps
     command.main(given)
     command.main(given)
     assert measured == ["none", "BadNets"]
+    cifar10.add("stages", record.read("stages", tmp_path / "out")[:1], {"settings": {}}, tmp_path / "out")  # again
     rows = record.read("stages", tmp_path / "out")
     assert rows == [{"seed": 0, "part": "BadNets"}, {"seed": 0, "part": "none"}]  # in the order of their worth
+    shutil.rmtree(tmp_path / "out")
+    command.main(given)
     made = json.loads((tmp_path / "out" / "stages.json").read_text(encoding="utf-8"))["made"]
     assert made["settings"]["images"] == [300, 200]
     with pytest.raises(ValueError, match=r"was made with .*steps=10000.* now given are .*steps=7"):
         command.main([*given, "--steps", "7", "--seeds", "1"])
-    assert len(measured) == 2  # it was refused before any work
+    assert len(measured) == 4  # it was refused before any work
     with pytest.raises(SystemExit):
         command.main([*given, "--parts", "BadNet"])
     assert "--parts BadNet: allowed are patterns of BadNets; none" in capsys.readouterr().err
@@ -206,4 +217,5 @@ def test_what_is_committed_of_the_paper_is_whole():
     there = {(row["part"], row["seed"]) for rows in tables.values() for row in rows}
     assert {name for name, _ in there} <= {part.name for part in cifar10.PARTS}
     assert not any(cifar10.missing(part, 0, folder) for part in cifar10.PARTS if (part.name, 0) in there)
+    assert all(len({json.dumps(row) for row in rows}) == len(rows) for rows in tables.values())
     assert all(0 <= share <= 1 for rows in tables.values() for share in shares(rows))

@@ -53,6 +53,9 @@ def test_a_probe_is_watched_before_every_step_and_changes_nothing(model, tampere
     assert first["steps"].shape == (3, 3, 10)  # 300 samples in batches of 128, three of them watched
     torch.testing.assert_close(first["steps"][0], predict(untrained, tampered[0].images[probe]))
     torch.testing.assert_close(second["steps"][0], first["logits"][probe])
+    reduced = Context(Runtime(precision="bfloat16"))
+    stage = dlp_lib.supervised(copy.deepcopy(untrained), tampered[0], 1, Supervised(), reduced, probe)
+    assert torch.equal(stage.trail.read(1).tensors["steps"][0], first["steps"][0])  # scores are float32 in any case
 
 
 def test_a_last_batch_of_one_is_left_out_and_no_other(tampered):

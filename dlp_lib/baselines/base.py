@@ -1,7 +1,7 @@
 """What the baselines share: the clean images that some are given, views of them, and fine-tuning."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -86,6 +86,8 @@ def finetune(
     def lr(step: int) -> float:
         return config.lr / 10 ** sum(step >= epoch * steps for epoch in config.drops)
 
+    if loss is not cross_entropy:  # such as take the model apart, which a compiled one does not allow
+        context = replace(context, runtime=replace(context.runtime, compiled=False))
     record = Record({}, {"images": passes * len(data)})
     task = Task(name, config, views(name, data, config, context), loss, lambda _: record, lr)
     return run_task(task, model, config.epochs, context, SOURCE, data.digest, *inputs)

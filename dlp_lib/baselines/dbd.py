@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional
 
 from .. import augment
@@ -16,7 +15,7 @@ from ..metrics import observe
 from ..models import pixels
 from ..pipeline import Defended
 from ..runtime import fraction, whole
-from ..stages import Stage, endless, run_task
+from ..stages import Stage, endless, run_task, statistics_kept
 from ..store import Record
 from ..train import SGD, Context, Task
 from .simclr import SimCLR, simclr
@@ -127,9 +126,8 @@ def mixmatch(model: nn.Module, tampered: Split, trusted: Tensor, config: MixMatc
 
     def loss(model: nn.Module, batch: tuple[Tensor, Tensor, Tensor, float]) -> Tensor:
         labelled, labels, unlabelled, weight = batch
-        with torch.no_grad():  # on copies of the running statistics, which only the forward pass below may move
-            buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-            guesses = functional_call(model, buffers, (unlabelled,)).softmax(1)
+        with statistics_kept(model):
+            guesses = model(unlabelled).softmax(1)
         guesses = sharpen(guesses.view(config.views, -1, guesses.shape[1]).mean(0), config.temperature)
         images, labels = torch.cat([labelled, unlabelled]), torch.cat([labels, guesses.repeat(config.views, 1)])
         share = torch.distributions.Beta(config.alpha, config.alpha).sample(labels.shape[:1])

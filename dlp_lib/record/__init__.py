@@ -7,15 +7,16 @@ import json
 from pathlib import Path
 
 from ..runtime import HOME, Runtime, environment
+from ..store import write_atomically
 
 FOLDER = HOME / "data" / "recorded"
 
 
 def write(name: str, rows: list[dict], made: dict, folder: Path = FOLDER) -> None:
     """Keep plain rows under a name, and how they were made."""
-    folder.mkdir(parents=True, exist_ok=True)
     lines = ",\n".join(json.dumps(row, allow_nan=False) for row in rows)  # a row a line: changes show in a diff
-    (folder / f"{name}.json").write_text(f'{{"made": {json.dumps(made)},\n"rows": [\n{lines}\n]}}\n', encoding="utf-8")
+    text = f'{{"made": {json.dumps(made)},\n"rows": [\n{lines}\n]}}\n'
+    write_atomically(folder / f"{name}.json", text.encode())
 
 
 def read(name: str, folder: Path = FOLDER) -> list[dict]:

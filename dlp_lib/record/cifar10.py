@@ -27,7 +27,7 @@ from ..metrics import evaluate, filter_precision, observe
 from ..pipeline import DLP, Defended, Result, after_each, audit
 from ..runtime import HOME, Runtime, environment
 from ..stages import FixMatch, Unlearn
-from ..store import Store
+from ..store import Store, lock
 from ..train import Context
 from . import FOLDER, read, write
 from .bench import Bench, scores
@@ -194,10 +194,11 @@ def missing(part: Part, seed: int, folder: Path) -> bool:
 
 
 def add(table: str, rows: list[dict], made: dict, folder: Path) -> None:
-    """The table with these rows among those that it has, in the order of their worth."""
+    """The table with these rows among those of other runs, in the order of their worth."""
     order = [part.name for part in PARTS]
-    rows = sorted(there(table, folder) + rows, key=lambda row: (row["seed"], order.index(row["part"])))
-    write(table, rows, made, folder)
+    runs = {(row["seed"], row["part"]) for row in rows}
+    rows = rows + [row for row in there(table, folder) if (row["seed"], row["part"]) not in runs]
+    write(table, sorted(rows, key=lambda row: (row["seed"], order.index(row["part"]))), made, folder)
 
 
 def main(given: list[str]) -> None:
@@ -218,7 +219,7 @@ def main(given: list[str]) -> None:
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--compiled", action="store_true")
     parser.add_argument("--store", type=Path, default=HOME / "build" / "store")
-    parser.add_argument("--out", type=Path, default=FOLDER / "cifar10")
+    parser.add_argument("--out", type=Path, default=FOLDER / "cifar10-full")
     it = parser.parse_args(given)
     wanted = [part for part in PARTS if any(fnmatch.fnmatchcase(part.name, pattern) for pattern in it.parts)]
     if not wanted:
@@ -228,7 +229,8 @@ def main(given: list[str]) -> None:
     fixmatch = FixMatch(steps=it.steps, mu=it.mu)
     dlp = DLP(unlearn=Unlearn(reestimate=min(4000, len(train) // 10)), fixmatch=fixmatch)
     passes = fixmatch.steps * fixmatch.batch * (1 + fixmatch.mu)
-    settings = {"dataset": Path(it.dataset).name, "images": [len(train), len(test)], "dlp": repr(dlp)}
+    settings = {"dataset": Path(it.dataset).name, "images": [len(train), len(test)], "digest": train.digest}
+    settings |= {"dlp": repr(dlp), "attacks": repr(attacks.CIFAR10), "baselines": repr(baselines.CIFAR10)}
     settings |= {"precision": it.precision, "epochs": dlp.e1 + math.ceil(passes / len(train))}
     expect(settings, it.out)
     for seed, part in itertools.product(it.seeds, wanted):
@@ -237,7 +239,7 @@ def main(given: list[str]) -> None:
         context = Context(Runtime(seed, it.device, it.precision, it.compiled), store, plots.progress)
         data = (split.to(context.runtime.device) for split in (train, test))
         tables = measure(Bench(*data, context, epochs=settings["epochs"], dlp=dlp), part)
-        with store.lock("recorded"):  # several may be at work
+        with lock(it.out.with_suffix(".lock")):  # several may be at work
             for table, rows in tables.items():
                 made = {"what": TABLES[table].__doc__, "settings": settings, **environment(context.runtime)}
                 add(table, [{"seed": seed, **row} for row in rows], made, it.out)

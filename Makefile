@@ -10,7 +10,7 @@ BIN := .venv/bin
 endif
 READY := .venv/installed
 
-.PHONY: help demo test lab live student instructor book linkcheck lint outputs recorded sync clean
+.PHONY: help demo test lab live student instructor book linkcheck lint outputs recorded benchmarks sync clean
 help:            ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
 
@@ -56,6 +56,9 @@ outputs: $(READY) ## execute every notebook at its defaults and keep the outputs
 
 recorded: $(READY) ## measure the notebooks' tables of three seeds again: about two hours
 	$(BIN)/python -m dlp_lib.record all
+
+benchmarks: $(READY) ## speed against the limit and the usual way: about an hour on a machine with nothing else to do
+	for name in steps scoring poisoning stages startup memory growth; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 sync: $(READY)   ## bring notebooks and their paired texts together, the newer one wins
 	$(BIN)/jupytext --sync notebooks/py/*.py

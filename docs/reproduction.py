@@ -8,13 +8,15 @@ import statistics
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from dlp_lib.attacks import CIFAR10
 from dlp_lib.record import paper, read
 
 PAGE = Path(__file__).parent / "REPRODUCTION.md"
 FIVE = tuple(CIFAR10)
-KINDS = ("entropy", "loss", "activation clustering", "spectral signatures")
+STAGES = ("SL", "AU", "ASSFT")
+PURITY = ("suspected", "trusted")
 
 
 def per_cent(shares: Iterable[float | None]) -> str:
@@ -41,95 +43,105 @@ def markdown(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def pairs(rows: list[dict], first: str, second: str) -> str:
+    return f"{per_cent(row[first] for row in rows)} / {per_cent(row[second] for row in rows)}"
+
+
+def grid(corner: str, down: dict, across: Iterable, cell: Callable[[Any, Any], str]) -> str:
+    """A table of cells; ``down`` gives every row's value its name."""
+    return markdown([corner, *map(str, across)], ([name, *(cell(d, a) for a in across)] for d, name in down.items()))
+
+
+def seen_in(rows: list[dict], column: str) -> list:
+    return list(dict.fromkeys(row[column] for row in rows))
+
+
+def _learned(seen: list[dict], epochs: Iterable[int]) -> str:
+    def cell(epoch: int, name: str) -> str:
+        return pairs(where(seen, attack=name, epoch=epoch), "clean", "poisoned")
+
+    return grid("epoch", {epoch: str(epoch) for epoch in epochs}, seen_in(seen, "attack"), cell)
+
+
 def figure_1() -> str:
-    """CIFAR-10 (JPEG) by epoch."""
-    seen = read("cifar10/epochs")
-    names = list(dict.fromkeys(row["attack"] for row in seen))
-
-    def cell(name: str, epoch: int) -> str:
-        rows = where(seen, attack=name, epoch=epoch)
-        return f"{per_cent(row['clean'] for row in rows)} / {per_cent(row['poisoned'] for row in rows)}"
-
-    return markdown(["epoch", *names], ([str(e), *(cell(name, e) for name in names)] for e in (1, 2, 3, 5, 7, 10)))
+    return _learned(read("cifar10/epochs"), (1, 2, 3, 5, 7, 10))
 
 
 def figure_1_shapes() -> str:
-    seen = read("speed")
-    cells = {name: where(seen, attack=name, variant="default") for name in ("BadNets", "SIG")}
+    return _learned(where(read("speed"), variant="default"), (1, 2, 3, 5, 10))
 
-    def cell(rows: list[dict]) -> str:
-        return f"{per_cent(row['clean'] for row in rows)} / {per_cent(row['poisoned'] for row in rows)}"
 
-    return markdown(
-        ["epoch", *cells],
-        ([str(e), *(cell(where(rows, epoch=e)) for rows in cells.values())] for e in (1, 2, 3, 5, 10)),
-    )
+def _filtered(seen: list[dict]) -> str:
+    def cell(kind: str, name: str) -> str:
+        return per_cent(row["suspected"] for row in where(seen, attack=name, filter=kind))
+
+    return grid("filter", {kind: kind for kind in seen_in(seen, "filter")}, seen_in(seen, "attack"), cell)
 
 
 def figure_5() -> str:
-    seen = [row for row in read("cifar10/filters") if row["gamma"] == 0.01]
-    names = list(dict.fromkeys(row["attack"] for row in seen))
-    rows = ([k, *(per_cent(r["suspected"] for r in where(seen, attack=n, filter=k)) for n in names)] for k in KINDS)
-    return markdown(["filter", *names], rows)
-
-
-def figure_5_gamma() -> str:
-    """The entropy filter alone, by gamma: suspects poisoned, trusted clean."""
-    seen = where(read("cifar10/filters"), filter="entropy")
-    names, gammas = (list(dict.fromkeys(row[column] for row in seen)) for column in ("attack", "gamma"))
-
-    def cell(rows: list[dict]) -> str:
-        return f"{per_cent(row['suspected'] for row in rows)} / {per_cent(row['trusted'] for row in rows)}"
-
-    return markdown(
-        ["gamma", *names],
-        ([f"{gamma:.1%}", *(cell(where(seen, attack=name, gamma=gamma)) for name in names)] for gamma in gammas),
-    )
+    return _filtered(where(read("cifar10/filters"), gamma=0.01))
 
 
 def figure_5_shapes() -> str:
-    seen = where(read("filters"), when="E1 = 4")
-    rows = ([k, *(per_cent(r["suspected"] for r in where(seen, attack=n, filter=k)) for n in FIVE)] for k in KINDS)
-    return markdown(["filter", *FIVE], rows)
+    return _filtered(where(read("filters"), when="E1 = 4"))
+
+
+def figure_5_agreed() -> str:
+    return _filtered(where(read("filters"), when="agreed E1"))
+
+
+def figure_5_gamma() -> str:
+    seen = where(read("cifar10/filters"), filter="entropy")
+    gammas = {gamma: f"{100 * gamma:g} %" for gamma in seen_in(seen, "gamma")}
+
+    def cell(gamma: float, name: str) -> str:
+        return pairs(where(seen, attack=name, gamma=gamma), "suspected", "trusted")
+
+    return grid("gamma", gammas, seen_in(seen, "attack"), cell)
 
 
 def unlearning() -> str:
+    """At fixed epochs, and where the stop is."""
     seen = read("cifar10/unlearning")
-    names = list(dict.fromkeys(row["attack"] for row in seen))
-    blocks = sorted({row["block"] for row in seen})
-    header = ["epoch, batch-norm", *(f"{name} (stop: {where(seen, attack=name)[0]['stop']})" for name in names)]
-    rows = (
-        [
-            f"{block}, {kind}",
-            *(both(where(seen, attack=n, block=block, reestimated=kind == "re-estimated")) for n in names),
-        ]
-        for block in blocks
-        for kind in ("as left", "re-estimated")
-    )
-    return markdown(header, rows)
+    stops = [row | {"block": "stop"} for row in seen if row["block"] == row["stop"]]
+    rows = seen + stops
+    down = {
+        (block, again): f"{block}, {'re-estimated' if again else 'as left'}"
+        for block in (1, 2, 3, 5, "stop", 10, 20)
+        for again in (False, True)
+    }
+
+    def cell(when: tuple[int | str, bool], name: str) -> str:
+        return both(where(rows, attack=name, block=when[0], reestimated=when[1]))
+
+    names = seen_in(seen, "attack")
+    ends = [" and ".join(map(str, seen_in(where(seen, attack=name), "stop"))) for name in names]
+    table = grid("epoch", down, names, cell)
+    return table + "\n" + "| " + " | ".join(["epoch of the stop", *ends]) + " |"
 
 
 def table_1() -> str:
-    return _stages(
-        [row for row in read("cifar10/stages") if row["part"] == row["attack"] or row["part"].endswith("unlearned")],
-        ("SL", "AU", "ASSFT"),
-    )
+    whole = [
+        row
+        for row in read("cifar10/stages")
+        if row["part"] in (row["attack"], f"{row['attack']}, learned and unlearned")
+    ]
+    return _stages(whole, STAGES)
 
 
 def table_1_total() -> str:
-    return _stages([row for row in read("cifar10/stages") if row["part"].endswith("in total")], ("SL", "AU", "ASSFT"))
+    return _stages([row for row in read("cifar10/stages") if row["part"].endswith(", quota in total")], STAGES)
 
 
 def table_1_shapes() -> str:
-    return _stages(read("stages"), ("SL", "AU", "ASSFT", "undefended"))
+    return _stages(read("stages"), (*STAGES, "undefended"))
 
 
 def _stages(seen: list[dict], stages: Iterable[str]) -> str:
     """An attack a row, a stage a column; what several runs share is counted once."""
-    once = {(row["attack"], row["stage"], row["seed"]): row for row in seen}
-    names = dict.fromkeys(row["attack"] for row in seen)
-    rows = ([name, *(both(where(list(once.values()), attack=name, stage=stage)) for stage in stages)] for name in names)
-    return markdown(["attack", *stages], rows)
+    once = list({(row["attack"], row["stage"], row["seed"]): row for row in seen}.values())
+    names = {name: name for name in seen_in(once, "attack")}
+    return grid("attack", names, stages, lambda name, stage: both(where(once, attack=name, stage=stage)))
 
 
 def figure_4() -> str:
@@ -148,34 +160,39 @@ def figure_4() -> str:
 
 def figure_4_shapes() -> str:
     seen = read("orders")
-    orders = list(dict.fromkeys(row["order"] for row in seen))
-    last = {order: order.rsplit("-", 1)[-1] for order in orders}
-    rows = (
-        [order, *(both(where(seen, attack=name, order=order, stage=last[order])) for name in ("BadNets", "SIG"))]
-        for order in orders
-    )
-    return markdown(["stages", "BadNets", "SIG"], rows)
+    orders = {order: order for order in seen_in(seen, "order")}
+
+    def cell(order: str, name: str) -> str:
+        return both(where(seen, attack=name, order=order, stage=order.rsplit("-", 1)[-1]))
+
+    return grid("stages", orders, seen_in(seen, "attack"), cell)
 
 
 def table_5() -> str:
-    """BadNets by gamma and by alpha: as many suspects, and so on."""
-    seen = [row for row in read("cifar10/stages") if row["attack"] == "BadNets" and row["order"] == "SL-AU-ASSFT"]
-    said = {"BadNets": "gamma 1 %, alpha 10 %", "BadNets, quota in total": "the same, quota in total"}
-    parts = dict.fromkeys(row["part"] for row in seen)
+    """BadNets by gamma and by alpha."""
+    seen = [
+        row
+        for row in where(read("cifar10/stages"), attack="BadNets", order="SL-AU-ASSFT", architecture="WRN-16-1")
+        if row["part"] == "BadNets" or "alpha" in row["part"] or "gamma" in row["part"]
+    ]
 
     def cells(part: str) -> list[str]:
         rows = where(seen, part=part)
-        counts = [
-            f"{rows[0]['trusted_images']:,}",
-            *(per_cent(r[c] for r in rows[:1]) for c in ("suspected", "trusted")),
-        ]
-        return [said.get(part, part.removeprefix("BadNets, ")), *counts, *(both(where(rows, stage=s)) for s in STAGES)]
+        after = where(rows, stage="SL")
+        asked = " (half of every class)" if after[0]["cut"] else ""
+        counts = [f"{after[0]['trusted_images']:,}{asked}", *(per_cent(row[c] for row in after) for c in PURITY)]
+        name = "gamma 1 %, alpha 10 %" if part == "BadNets" else shares(part.removeprefix("BadNets, "))
+        return [name, *counts, *(both(where(rows, stage=stage)) for stage in STAGES)]
 
-    header = ["setting", "trusted images", "suspects poisoned", "trusted clean", *STAGES]
-    return markdown(header, map(cells, parts))
+    return markdown(
+        ["setting", "trusted images", "suspects poisoned", "trusted clean", *STAGES], map(cells, seen_in(seen, "part"))
+    )
 
 
-STAGES = ("SL", "AU", "ASSFT")
+def shares(text: str) -> str:
+    """ "gamma 0.1" as "gamma 10 %"."""
+    name, value = text.split(" ")
+    return f"{name} {100 * float(value):g} %"
 
 
 def table_3() -> str:
@@ -220,12 +237,10 @@ def limits() -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    function.__name__: function
-    for function in (
-        figure_1, figure_1_shapes, figure_4, figure_4_shapes, figure_5, figure_5_gamma, figure_5_shapes, unlearning,
-        table_1, table_1_total, table_1_shapes, table_3, table_5, table_6, limits,
-    )
-}  # fmt: skip
+    name: function
+    for name, function in globals().items()
+    if name.startswith(("figure_", "table_")) or name in ("unlearning", "limits")
+}
 
 
 def filled(text: str) -> str:

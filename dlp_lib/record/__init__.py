@@ -35,12 +35,17 @@ def runs(rows: list[dict], column: str) -> list[list]:
 
 
 def spread(rows: list[dict], by: list[str], columns: list[str]):
-    """A pandas table of "mean (least to most)" in per cent, a row for every value of ``by``, in the rows' order."""
+    """A pandas table in per cent, a row for every value of ``by``, in the rows' order: "mean (least to most)".
+
+    Where there is one value, it stands alone.
+    """
     import pandas as pd
 
     def cell(values) -> str:
         values = 100 * values.dropna()
-        return f"{values.mean():.1f} ({values.min():.1f} to {values.max():.1f})" if len(values) else "–"
+        if len(values) < 2:
+            return f"{values.iloc[0]:.1f}" if len(values) else "–"
+        return f"{values.mean():.1f} ({values.min():.1f} to {values.max():.1f})"
 
     return pd.DataFrame(rows).groupby(by, sort=False)[columns].agg(cell)
 

@@ -67,8 +67,8 @@ class Runtime:
 def keep_freed_memory() -> bool:
     """Whether glibc could be told to keep large blocks that are freed, as the next step needs the same ones again.
 
-    By default it hands those above 32 MiB back to the system, which clears every page before it lends it anew: a third
-    of the time of a step on 512 images of 32×32. This holds for the whole process; where the environment variables of
+    By default it hands those above 32 MiB back to the system, which clears every page before it lends it anew: a sixth
+    of the time of a FixMatch step at 32 pixels. This holds for the whole process; where the environment variables of
     glibc's malloc already say something, that stands.
     """
     if any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ):

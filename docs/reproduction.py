@@ -28,11 +28,6 @@ def per_cent(shares: Iterable[float | None]) -> str:
     return mean if len(shares) == 1 else f"{mean} ({min(shares):.1f}–{max(shares):.1f})"
 
 
-def both(rows: list[dict]) -> str:
-    """CA / ASR."""
-    return f"{per_cent(row['ca'] for row in rows)} / {per_cent(row['asr'] for row in rows)}" if rows else "–"
-
-
 def where(rows: list[dict], **values) -> list[dict]:
     return [row for row in rows if all(row[name] == value for name, value in values.items())]
 
@@ -45,6 +40,11 @@ def markdown(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 def pairs(rows: list[dict], first: str, second: str) -> str:
     return f"{per_cent(row[first] for row in rows)} / {per_cent(row[second] for row in rows)}"
+
+
+def both(rows: list[dict]) -> str:
+    """CA / ASR."""
+    return pairs(rows, "ca", "asr") if rows else "–"
 
 
 def grid(corner: str, down: dict, across: Iterable, cell: Callable[[Any, Any], str]) -> str:

@@ -22,7 +22,7 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 demo: $(READY)   ## DLP end to end on the embedded data set; PARAMS=file.yaml and SEED=1 vary it
-	$(BIN)/python notebooks/run.py $(NOTEBOOK) --out $(OUT) $(if $(PARAMS),--params $(PARAMS)) $(if $(SEED),-p seed=$(SEED))
+	$(BIN)/python -m dlp_lib run $(NOTEBOOK) --out $(OUT) $(if $(PARAMS),--params $(PARAMS)) $(if $(SEED),-p seed=$(SEED))
 
 test: $(READY)   ## all tests
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --cov --cov-fail-under=90
@@ -34,16 +34,16 @@ live: $(READY)   ## the live lab as a page of its own, on this machine alone
 	$(BIN)/voila notebooks/07_live_lab.ipynb --Voila.ip=127.0.0.1 --port=8866
 
 student: $(READY) ## notebooks for students, without solutions: build/student
-	$(BIN)/python notebooks/kit.py student --out build/student
+	$(BIN)/python -m tools.kit student --out build/student
 
 instructor: $(READY) ## notebooks for instructors: build/instructor; GRADER=nbgrader or otter prepares them for it
-	$(BIN)/python notebooks/kit.py instructor --out build/instructor $(if $(GRADER),--grader $(GRADER))
+	$(BIN)/python -m tools.kit instructor --out build/instructor $(if $(GRADER),--grader $(GRADER))
 
 book: $(READY)   ## notebooks, guides and the library as pages: build/book/html; SOLUTIONS=none leaves solutions out
-	$(BIN)/python docs/book/build.py $(if $(SOLUTIONS),--solutions $(SOLUTIONS))
+	$(BIN)/python -m tools.book.build $(if $(SOLUTIONS),--solutions $(SOLUTIONS))
 
 linkcheck: $(READY) ## whether the book's links to other sites still hold: asks them
-	$(BIN)/python docs/book/build.py linkcheck
+	$(BIN)/python -m tools.book.build linkcheck
 
 lint: $(READY)   ## formatting and lint
 	$(BIN)/ruff check .
@@ -52,10 +52,10 @@ lint: $(READY)   ## formatting and lint
 outputs: $(READY) ## execute every notebook at its defaults and keep the outputs that readers see
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
 	$(BIN)/jupyter nbconvert --to notebook --inplace --coalesce-streams notebooks/*.ipynb
-	$(BIN)/python notebooks/stamp.py
+	$(BIN)/python -m tools.stamp
 
 recorded: $(READY) ## measure the notebooks' tables of three seeds again: about two hours
-	$(BIN)/python -m dlp_lib.record all
+	$(BIN)/python -m dlp_lib record all
 
 benchmarks: $(READY) ## speed against the limit and the usual way: about an hour on a machine with nothing else to do
 	for name in steps scoring poisoning stages startup memory growth; do $(BIN)/python benchmarks/$$name.py || exit 1; done

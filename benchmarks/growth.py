@@ -15,7 +15,19 @@ from collections.abc import Iterator
 
 from against import Figure, drawn, figure, fresh, options, peak, read, report
 
-from dlp_lib import DLP, BadNets, Context, Runtime, Split, Supervised, entropy, poison, select, supervised, wrn_16_1
+from dlp_lib import (
+    DLP,
+    BadNets,
+    Context,
+    Runtime,
+    Split,
+    Supervised,
+    entropy,
+    poison,
+    select,
+    supervised,
+    wrn_16_1,
+)
 
 COUNTS = (1000, 5000, 20_000, 50_000)
 FITTED = COUNTS[2:]  # below, what does not grow with the images still shows
@@ -30,9 +42,13 @@ def work(clean: Split) -> dict[str, float]:
     poisoned = time.perf_counter()
     stage = supervised(wrn_16_1(10, Runtime()), tampered, 1, Supervised(), Context())
     learned = time.perf_counter()
-    select(-entropy(stage.trail.read(1).tensors["logits"]), tampered, DLP().gamma)
+    select(-entropy(stage.checkpoints.read(1).tensors["logits"]), tampered, DLP().gamma)
     cut = time.perf_counter()
-    return {"poisoning": poisoned - began, "epoch, scored": learned - poisoned, "filter's cut": cut - learned}
+    return {
+        "poisoning": poisoned - began,
+        "epoch, scored": learned - poisoned,
+        "filter's cut": cut - learned,
+    }
 
 
 def measured(n: int, size: int) -> dict[str, float]:
@@ -64,11 +80,15 @@ def main() -> None:
     counts = (1000, 4000, 8000) if arguments.quick else COUNTS
     fitted = counts[1:] if arguments.quick else FITTED
     rounds: list[dict] = []
-    for turn in range(arguments.rounds):  # to and fro, so that no number of images is always the last
+    for turn in range(
+        arguments.rounds
+    ):  # to and fro, so that no number of images is always the last
         order = counts[:: 1 if turn % 2 else -1]
         found = {n: fresh(f"growth.measured({n}, {arguments.size})") for n in order}
         rounds.append({n: found[n] for n in counts})
-    rows = [row for quantity in rounds[0][counts[0]] for row in of_quantity(quantity, rounds, fitted)]
+    rows = [
+        row for quantity in rounds[0][counts[0]] for row in of_quantity(quantity, rounds, fitted)
+    ]
     report("growth", rows, arguments)
 
 

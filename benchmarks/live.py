@@ -13,8 +13,8 @@ import torch
 
 import dlp_lib
 from dlp_lib import HOME, Context, Runtime, Split, Store
-from dlp_lib.lab import Lab, Setting
-from dlp_lib.widgets import GAMMAS, Live
+from dlp_lib.live.controller import Lab, LabSetting
+from dlp_lib.live.view import GAMMAS, Live
 
 START = Setting()
 
@@ -32,7 +32,9 @@ def moved(live: Live, name: str, values) -> tuple[float, float, int]:
         before = [panel.box.value for panel in live.panels]
         events.append(milliseconds(setattr, live.controls[name], "value", value))
         live.wait()  # for the ascent that the event has started
-        drawn.append(sum(panel.box.value is not old for panel, old in zip(live.panels, before, strict=True)))
+        drawn.append(
+            sum(panel.box.value is not old for panel, old in zip(live.panels, before, strict=True))
+        )
         data.append(milliseconds(live.lab.look, live.setting()))
     return statistics.median(data), statistics.median(events), round(statistics.median(drawn))
 
@@ -42,7 +44,9 @@ def large_filter() -> float:
     labels = torch.arange(50_000) % 10
     tampered = Split.from_arrays(torch.zeros(50_000, 3, 1, 1, dtype=torch.uint8), labels)
     scores = torch.rand(50_000)
-    return statistics.median(milliseconds(dlp_lib.select, scores, tampered, gamma) for gamma in GAMMAS)
+    return statistics.median(
+        milliseconds(dlp_lib.select, scores, tampered, gamma) for gamma in GAMMAS
+    )
 
 
 def first_and_last_point(live: Live, setting: Setting) -> tuple[float, float]:
@@ -73,11 +77,17 @@ def drag(live: Live, seconds: float) -> tuple[int, float, float]:
 
 
 def _resident() -> float:
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize() / 2**20
+    return (
+        int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        * resource.getpagesize()
+        / 2**20
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--drag", type=float, default=30, metavar="SECONDS")
     arguments = parser.parse_args()
     lab = Lab(Context(Runtime(), Store(HOME / "build" / "store")))
@@ -91,7 +101,9 @@ def main() -> None:
     setting = Setting(lr=0.005 + 1e-4 * (time.time() % 1))  # recorded by nobody
     first, last = first_and_last_point(live, setting)
     print(f"a new ascent: first point after {first:.2f} s, all {lab.epochs} after {last:.2f} s")
-    for which in ("the first", "the second") if arguments.drag else ():  # the first fills the allocator's pools
+    for which in (
+        ("the first", "the second") if arguments.drag else ()
+    ):  # the first fills the allocator's pools
         events, growth, rest = drag(live, arguments.drag)
         print(
             f"{which} {arguments.drag:.0f} s of dragging: {events} events, {growth:+.0f} MB, {rest:.1f} s of work after"

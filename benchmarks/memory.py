@@ -25,7 +25,9 @@ def idle() -> float:
 
 def supervised_epoch(size: int, steps: int) -> dict[str, float]:
     config = Supervised()
-    stage = supervised(wrn_16_1(10, Runtime()), drawn(steps * config.batch, size), 1, config, Context())
+    stage = supervised(
+        wrn_16_1(10, Runtime()), drawn(steps * config.batch, size), 1, config, Context()
+    )
     return {"seconds": stage.total("seconds") / steps, "peak": peak()}
 
 
@@ -40,13 +42,20 @@ def of_keeping(call: str, what: str, rounds: int) -> Iterator[Ratio]:
     pairs = turns(lambda: fresh(call), lambda: fresh(call, **WITHOUT), rounds, warm=False)
     for quantity, unit in (("seconds", "s"), ("peak", "MiB")):
         values = [(ours[quantity], other[quantity]) for ours, other in pairs]
-        yield ratio(f"{what}, {'a step' if unit == 's' else 'peak'}: freed memory given back", values, unit=unit)
+        yield ratio(
+            f"{what}, {'a step' if unit == 's' else 'peak'}: freed memory given back",
+            values,
+            unit=unit,
+        )
 
 
 def main() -> None:
     arguments = read(options(__doc__, 5))
     rows: list[Ratio | Figure] = [figure("imports alone, peak", [fresh("memory.idle()")], "MiB")]
-    steps = {"supervised_epoch": 2 if arguments.quick else 40, "fixmatch_steps": 1 if arguments.quick else 20}
+    steps = {
+        "supervised_epoch": 2 if arguments.quick else 40,
+        "fixmatch_steps": 1 if arguments.quick else 20,
+    }
     for size in SIZES[:1] if arguments.quick else SIZES:
         for name, count in steps.items():
             what = f"{name.replace('_', ' ')}, {size} pixels"

@@ -15,9 +15,10 @@ from torch.utils.data import DataLoader, Dataset
 from usual import WORKERS
 
 from dlp_lib import Context, Split, Supervised, Truth, poison
-from dlp_lib.attacks import CIFAR10, Attack, Setting, suited
-from dlp_lib.models import pixels
-from dlp_lib.stages import shuffled
+from dlp_lib.attacks.base import Attack, AttackSetting, limit_to_class
+from dlp_lib.models.interface import to_float
+from dlp_lib.recipes import CIFAR10
+from dlp_lib.training.stage import shuffled
 
 EPOCHS = 10  # the paper's E1
 BATCH = Supervised().batch
@@ -44,7 +45,7 @@ def once(clean: Split, setting: Setting, context: Context) -> None:
     tampered, _ = poison(clean, *setting, context)
     for epoch in range(EPOCHS):
         for images, _ in shuffled(tampered, BATCH, context.runtime.generator("benchmark", epoch)):
-            pixels(images)
+            to_float(images)
 
 
 def exhaust(loader: DataLoader) -> None:
@@ -53,10 +54,12 @@ def exhaust(loader: DataLoader) -> None:
 
 
 def of_attack(name: str, clean: Split, rounds: int) -> Iterator[Ratio]:
-    setting, context = suited(CIFAR10[name], clean), Context()
+    setting, context = limit_to_class(CIFAR10[name], clean), Context()
     on_access = OnAccess(clean, *poison(clean, *setting, context), setting.attack)
     for workers, how in ((WORKERS, f"{WORKERS} workers"), (0, "no workers")):
-        loader = DataLoader(on_access, BATCH, shuffle=True, num_workers=workers, persistent_workers=bool(workers))
+        loader = DataLoader(
+            on_access, BATCH, shuffle=True, num_workers=workers, persistent_workers=bool(workers)
+        )
         what = f"{name}, an epoch of {len(clean):,} images: on access, {how}"
         ours = partial(each, EPOCHS, once, clean, setting, context)
         yield compare(what, ours, partial(timed, exhaust, loader), rounds)
@@ -67,7 +70,11 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=32, metavar="PIXELS")
     arguments = read(parser)
     clean = drawn(500 if arguments.quick else 10_000, arguments.size)
-    rows = [row for name in ("BadNets", "Blended", "SIG") for row in of_attack(name, clean, arguments.rounds)]
+    rows = [
+        row
+        for name in ("BadNets", "Blended", "SIG")
+        for row in of_attack(name, clean, arguments.rounds)
+    ]
     report("poisoning", rows, arguments)
 
 

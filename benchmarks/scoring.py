@@ -13,7 +13,7 @@ from against import Ratio, compare, drawn, each, options, read, report
 from torch import Tensor, nn
 
 from dlp_lib import Runtime, predict, wrn_16_1
-from dlp_lib.models import pixels
+from dlp_lib.models.interface import to_float
 
 BATCH = 256  # predict's
 SINGLE = 256  # images scored one at a time
@@ -34,10 +34,14 @@ def singly(model: nn.Module, images: Tensor) -> list[Tensor]:
 def of_size(size: int, n: int, rounds: int) -> Iterator[Ratio]:
     model, images = wrn_16_1(10, Runtime()).eval(), drawn(n, size).images
     ours = partial(each, n / 1000, predict, model, images)
-    limit = partial(each, n / 1000, ready, model, [pixels(batch) for batch in images.split(BATCH)])
+    limit = partial(
+        each, n / 1000, ready, model, [to_float(batch) for batch in images.split(BATCH)]
+    )
     single = partial(each, SINGLE / 1000, singly, model, images[:SINGLE])
     yield compare(f"1,000 images, {size} pixels: the limit", ours, limit, rounds, LIMIT)
-    yield compare(f"1,000 images, {size} pixels: one image at a time", ours, single, rounds, ONE_BY_ONE[size])
+    yield compare(
+        f"1,000 images, {size} pixels: one image at a time", ours, single, rounds, ONE_BY_ONE[size]
+    )
 
 
 def main() -> None:

@@ -8,13 +8,26 @@ from collections.abc import Iterator
 from functools import partial
 
 import torch
-from against import Figure, Ratio, bare, compare, drawn, figure, options, ratio, read, report, timed, turns
+from against import (
+    Figure,
+    Ratio,
+    bare,
+    compare,
+    drawn,
+    figure,
+    options,
+    ratio,
+    read,
+    report,
+    timed,
+    turns,
+)
 from torch import Tensor
 
 import dlp_lib
 from dlp_lib import FILTERS, Context, Runtime, Split, Unlearn, unlearn, wrn_16_1
-from dlp_lib.models import pixels
-from dlp_lib.stages import cross_entropy
+from dlp_lib.models.interface import to_float
+from dlp_lib.training.stage import cross_entropy
 
 EPOCHS = 5
 CONFIG = Unlearn(lr=0.001)  # gentle: an ascent that diverges ends early
@@ -30,27 +43,36 @@ def ascent(tampered: Split, suspected: Tensor) -> tuple[float, float]:
 
 def of_unlearning(tampered: Split, suspects: int, rounds: int) -> Iterator[Ratio | Figure]:
     suspected = torch.arange(suspects)
-    images, labels = pixels(tampered.images[:suspects]).split(CONFIG.batch), tampered.labels[:suspects]
+    images, labels = (
+        to_float(tampered.images[:suspects]).split(CONFIG.batch),
+        tampered.labels[:suspects],
+    )
     batches = list(zip(images, labels.split(CONFIG.batch), strict=True)) * EPOCHS
     assert tampered.digest  # hashed once for all stages: not unlearning's
 
     def limit() -> float:
         """Seconds an epoch."""
-        return bare(wrn_16_1(10, Runtime()), CONFIG, lambda *step: -cross_entropy(*step), batches) * len(images)
+        return bare(
+            wrn_16_1(10, Runtime()), CONFIG, lambda *step: -cross_entropy(*step), batches
+        ) * len(images)
 
     pairs = turns(lambda: ascent(tampered, suspected), limit, rounds)
     what = f"unlearning, an epoch of {suspects} suspects of {len(tampered):,}"
     yield ratio(f"{what}: the bare steps", [(steps, other) for (steps, _), other in pairs])
-    yield ratio("its steps: everything, judging and recording included", [ours for ours, _ in pairs])
+    yield ratio(
+        "its steps: everything, judging and recording included", [ours for ours, _ in pairs]
+    )
     judging = [both - steps for (steps, both), _ in pairs]
-    beside = f"all beside its steps, judged on {min(CONFIG.reestimate, len(tampered)):,} tampered images"
+    beside = (
+        f"all beside its steps, judged on {min(CONFIG.reestimate, len(tampered)):,} tampered images"
+    )
     yield figure(beside, judging, "s")
 
 
 def of_filters(tampered: Split, rounds: int) -> Iterator[Ratio]:
     """On what an untrained model sees: clusters in it take as long to find as in any features."""
     model = wrn_16_1(10, Runtime())
-    seen = dlp_lib.observe(model, tampered.images)
+    seen = dlp_lib.logits_and_features(model, tampered.images)
     a_pass = partial(timed, dlp_lib.predict, model, tampered.images)
     for name, score in FILTERS.items():
         what = f"filter, {name}, {len(tampered):,} samples: one pass over them"

@@ -31,7 +31,9 @@ def main() -> None:
     arguments = read(options(__doc__, 11))
     others, n = "import torch, numpy", 200 if arguments.quick else None
     warm = not arguments.quick
-    pairs = turns(lambda: process(f"{others}, dlp_lib"), lambda: process(others), arguments.rounds, warm)
+    pairs = turns(
+        lambda: process(f"{others}, dlp_lib"), lambda: process(others), arguments.rounds, warm
+    )
     rows = [ratio("importing torch, numpy and dlp_lib: torch and numpy alone", pairs)]
     beyond = [ours - other for ours, other in pairs]
     rows.append(figure("importing dlp_lib, beyond torch and numpy", beyond, "s", "< 0.3 s"))

@@ -19,9 +19,10 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import ToTensor
 from usual import Images, Pair, Shares, loader, steady, weak
 
-from dlp_lib import Context, FixMatch, Runtime, Stage, Supervised, augment, fixmatch, supervised, wrn_16_1
-from dlp_lib.models import pixels
-from dlp_lib.stages import cross_entropy
+from dlp_lib import Context, FixMatch, Runtime, Stage, Supervised, fixmatch, supervised, wrn_16_1
+from dlp_lib.data import augment
+from dlp_lib.models.interface import to_float
+from dlp_lib.training.stage import cross_entropy
 
 LIMIT = {"supervised": "≥ 0.95", "FixMatch": "≥ 0.85"}  # wanted
 USUAL = {16: "≥ 2", 32: "≥ 1.5"}  # wanted of FixMatch, by pixels
@@ -46,7 +47,7 @@ def usual_supervised(config: Supervised, batches: DataLoader) -> Callable[[], fl
 def of_supervised(size: int, steps: int, rounds: int, config: Supervised) -> Iterator[Ratio]:
     what = f"supervised, {size} pixels{', augmented' if config.augment else ''}: "
     split = drawn(steps * config.batch, size)
-    ready = pixels(split.images[: config.batch]), split.labels[: config.batch]
+    ready = to_float(split.images[: config.batch]), split.labels[: config.batch]
     usual = loader(Images(split, weak(size) if config.augment else ToTensor()), config.batch, steps)
 
     def ours() -> float:
@@ -68,17 +69,23 @@ def limit_loss(model: nn.Module, batch: tuple[Tensor, Tensor, Tensor], config: F
     return both_losses(on_labelled, labels, on_strong, pseudo, confidence >= config.tau)
 
 
-def usual_loss(model: nn.Module, batch: tuple[Tensor, Tensor, Tensor, Tensor], config: FixMatch) -> Tensor:
+def usual_loss(
+    model: nn.Module, batch: tuple[Tensor, Tensor, Tensor, Tensor], config: FixMatch
+) -> Tensor:
     """FixMatch's by one pass for all views, as it is usually written."""
     images, labels, *views = batch
     weak_views, strong_views = (view.flatten(0, 1) for view in views)
     logits = model(torch.cat([images, weak_views, strong_views]))
-    on_labelled, on_weak, on_strong = logits.split([len(images), len(weak_views), len(strong_views)])
+    on_labelled, on_weak, on_strong = logits.split(
+        [len(images), len(weak_views), len(strong_views)]
+    )
     confidence, pseudo = on_weak.detach().softmax(1).max(1)
     return both_losses(on_labelled, labels, on_strong, pseudo, confidence >= config.tau)
 
 
-def both_losses(on_labelled: Tensor, labels: Tensor, on_strong: Tensor, pseudo: Tensor, mask: Tensor) -> Tensor:
+def both_losses(
+    on_labelled: Tensor, labels: Tensor, on_strong: Tensor, pseudo: Tensor, mask: Tensor
+) -> Tensor:
     unsupervised = functional.cross_entropy(on_strong, pseudo, reduction="none") * mask
     return functional.cross_entropy(on_labelled, labels) + unsupervised.mean()
 
@@ -98,12 +105,14 @@ def usual_fixmatch(config: FixMatch, batches: DataLoader) -> Callable[[], float]
 def of_fixmatch(size: int, rounds: int, config: FixMatch) -> Iterator[Ratio]:
     what, steps = f"FixMatch, {size} pixels: ", config.steps
     split = drawn(config.batch * (1 + config.mu), size)
-    images = pixels(split.images)
+    images = to_float(split.images)
     ready = images[config.batch :], images, split.labels[: config.batch]
     usual = loader(Shares(split, config.mu), config.batch, steps)
 
     def ours() -> float:
-        return a_step(fixmatch(model(), split, torch.arange(config.batch), config, Context()), steps)
+        return a_step(
+            fixmatch(model(), split, torch.arange(config.batch), config, Context()), steps
+        )
 
     def limit() -> float:
         return bare(model(), config, partial(limit_loss, config=config), [ready] * steps)
@@ -114,14 +123,18 @@ def of_fixmatch(size: int, rounds: int, config: FixMatch) -> Iterator[Ratio]:
 
 def of_pairs(size: int, rounds: int, config: FixMatch) -> Ratio:
     """Weak and strong views of one step's unlabelled images, as floats, against what a loader gives without a model."""
-    count, steps, generator = config.batch * config.mu, config.steps, Runtime().generator("benchmark")
+    count, steps, generator = (
+        config.batch * config.mu,
+        config.steps,
+        Runtime().generator("benchmark"),
+    )
     split = drawn(count, size)
     usual = loader(Images(split, Pair(size)), count, steps)
 
     def ours() -> None:
         for _ in range(steps):
-            pixels(augment.weak(split.images, generator))
-            pixels(augment.strong(split.images, generator))
+            to_float(augment.weak(split.images, generator))
+            to_float(augment.strong(split.images, generator))
 
     what = f"{count} pairs of views, {size} pixels: the usual way"
     return compare(what, partial(each, steps, ours), partial(steady, usual), rounds, PAIRS)

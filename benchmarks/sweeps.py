@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Executor
 
-from dlp_lib import trials
-from dlp_lib.sweep import DASK, Pool, sweep
+from dlp_lib.experiments import trials
+from dlp_lib.experiments.sweep import DASK, Pool, sweep
 
 GAMMAS = [0.005, 0.01, 0.02, 0.05, 0.1]
 WITHOUT = {"order": "SL-AU", "e1": 10}  # fine-tuning; E1 is the paper's
@@ -21,7 +21,7 @@ def seconds(executor: Executor, grid: dict, seeds: list[int]) -> tuple[float, fl
     """Of a sweep from an empty store, and of its shortest trial."""
     with tempfile.TemporaryDirectory() as store:
         began = time.perf_counter()
-        table = sweep(trials.dlp, grid, seeds, store, executor)
+        table = sweep(trials.run_dlp, grid, seeds, store, executor)
         took = time.perf_counter() - began
     assert table["error"].isna().all(), table["error"]
     return took, table["seconds"].min()
@@ -29,7 +29,11 @@ def seconds(executor: Executor, grid: dict, seeds: list[int]) -> tuple[float, fl
 
 def warm(executor: Executor) -> Executor:
     """Its workers have imported what they need."""
-    seconds(executor, {"n_train": 200, "e1": 1, "e2": 1, "reestimate": 20, "finetune_steps": 1}, list(range(8)))
+    seconds(
+        executor,
+        {"n_train": 200, "e1": 1, "e2": 1, "reestimate": 20, "finetune_steps": 1},
+        list(range(8)),
+    )
     return executor
 
 
@@ -55,7 +59,9 @@ def sharing() -> None:
         with on_pool(workers) as pool:
             one, _ = seconds(pool, WITHOUT | {"gamma": 0.01}, [0])
             five, _ = seconds(pool, WITHOUT | {"gamma": GAMMAS}, [0])
-        print(f"{workers} workers: one gamma {one:.1f} s, five {five:.1f} s: {five / one:.2f} times (stages 1 and 2)")
+        print(
+            f"{workers} workers: one gamma {one:.1f} s, five {five:.1f} s: {five / one:.2f} times (stages 1 and 2)"
+        )
 
 
 def scaling(name: str, start) -> None:
@@ -75,7 +81,9 @@ def main() -> None:
         "pool": lambda: scaling("processes", on_pool),
         "dask": lambda: scaling("Dask", on_dask),
     }
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("parts", nargs="*", choices=[*parts, []], metavar="PART")
     for part in parser.parse_args().parts or parts:
         parts[part]()

@@ -1,13 +1,37 @@
 """Backdoor attacks and defences, for teaching: DLP (Ying & Wu 2023) and everything around it."""
 
-from .attacks import LCA, SIG, Attack, BadNets, Blended, TrojanNN, Truth, poison
+from . import attacks, data, defences, evaluation, models, recipes, training
+from .attacks import LCA, SIG, Attack, BadNets, Blended, TrojanNN, Truth, poison, prepare
+from .context import Context, print_progress
 from .data import Split, load
-from .filters import FILTERS, Selection, entropy, select
-from .metrics import Metrics, Outputs, accuracy, evaluate, filter_precision, observe, predict
+from .defences import (
+    DLP,
+    FILTERS,
+    FixMatch,
+    Result,
+    Selection,
+    Unlearn,
+    agreed_e1,
+    entropy,
+    fixmatch,
+    select,
+    unlearn,
+)
+from .evaluation import Metrics, after_each, audit, evaluate, filter_precision
 from .models import wrn_16_1
-from .pipeline import DLP, SHAPES10, Result, after_each, agreed_e1, audit
+from .recipes import Recipe, recipe_for
 from .runtime import HOME, Runtime, environment
-from .stages import FixMatch, Stage, Supervised, Unlearn, fixmatch, supervised, unlearn
 from .store import Store
-from .surrogate import prepare
-from .train import SGD, Context, History, Trail
+from .training import (
+    SGD,
+    Checkpoints,
+    Diverged,
+    History,
+    Outputs,
+    Stage,
+    Supervised,
+    accuracy,
+    logits_and_features,
+    predict,
+    supervised,
+)

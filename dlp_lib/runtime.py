@@ -9,97 +9,155 @@ import platform
 import shutil
 import subprocess
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from .checking import check_int
+from .fingerprint import neutral
+
 PRECISIONS = ("float32", "bfloat16")
-_GLOBAL_STREAM = threading.RLock()
-SOURCE = __loader__.get_source(__name__)  # of the code as it was loaded: part of every stored stage's key
-_CHECKOUT = Path(__file__).resolve().parents[1]  # data and outputs go there, wherever a notebook was started from
+_CHECKOUT = Path(__file__).resolve().parents[1]
+# Data and outputs go here, wherever a notebook was started from.
 HOME = _CHECKOUT if (_CHECKOUT / "notebooks").is_dir() else Path.cwd()
+
+
+@neutral
+class _Turns:
+    """A lock that its owner may take again; it decides who waits, and no result."""
+
+    def __init__(self):
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_) -> None:
+        self._lock.release()
+
+
+_GLOBAL_STREAM = _Turns()
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """Device, precision and seed of a run; the only source of random numbers. ValueError for what it cannot take.
+    """Device, precision and seed of a run; the only source of random numbers.
 
-    Every purpose has a stream of its own: a draw in one place never shifts another's, nor does an interruption.
+    Every purpose has a stream of its own. A draw in one place never shifts the draws of another,
+    and an interruption shifts none.
+
+    Raises:
+        ValueError: for a value that is not allowed, and for a device that is not there.
     """
 
-    seed: int = 0
-    device: str = "cpu"  # "auto" takes the GPU where there is one
-    precision: str = "float32"  # of training steps; "bfloat16" is autocast's. Scores are float32 in any case
-    compiled: bool = False  # the model in DLP's steps by torch.compile (with a C++ compiler), on a GPU as CUDA graphs
+    seed: int = 0  # 0 or more
+    device: str = "cpu"  # or "cuda"; "auto" takes the GPU where there is one
+    # Of training steps; "bfloat16" is autocast's. Scores are float32 in any case.
+    precision: str = "float32"
+    # The model in DLP's steps by torch.compile (with a C++ compiler), on a GPU as CUDA graphs
+    compiled: bool = False
 
     def __post_init__(self):
-        whole("seed", self.seed)
+        check_int("seed", self.seed)
         if self.precision not in PRECISIONS:
-            raise ValueError(f"precision={self.precision!r}: allowed are {', '.join(map(repr, PRECISIONS))}")
+            allowed = ", ".join(repr(name) for name in PRECISIONS)
+            raise ValueError(f"precision={self.precision!r}: allowed are {allowed}")
+        has_gpu = torch.cuda.is_available()
         if self.device == "auto":
-            object.__setattr__(self, "device", "cuda" if torch.cuda.is_available() else "cpu")
-        if self.device != "cpu" and not (str(self.device).startswith("cuda") and torch.cuda.is_available()):
-            raise ValueError(f"device={self.device!r}: allowed are 'cpu', 'auto' and, where there is a GPU, 'cuda'")
+            object.__setattr__(self, "device", "cuda" if has_gpu else "cpu")
+        is_gpu = str(self.device).startswith("cuda")
+        if self.device != "cpu" and not (is_gpu and has_gpu):
+            raise ValueError(
+                f"device={self.device!r}: allowed are 'cpu', 'auto' and, where there is a GPU, "
+                "'cuda'"
+            )
+
+    def __fingerprint__(self) -> tuple[int, str]:
+        """Return what decides a result: the same seed on another device is the same run."""
+        return self.seed, self.precision
 
     def autocast(self) -> torch.autocast:
-        """In which a training step computes its loss."""
-        reduced = self.precision != "float32"
-        return torch.autocast(torch.device(self.device).type, getattr(torch, self.precision), enabled=reduced)
+        """Return the context in which a training step computes its loss."""
+        kind = torch.device(self.device).type
+        dtype = getattr(torch, self.precision)
+        return torch.autocast(kind, dtype, enabled=self.precision != "float32")
 
-    def generator(self, *purpose) -> torch.Generator:
-        """The CPU random stream of a purpose, such as ``generator("SL", "order", 3)``."""
+    def generator(self, *purpose: str | int) -> torch.Generator:
+        """Return the CPU random stream of a purpose, such as ``generator("SL", "order", 3)``."""
         digest = hashlib.sha256(repr((self.seed, *purpose)).encode()).digest()
-        return torch.Generator().manual_seed(int.from_bytes(digest[:4], "little"))  # it would ignore a fifth byte
+        seed = int.from_bytes(digest[:4], "little")  # torch would ignore a fifth byte
+        return torch.Generator().manual_seed(seed)
 
     @contextlib.contextmanager
-    def global_stream(self, *purpose):
-        """Seed torch's global stream inside the block, for code that takes no generator (init, dropout).
+    def global_stream(self, *purpose: str | int) -> Iterator[None]:
+        """Seed torch's global stream inside the block, and restore it afterwards.
 
-        All threads of a process have that one stream: they take turns.
+        This is for code that takes no generator, such as initialisation and dropout. All threads
+        of a process have that one stream: they take turns.
         """
-        with _GLOBAL_STREAM, torch.random.fork_rng([self.device] if "cuda" in self.device else []):
+        devices = [self.device] if "cuda" in self.device else []
+        with _GLOBAL_STREAM, torch.random.fork_rng(devices):
             torch.manual_seed(self.generator(*purpose).initial_seed())
             yield
 
 
+@neutral
 @functools.cache
 def keep_freed_memory() -> bool:
-    """Whether glibc could be told to keep large blocks that are freed, as the next step needs the same ones again.
+    """Tell glibc to keep large blocks of memory that are freed; return whether that worked.
 
-    By default it hands those above 32 MiB back to the system, which clears every page before it lends it anew: a sixth
-    of the time of a FixMatch step at 32 pixels. This holds for the whole process; where the environment variables of
-    glibc's malloc already say something, that stands.
+    Training and ``predict`` call this when they start. It changes malloc for the whole process,
+    also for code that is not this library's, until the process ends: memory that was used once
+    stays with the process. No result changes.
+
+    By default glibc hands freed blocks above 32 MiB back to the system, and the system clears
+    every page before it lends it again. The next step needs the same blocks. Keeping them saves a
+    sixth of the time of a FixMatch step at 32 pixels, and holds some 250 MiB more.
+
+    To prevent it, set one of the environment variables ``MALLOC_…`` or ``GLIBC_TUNABLES`` before
+    the process starts. Where one is set, nothing is changed.
     """
     if any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ):
         return False
     try:
-        tell = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):  # not glibc, or not even a C library to ask
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # not glibc, or no C library that can be asked
         return False
-    map_threshold, trim_threshold = -3, -1  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD of malloc.h
-    return bool(tell(map_threshold, 2**30) and tell(trim_threshold, 2**31 - 1))
+    map_threshold = -3  # M_MMAP_THRESHOLD of malloc.h
+    trim_threshold = -1  # M_TRIM_THRESHOLD of malloc.h
+    return bool(mallopt(map_threshold, 2**30) and mallopt(trim_threshold, 2**31 - 1))
 
 
-def whole(name: str, value, least: int = 0) -> int:
-    """``value`` if it is a whole number ≥ ``least``; ValueError naming the parameter otherwise."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name}={value!r}: allowed are whole numbers (int) ≥ {least}")
-    return value
-
-
-def fraction(name: str, value) -> float:
-    """``value`` if it lies strictly between 0 and 1; ValueError naming the parameter otherwise."""
-    if not isinstance(value, (int, float)) or not 0 < value < 1:
-        raise ValueError(f"{name}={value!r}: allowed are fractions between 0 and 1, both excluded")
-    return float(value)
-
-
+@neutral
 def environment(runtime: Runtime) -> dict:
-    """Provenance of a result: versions, machine, threads and the commit of this checkout (None outside one)."""
-    ask = [shutil.which("git"), "-C", str(HOME), "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(ask, capture_output=True, text=True).stdout.strip() or None if ask[0] else None
-    machine = {"python": platform.python_version(), "torch": torch.__version__, "platform": platform.platform()}
-    device = torch.cuda.get_device_name() if "cuda" in runtime.device else "cpu"
-    how = {"device": device, "precision": runtime.precision, "compiled": runtime.compiled}
-    return machine | how | {"threads": torch.get_num_threads(), "commit": commit}
+    """Return where a result comes from, as plain JSON.
+
+    Args:
+        runtime: which computed it.
+
+    Returns:
+        Versions, machine, device, precision, threads, and the commit of this checkout (None
+        outside one).
+    """
+    on_gpu = "cuda" in runtime.device
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": platform.platform(),
+        "device": torch.cuda.get_device_name() if on_gpu else "cpu",
+        "precision": runtime.precision,
+        "compiled": runtime.compiled,
+        "threads": torch.get_num_threads(),
+        "commit": _commit(),
+    }
+
+
+def _commit() -> str | None:
+    git = shutil.which("git")
+    if git is None:
+        return None
+    command = [git, "-C", str(HOME), "rev-parse", "--short", "HEAD"]
+    answer = subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    return answer or None

@@ -1,4 +1,7 @@
-"""Content-addressed records: computed once, written atomically, checked when read, never unpickled."""
+"""Content-addressed records: computed once, written atomically, checked when read.
+
+Nothing is ever unpickled: a record is a safetensors file.
+"""
 
 import contextlib
 import hashlib
@@ -13,70 +16,124 @@ from typing import NamedTuple
 
 import torch
 
+from .fingerprint import neutral
+
+SUFFIX = ".safetensors"
+
 
 class Record(NamedTuple):
+    """What is stored under one name."""
+
     tensors: dict[str, torch.Tensor]
     facts: dict  # plain JSON
 
 
+@neutral
 class Store:
     """Records under a folder, or in memory where ``root`` is None.
 
-    Each is a safetensors file whose header carries JSON facts and a SHA-256 of everything. One that is truncated or
-    altered brings a warning and counts as absent. Processes, also on several machines, may share a folder.
+    Each is a safetensors file. Its header holds JSON facts, the record's name, and a SHA-256 of
+    all that. A record that is truncated, altered, or copied onto another name brings a warning and
+    counts as absent. Processes, also on several machines, may share a folder.
     """
 
     def __init__(self, root: str | Path | None = None):
-        self.root = None if root is None else Path(root)
+        self.root = None if root is None else Path(root).expanduser()
         self._memory: dict[str, bytes] = {}
 
     def write(self, name: str, tensors: dict[str, torch.Tensor], facts: dict) -> Record:
-        """Keep a record under ``name``, a path such as ``"SL-1f0c/5"``, and give it back; an older one is replaced."""
+        """Store a record, and return it; an older one of the name is replaced.
+
+        Args:
+            name: a path such as ``"SL-1f0c/5"``.
+            tensors: by name; they are copied to the CPU.
+            facts: plain JSON.
+        """
         from safetensors.torch import save
 
-        # safetensors knows only contiguous tensors; whoever loads them restores the memory format.
-        tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+        tensors = _separate(tensors)
         text = json.dumps(facts, allow_nan=False)
-        data = save(tensors, {"facts": text, "sha256": digest(tensors, text)})
+        header = {"facts": text, "name": name, "sha256": digest(name, tensors, text)}
+        data = save(tensors, header)
         if self.root is None:
             self._memory[name] = data
         else:
-            write_atomically(self.root / f"{name}.safetensors", data)
+            write_atomically(self._path(name), data)
         return Record(tensors, facts)
 
     def read(self, name: str) -> Record | None:
-        """The record, its tensors on the CPU, or None where there is none or only a damaged one."""
-        from safetensors.torch import load
-
+        """Return a record, its tensors on the CPU; None where there is none or a damaged one."""
         try:
-            data = self._memory[name] if self.root is None else (self.root / f"{name}.safetensors").read_bytes()
+            data = self._memory[name] if self.root is None else self._path(name).read_bytes()
         except (KeyError, FileNotFoundError):
             return None
         try:
-            tensors = load(data)
-            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
-            if header["sha256"] != digest(tensors, header["facts"]):
-                raise ValueError("its checksum does not match")
-            return Record(tensors, json.loads(header["facts"]))
+            return _parse(name, data)
         except Exception as error:  # whatever damage does to a parser, the answer is the same
-            warnings.warn(f"stored record {name} is damaged ({error}): computing it again", stacklevel=2)
+            warnings.warn(
+                f"stored record {name} is damaged ({error}): computing it again", stacklevel=2
+            )
             return None
 
-    def once(self, name: str, compute: Callable[[], dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-        """The tensors kept under ``name``, on the CPU; computed and kept where there are none."""
+    def get_or_compute(
+        self, name: str, compute: Callable[[], dict[str, torch.Tensor]]
+    ) -> dict[str, torch.Tensor]:
+        """Return the tensors of a name, on the CPU; compute and store them where there are none."""
         record = self.read(name)
         if record is None:
             with self.lock(name):
-                record = self.read(name) or self.write(name, compute(), {})
+                record = self.read(name)  # another process may have written it meanwhile
+                if record is None:
+                    record = self.write(name, compute(), {})
         return record.tensors
 
     def lock(self, name: str) -> contextlib.AbstractContextManager:
-        """Held by one at a time, so that what several want is computed once; see ``lock``."""
-        return contextlib.nullcontext() if self.root is None else lock(self.root / f"{name}.lock")
+        """Hold a name for one process at a time, so that what several want is computed once."""
+        if self.root is None:
+            return contextlib.nullcontext()
+        return lock(self.root / f"{name}.lock")
+
+    def _path(self, name: str) -> Path:
+        return self.root / f"{name}{SUFFIX}"
+
+
+def _separate(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return contiguous tensors on the CPU, none of which shares memory with another.
+
+    safetensors knows no others. Tied weights are one tensor under two names: the second is copied.
+    Whoever loads the tensors restores their memory format.
+    """
+    separate: dict[str, torch.Tensor] = {}
+    storages: set[int] = set()
+    for name, value in tensors.items():
+        value = value.detach().cpu().contiguous()
+        storage = value.untyped_storage().data_ptr()
+        if storage in storages:
+            value = value.clone()
+        storages.add(storage)
+        separate[name] = value
+    return separate
+
+
+def _parse(name: str, data: bytes) -> Record:
+    """Read a safetensors file; ValueError where it is not what was written under the name."""
+    from safetensors.torch import load
+
+    tensors = load(data)
+    header_length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + header_length])["__metadata__"]
+    if header["name"] != name:
+        raise ValueError(f"it was written as {header['name']}")
+    if header["sha256"] != digest(name, tensors, header["facts"]):
+        raise ValueError("its checksum does not match")
+    return Record(tensors, json.loads(header["facts"]))
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name, sync and rename it: whoever reads it sees all of it or none."""
+    """Write a file under a temporary name, sync it and rename it.
+
+    Whoever reads it sees all of it or none.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{uuid.uuid4().hex}.tmp")
     with temporary.open("wb") as file:
@@ -87,28 +144,34 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def lock(path: Path) -> contextlib.AbstractContextManager:
-    """A lock that processes share by a file's name. The system frees it when its holder ends, however that ends."""
+    """Return a lock that processes share by a file's name.
+
+    The system frees it when its holder ends, however that ends.
+    """
     from filelock import FileLock
 
     path.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(path)
 
 
-def digest(*parts) -> str:
-    """32 hex digits of SHA-256 over nested dicts, sequences, dataclasses, modules, tensors, text and numbers."""
+def digest(*parts: object) -> str:
+    """Return 32 hex digits of SHA-256 over nested plain data, dataclasses and tensors.
+
+    Raises:
+        TypeError: for anything else; ``fingerprint`` takes more.
+    """
     state = hashlib.sha256()
     _feed(state.update, parts)
     return state.hexdigest()[:32]
 
 
-def _feed(update: Callable[[bytes], None], part) -> None:
+def _feed(update: Callable[[bytes], None], part: object) -> None:
     if isinstance(part, torch.Tensor):
         update(f"tensor {part.dtype} {tuple(part.shape)};".encode())
         update(part.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    elif isinstance(part, torch.nn.Module):
-        _feed(update, (repr(part), dict(part.state_dict())))
     elif is_dataclass(part):
-        _feed(update, (type(part).__qualname__, {field.name: getattr(part, field.name) for field in fields(part)}))
+        values = {field.name: getattr(part, field.name) for field in fields(part)}
+        _feed(update, (type(part).__qualname__, values))
     elif isinstance(part, dict):
         _feed(update, sorted(part.items()))
     elif isinstance(part, (tuple, list)):
@@ -118,4 +181,6 @@ def _feed(update: Callable[[bytes], None], part) -> None:
     elif part is None or isinstance(part, (bool, int, float, str)):
         update(f"{type(part).__name__} {part!r};".encode())
     else:
-        raise TypeError(f"{type(part).__name__} has no digest: give text, numbers, tensors, modules or dataclasses")
+        raise TypeError(
+            f"{type(part).__name__} has no digest: give text, numbers, tensors or dataclasses"
+        )

@@ -1,13 +1,19 @@
 import os
+from typing import NamedTuple
 
 import matplotlib
 import pytest
 import torch
+from torch import nn
 
-from dlp_lib import BadNets, Context, Runtime, Split, poison, shapes10, wrn_16_1
+from dlp_lib import BadNets, Context, Runtime, Split, Supervised, poison, supervised, wrn_16_1
+from dlp_lib.data import shapes10
+from dlp_lib.defences import clean_part, defend
 
 matplotlib.use("Agg")
-if "PYTEST_XDIST_WORKER" in os.environ:  # side by side: each has its share of the cores, and so have its children
+if (
+    "PYTEST_XDIST_WORKER" in os.environ
+):  # side by side: each has its share of the cores, and so have its children
     share = max(1, (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
     os.environ["OMP_NUM_THREADS"] = str(share)
     torch.set_num_threads(share)
@@ -39,6 +45,33 @@ def tampered(shapes):
 @pytest.fixture
 def model(runtime):
     return wrn_16_1(10, runtime)
+
+
+class DefenceCase(NamedTuple):
+    """What a defence may be given, and the test set that is left to judge it."""
+
+    untrained: nn.Module
+    trained: nn.Module  # for two epochs, on the tampered set
+    tampered: Split
+    clean: Split  # 60 images
+    test: Split
+
+    def defend(self, method, context=None, untrained=None, trained=None):
+        """Run a method on what its threat model allows."""
+        untrained = self.untrained if untrained is None else untrained
+        trained = self.trained if trained is None else trained
+        context = context or Context(Runtime(0))
+        return defend(method, untrained, trained, self.tampered, self.clean, context)
+
+
+@pytest.fixture(scope="session")
+def case(shapes, tampered):
+    context = Context(Runtime(0))
+    untrained = wrn_16_1(10, context.runtime)
+    trained = wrn_16_1(10, context.runtime)
+    supervised(trained, tampered[0], 2, Supervised(), context)
+    clean, test = clean_part(*shapes, context, 0.2)
+    return DefenceCase(untrained, trained, tampered[0], clean, test)
 
 
 @pytest.fixture(scope="session")

@@ -2,18 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from dlp_lib import (
-    FixMatch,
-    Runtime,
-    Split,
-    Supervised,
-    Unlearn,
-    architectures,
-    fixmatch,
-    shapes10,
-    supervised,
-    unlearn,
-)
+from dlp_lib import FixMatch, Runtime, Split, Supervised, Unlearn, fixmatch, supervised, unlearn
+from dlp_lib.data import shapes10
+from dlp_lib.models import architectures
 
 each = pytest.mark.parametrize("name", architectures.ARCHITECTURES)
 MILLIONS = {
@@ -25,7 +16,9 @@ MILLIONS = {
 def test_the_number_of_weights_is_the_published_one(name):
     """Without VGG16's two large linear layers, and with a head for ten classes."""
     model = architectures.build(name, 10, Runtime())
-    assert sum(weight.numel() for weight in model.parameters()) / 1e6 == pytest.approx(MILLIONS[name], abs=0.06)
+    assert sum(weight.numel() for weight in model.parameters()) / 1e6 == pytest.approx(
+        MILLIONS[name], abs=0.06
+    )
 
 
 @each
@@ -73,11 +66,22 @@ def test_unknown_names_and_one_class_are_refused():
 
 
 def test_models_without_batchnorm_go_through_every_stage(context):
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10))
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10)
+    )
     tampered = Split.from_arrays(*shapes10.draw(40, 16, 0, 0), shapes10.CLASSES)
     supervised(model, tampered, 2, Supervised(), context)
     for batchnorm in ("train", "eval"):
-        stage = unlearn(model, tampered, torch.arange(5), 3, Unlearn(batchnorm=batchnorm, reestimate=20), context)
-        assert [row["accuracy"] == row["accuracy_reestimated"] for row in stage.history] == [True] * 3
+        stage = unlearn(
+            model,
+            tampered,
+            torch.arange(5),
+            3,
+            Unlearn(batchnorm=batchnorm, reestimate=20),
+            context,
+        )
+        assert [row["accuracy"] == row["accuracy_reestimated"] for row in stage.history] == [
+            True
+        ] * 3
     fixmatch(model, tampered, torch.arange(20), FixMatch(batch=4, mu=1, steps=2), context)
     assert all(value.isfinite().all() for value in model.state_dict().values())

@@ -22,8 +22,10 @@ from dlp_lib import (
     prepare,
     supervised,
     wrn_16_1,
-)  # fmt: skip
-from dlp_lib.models import pixels
+)
+from dlp_lib.attacks import WaNet
+from dlp_lib.models.interface import to_float
+from dlp_lib.recipes import CIFAR10, PAPER_ATTACKS, RECIPES, SHAPES10, recipe_for
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,24 @@ class Mark(Attack):
         return images
 
 
+# Without decoys: what a poisoning changes is then only what the truth says.
+BARE_WANET = WaNet(strength=2, noise_ratio=0)
 KINDS = [
-    BadNets(), BadNets(target=3, patch=5), BadNets(target="all-to-all"), TrojanNN(steps=3), TrojanNN(target=9, patch=6),
-    Blended(), Blended(alpha=0.9, pattern_seed=1), LCA(steps=3), LCA(target=2, patch=2, epsilon=4, steps=5),
-    SIG(), SIG(target=1, delta=255), Mark(),
-]  # fmt: skip
+    BadNets(),
+    BadNets(target=3, patch=5),
+    BadNets(target="all-to-all"),
+    TrojanNN(steps=3),
+    TrojanNN(target=9, patch=6),
+    Blended(),
+    Blended(alpha=0.9, pattern_seed=1),
+    LCA(steps=3),
+    LCA(target=2, patch=2, epsilon=4, steps=5),
+    SIG(),
+    SIG(target=1, delta=255),
+    BARE_WANET,
+    replace(BARE_WANET, target="all-to-all", grid=6),
+    Mark(),
+]
 each_attack = pytest.mark.parametrize("attack", KINDS, ids=repr)
 NO_STORE = Context(Runtime(0))
 
@@ -60,21 +75,26 @@ def ready(attack, shapes, surrogate):
 
 
 def test_every_attack_is_tested():
-    for settings in (attacks.CIFAR10, attacks.SHAPES10):
-        assert [type(setting.attack).__name__ for setting in settings.values()] == list(settings)
-        assert {type(attack) for attack in KINDS} == {type(setting.attack) for setting in settings.values()} | {Mark}
+    tested = {type(attack) for attack in KINDS}
+    for recipe in RECIPES.values():
+        kinds = {name: type(setting.attack) for name, setting in recipe.attacks.items()}
+        assert [kind.__name__ for kind in kinds.values()] == list(kinds)
+        assert tested == {*kinds.values(), Mark}
+        assert set(PAPER_ATTACKS) == set(kinds) - {"WaNet"}
 
 
 def test_clean_label_rates_suit_the_target_class(shapes):
     """A tenth of the set may be more than the class holds."""
-    assert attacks.settings("shapes10", shapes[0]) == attacks.SHAPES10
-    rare = shapes[0].subset(((shapes[0].labels > 0) | (torch.arange(300) < 150)).nonzero()[:, 0])
+    assert recipe_for("shapes10").attack_settings(shapes[0]) == SHAPES10.attacks
+    rare = shapes[0].subset((shapes[0].labels > 0) | (torch.arange(300) < 150))
     share = (rare.labels == 0).double().mean().item()
-    for dataset, kinds in (("shapes10", attacks.SHAPES10), ("any/folder", attacks.CIFAR10)):
-        settings = attacks.settings(dataset, rare)
-        assert settings["SIG"] == (kinds["SIG"].attack, 0.9 * share)
-        assert settings["BadNets"] == kinds["BadNets"]
-        assert int(poison(rare, settings["SIG"].attack, settings["SIG"].poisoning_rate, NO_STORE)[1].poisoned.sum())
+    for dataset, recipe in (("shapes10", SHAPES10), ("any/folder", CIFAR10)):
+        settings = recipe_for(dataset).attack_settings(rare)
+        sig = settings["SIG"]
+        assert sig == (recipe.attacks["SIG"].attack, 0.9 * share)
+        assert settings["BadNets"] == recipe.attacks["BadNets"]
+        _, truth = poison(rare, sig.attack, sig.poisoning_rate, NO_STORE)
+        assert truth.poisoned.any()
 
 
 @each_attack
@@ -99,7 +119,8 @@ def test_test_images_get_the_trigger_of_the_training_set(attack, ready, shapes):
     tampered, truth = poison(clean, ready, 0.05, NO_STORE)
     images, victims = tampered.images[truth.poisoned], clean.images[truth.poisoned]
     triggered = ready.trigger(victims)
-    if isinstance(attack, LCA):  # but for the noise, which is for training images alone and spares the trigger
+    if isinstance(attack, LCA):
+        # But for the noise, which is for training images alone and spares the trigger.
         change = (images.int() - triggered.int()).abs()
         stamped = (ready.trigger(victims) == ready.trigger(255 - victims)).expand_as(change)
         assert (change[stamped] == 0).all()
@@ -110,7 +131,9 @@ def test_test_images_get_the_trigger_of_the_training_set(attack, ready, shapes):
 
 @each_attack
 def test_poisoning_repeats_by_seed(attack, ready, shapes):
-    one, other, same = (poison(shapes[0], ready, 0.05, Context(Runtime(seed))) for seed in (0, 1, 0))
+    one, other, same = (
+        poison(shapes[0], ready, 0.05, Context(Runtime(seed))) for seed in (0, 1, 0)
+    )
     assert one[0].digest == same[0].digest
     assert torch.equal(one[1].poisoned, same[1].poisoned)
     assert not torch.equal(one[1].poisoned, other[1].poisoned)
@@ -129,6 +152,8 @@ def test_triggers_never_wrap_around(attack, ready, value):
         wave = ready.trigger(torch.full_like(images, 128)).int() - 128
         assert attack.delta > 127 or torch.equal(change, (value + wave).clamp(0, 255) - value)
         assert ((change * wave >= 0) | (change == 0)).all()
+    elif isinstance(attack, WaNet):  # a warp of one colour is that colour
+        assert (change == 0).all()
     else:  # patches cover whatever is there
         stamped = ready.trigger(images) == ready.trigger(255 - images)
         assert (change[~stamped] == 0).all()
@@ -139,7 +164,9 @@ def test_truth_says_how_many_and_out_of_what(shapes):
         "30 of 300 images poisoned (10.00%), out of 270 candidates"
     )
     assert str(poison(shapes[0], SIG(), 0.1, NO_STORE)[1]).endswith("out of 30 candidates")
-    assert str(poison(shapes[0], BadNets(target="all-to-all"), 0.1, NO_STORE)[1]).endswith("out of 300 candidates")
+    assert str(poison(shapes[0], BadNets(target="all-to-all"), 0.1, NO_STORE)[1]).endswith(
+        "out of 300 candidates"
+    )
 
 
 def test_badnets_stamps_a_checkerboard_in_the_corner(shapes):
@@ -176,7 +203,8 @@ def test_sig_against_a_plain_reference(shapes):
 
 def test_lca_marks_the_four_corners_alike(shapes):
     images = LCA(patch=2).trigger(shapes[0].images)
-    for corner in (images[..., :2, :2], images[..., :2, -2:], images[..., -2:, :2], images[..., -2:, -2:]):
+    top, bottom = images[..., :2, :], images[..., -2:, :]
+    for corner in (top[..., :2], top[..., -2:], bottom[..., :2], bottom[..., -2:]):
         assert sorted(corner[0, 0].flatten().tolist()) == [0, 0, 255, 255]
     frame = images[:, :, [0, 1, -2, -1]][..., [0, 1, -2, -1]]
     assert torch.equal(frame, frame.flip(2))
@@ -186,74 +214,164 @@ def test_lca_marks_the_four_corners_alike(shapes):
 def test_lca_makes_images_harder_for_the_surrogate(shapes, surrogate):
     """A first step of the ascent against the plain formula, and a higher loss after many."""
     rows = shapes[0].subset(slice(8))
-    x = pixels(rows.images).requires_grad_()
+    x = to_float(rows.images).requires_grad_()
     surrogate.eval()
     losses = [torch.nn.functional.cross_entropy(surrogate(x), rows.labels)]
     losses[0].backward()
     plain = (x + 1.5 / 255 * x.grad.sign()).clamp(0, 1)
     attack = prepare(LCA(steps=1), shapes[0], NO_STORE, surrogate)
-    one = attack._noisy(rows.images, rows.labels)
-    assert ((pixels(one) - plain).abs() <= 0.51 / 255).all()
-    many = replace(attack, steps=20)._noisy(rows.images, rows.labels)
-    losses += [torch.nn.functional.cross_entropy(surrogate(pixels(images)), rows.labels) for images in (one, many)]
+    one = attack._add_noise(rows.images, rows.labels)
+    assert ((to_float(one) - plain).abs() <= 0.51 / 255).all()
+    many = replace(attack, steps=20)._add_noise(rows.images, rows.labels)
+    losses += [
+        torch.nn.functional.cross_entropy(surrogate(to_float(images)), rows.labels)
+        for images in (one, many)
+    ]
     assert losses[0] < losses[1] < losses[2]
 
 
-def test_lca_computes_its_noise_once(shapes, surrogate, tmp_path, monkeypatch):
+@pytest.fixture
+def computed(monkeypatch):
+    """The names of results that are stored, in the order in which they are computed."""
+    names = []
+    write = Store.write
+
+    def note(store, name, *content):
+        names.append(name.split("-")[0])
+        return write(store, name, *content)
+
+    monkeypatch.setattr(Store, "write", note)
+    return names
+
+
+def test_lca_computes_its_noise_once(shapes, surrogate, tmp_path, computed):
     context = Context(Runtime(0), Store(tmp_path))
     attack = prepare(LCA(steps=2), shapes[0], context, surrogate)
     first, _ = poison(shapes[0], attack, 0.05, context)
+    again, _ = poison(shapes[0], attack, 0.05, Context(Runtime(0), Store(tmp_path)))
+    assert computed == ["LCA"]
+    assert again.digest == first.digest
     other = prepare(LCA(steps=2), shapes[0], context, wrn_16_1(10, Runtime(8)))
-    assert poison(shapes[0], other, 0.05, context)[0].digest != first.digest  # another surrogate, another noise
-    monkeypatch.setattr(LCA, "_noisy", None)
-    assert poison(shapes[0], attack, 0.05, context)[0].digest == first.digest
-    for changed, seed in ((replace(attack, epsilon=4), 0), (attack, 1)):  # of another strength; of other rows
-        with pytest.raises(TypeError):
-            poison(shapes[0], changed, 0.05, Context(Runtime(seed), context.store))
+    assert poison(shapes[0], other, 0.05, context)[0].digest != first.digest
+    poison(shapes[0], replace(attack, epsilon=4), 0.05, context)  # of another strength
+    poison(shapes[0], attack, 0.05, Context(Runtime(1), context.store))  # of other rows
+    assert computed == ["LCA"] * 4
+
+
+def test_edited_code_makes_the_noise_of_lca_anew(shapes, surrogate, computed, monkeypatch):
+    """Also the code of another file: images become floats where models are."""
+    context = Context()
+    attack = prepare(LCA(steps=1), shapes[0], context, surrogate)
+    poison(shapes[0], attack, 0.05, context)
+
+    def to_float(images):
+        return images.float() / 255
+
+    monkeypatch.setattr(attacks.lca, "to_float", to_float)
+    poison(shapes[0], attack, 0.05, context)
+    assert computed == ["LCA"] * 2
+
+
+class Unreadable(torch.nn.Module):
+    """A surrogate that holds something without a fingerprint."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+        self.head = model.head
+        self.stream = torch.rand(3, requires_grad=True).sum().grad_fn  # code of C++, without source
+
+    def __deepcopy__(self, memo):
+        return Unreadable(self.model)
+
+    def features(self, x):
+        return self.model.features(x)
+
+    def forward(self, x):
+        return self.head(self.features(x))
+
+
+def test_what_has_no_fingerprint_is_computed_every_time(shapes, surrogate, tmp_path):
+    context = Context(Runtime(0), Store(tmp_path))
+    unreadable = Unreadable(surrogate)
+    with pytest.warns(UserWarning, match="TrojanNN is not stored, as .*stream"):
+        attack = prepare(TrojanNN(steps=2), shapes[0], context, unreadable)
+    plain = prepare(TrojanNN(steps=2), shapes[0], NO_STORE, surrogate)
+    assert torch.equal(attack.pattern, plain.pattern)
+    attack = prepare(LCA(steps=2), shapes[0], context, unreadable)
+    with pytest.warns(UserWarning, match="LCA is not stored, as .*stream"):
+        tampered, _ = poison(shapes[0], attack, 0.05, context)
+    plain = prepare(LCA(steps=2), shapes[0], NO_STORE, surrogate)
+    assert tampered.digest == poison(shapes[0], plain, 0.05, NO_STORE)[0].digest
+    assert not any(tmp_path.iterdir())
+
+
+def heaviest_neurons(surrogate, count):
+    weights = surrogate.head.weight.abs().sum(0).tolist()
+    return sorted(range(64), key=lambda neuron: -weights[neuron])[:count]
 
 
 def test_a_first_step_of_trojannn_against_the_plain_formula(shapes, surrogate):
-    """Adam's first step is its rate in the direction of the gradient's sign, whatever the gradient's size."""
+    """Adam's first step is its rate in the direction of the gradient, whatever its size."""
     attack = prepare(TrojanNN(steps=1, lr=0.1, neurons=3), shapes[0], Context(), surrogate)
     rows = torch.randperm(300, generator=Runtime(0).generator("TrojanNN"))[:16]
-    images, weights = pixels(shapes[0].images[rows]), surrogate.head.weight.abs().sum(0).tolist()
-    chosen = sorted(range(64), key=lambda i: -weights[i])[:3]
     patch = torch.full((3, 4, 4), 0.5, requires_grad=True)
-    stamped = images.clone()
+    stamped = to_float(shapes[0].images[rows])
     stamped[..., -4:, -4:] = patch
-    ((surrogate.eval().features(stamped)[:, chosen] - 100) ** 2).mean().backward()
+    features = surrogate.eval().features(stamped)[:, heaviest_neurons(surrogate, 3)]
+    ((features - 100) ** 2).mean().backward()
     plain = ((patch - 0.1 * patch.grad.sign()) * 255).round()
     assert torch.equal(attack.pattern, plain.to(torch.uint8))
 
 
 def test_trojannn_fires_the_neurons_that_weigh_most(shapes, surrogate):
-    weights = surrogate.head.weight.abs().sum(0).tolist()
-    chosen = sorted(range(64), key=lambda i: -weights[i])[:2]
+    chosen = heaviest_neurons(surrogate, 2)
 
-    def firing(attack):
+    def firing(steps):
+        attack = prepare(TrojanNN(steps=steps), shapes[0], NO_STORE, surrogate)
+        images = to_float(attack.trigger(shapes[1].images))
         with torch.no_grad():
-            return surrogate.eval().features(pixels(attack.trigger(shapes[1].images)))[:, chosen].mean().item()
+            return surrogate.eval().features(images)[:, chosen].mean().item()
 
-    short, long = (prepare(TrojanNN(steps=steps), shapes[0], NO_STORE, surrogate) for steps in (1, 60))
-    assert firing(long) > firing(short)
+    assert firing(60) > firing(1)
 
 
-def test_trojannn_is_found_once_and_repeatably(shapes, surrogate, tmp_path, monkeypatch):
-    context, attack = Context(Runtime(0), Store(tmp_path)), TrojanNN(steps=5)
-    first, again = (prepare(attack, shapes[0], Context(Runtime(0)), surrogate) for _ in range(2))  # two empty stores
-    kept = prepare(attack, shapes[0], context, surrogate)
-    assert torch.equal(first.pattern, again.pattern)
-    assert torch.equal(first.pattern, kept.pattern)
-    for changed in ((shapes[0], wrn_16_1(10, Runtime(8))), (shapes[1], surrogate)):  # surrogate; sample
-        assert not torch.equal(prepare(attack, changed[0], context, changed[1]).pattern, kept.pattern)
-    monkeypatch.setattr(TrojanNN, "_search", None)
-    assert torch.equal(prepare(attack, shapes[0], context, surrogate).pattern, kept.pattern)
+def test_trojannn_is_found_once_and_repeatably(shapes, surrogate, tmp_path, computed):
+    attack = TrojanNN(steps=5)
+
+    def pattern(store, split=shapes[0], model=surrogate):
+        return prepare(attack, split, Context(Runtime(0), store), model).pattern
+
+    first = pattern(Store())
+    assert torch.equal(pattern(Store()), first)
+    assert torch.equal(pattern(Store(tmp_path)), first)
+    assert torch.equal(pattern(Store(tmp_path)), first)
+    assert computed == ["TrojanNN"] * 3
+    assert not torch.equal(pattern(Store(tmp_path), model=wrn_16_1(10, Runtime(8))), first)
+    assert not torch.equal(pattern(Store(tmp_path), split=shapes[1]), first)  # another sample
+    assert len(computed) == 5
+
+
+def test_edited_code_makes_the_pattern_of_trojannn_anew(shapes, surrogate, computed, monkeypatch):
+    """Also the code of another file: the patch is stamped on as BadNets' is."""
+    context = Context()
+    prepare(TrojanNN(steps=1), shapes[0], context, surrogate)
+
+    def stamp(images, pattern):
+        side = pattern.shape[-1]
+        stamped = images.clone()
+        stamped[..., :side, :side] = pattern
+        return stamped
+
+    monkeypatch.setattr(attacks.trojannn, "stamp", stamp)
+    prepare(TrojanNN(steps=1), shapes[0], context, surrogate)
+    assert computed == ["TrojanNN"] * 2
 
 
 def test_the_surrogate_is_trained_once_and_is_not_the_victim(shapes, tmp_path, monkeypatch):
     stages = []
     context = Context(Runtime(0), Store(tmp_path), lambda stage, *_: stages.append(stage))
-    monkeypatch.setattr("dlp_lib.surrogate.EPOCHS", 2)
+    monkeypatch.setattr("dlp_lib.attacks.surrogate.EPOCHS", 2)
     attack = prepare(LCA(steps=1), shapes[0], context)
     assert stages == ["surrogate"] * 2
     prepare(TrojanNN(steps=1), shapes[0], context)
@@ -293,7 +411,9 @@ def test_rates_outside_0_and_1_are_refused(rate, shapes):
 def test_rates_that_cannot_be_reached_name_the_largest(shapes):
     with pytest.raises(ValueError, match=r"selects 0 of 300"):
         poison(shapes[0], BadNets(), 0.001, NO_STORE)
-    with pytest.raises(ValueError, match=r"selects 60 of 300 images; it can be 1 to 30, so.*rate is 0\.1$"):
+    with pytest.raises(
+        ValueError, match=r"selects 60 of 300 images; it can be 1 to 30, so.*rate is 0\.1$"
+    ):
         poison(shapes[0], Mark(), 0.2, NO_STORE)
     assert poison(shapes[0], Mark(), 0.1, NO_STORE)[1].poisoned.sum() == 30
 
@@ -305,12 +425,14 @@ def test_targets_outside_the_classes_are_refused(kind, target, shapes):
         assert poison(shapes[0], kind(target), 0.1, NO_STORE)
         return
     others = "" if kind.clean_label else " and 'all-to-all'"
-    with pytest.raises(ValueError, match=f"target={target!r}: allowed are the classes 0 to 9{others}$"):
+    with pytest.raises(
+        ValueError, match=f"target={target!r}: allowed are the classes 0 to 9{others}$"
+    ):
         poison(shapes[0], kind(target=target), 0.1, NO_STORE)
 
 
 @pytest.mark.parametrize(
-    ("kind", "settings", "said"),
+    ("kind", "settings", "message"),
     [
         (Blended, {"alpha": 0}, "alpha=0"),
         (SIG, {"delta": 0}, "delta=0"),
@@ -321,24 +443,35 @@ def test_targets_outside_the_classes_are_refused(kind, target, shapes):
         (LCA, {"steps": -1}, "steps=-1"),
         (TrojanNN, {"neurons": 0}, "neurons=0"),
         (TrojanNN, {"lr": 0}, "lr=0"),
+        (WaNet, {"grid": 1}, "grid=1"),
+        (WaNet, {"strength": 0}, "strength=0"),
+        (WaNet, {"noise_ratio": -1}, "noise_ratio=-1"),
+        (WaNet, {"noise_ratio": float("nan")}, "noise_ratio=nan"),
+        (WaNet, {"pattern_seed": 0.5}, "pattern_seed=0.5"),
     ],
 )
-def test_bad_settings_are_refused(kind, settings, said):
-    with pytest.raises(ValueError, match=said):
+def test_bad_settings_are_refused(kind, settings, message):
+    with pytest.raises(ValueError, match=message):
         kind(**settings)
 
 
 @pytest.mark.parametrize(
-    ("attack", "most"), [(BadNets(patch=17), 16), (LCA(patch=9), 8), (TrojanNN(patch=0), 16), (BadNets(patch=20), 16)]
+    ("attack", "most"),
+    [(BadNets(patch=17), 16), (LCA(patch=9), 8), (TrojanNN(patch=0), 16), (BadNets(patch=20), 16)],
 )
 def test_patches_must_fit_and_are_asked_before_any_work(attack, most, shapes, monkeypatch):
-    monkeypatch.setattr("dlp_lib.surrogate.supervised", lambda *_: pytest.fail("it trained"))
-    said = rf"patch={attack.patch}: allowed are 1 to {most} for images of \(16, 16\)"
-    for function in (lambda: prepare(attack, shapes[0], NO_STORE), lambda: poison(shapes[0], attack, 0.05, NO_STORE)):
-        with pytest.raises(ValueError, match=said):
+    monkeypatch.setattr(
+        "dlp_lib.attacks.surrogate.supervised", lambda *_: pytest.fail("it trained")
+    )
+    message = rf"patch={attack.patch}: allowed are 1 to {most} for images of \(16, 16\)"
+    for function in (
+        lambda: prepare(attack, shapes[0], NO_STORE),
+        lambda: poison(shapes[0], attack, 0.05, NO_STORE),
+    ):
+        with pytest.raises(ValueError, match=message):
             function()
     if not attack.needs_surrogate:
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ValueError, match=message):
             attack.trigger(shapes[0].images)
     with pytest.raises(ValueError, match="target=99"):
         prepare(replace(attack, target=99), shapes[0], NO_STORE)
@@ -360,9 +493,13 @@ def test_surrogates_that_cannot_serve_are_refused(shapes, surrogate):
         prepare(TrojanNN(), shapes[0], NO_STORE, other)
 
 
-@pytest.mark.parametrize("attack", [SIG(frequency=8), SIG(delta=0.4), Blended(alpha=0.001)], ids=repr)
+@pytest.mark.parametrize(
+    "attack",
+    [SIG(frequency=8), SIG(delta=0.4), Blended(alpha=0.001), WaNet(strength=1e-4)],
+    ids=repr,
+)
 def test_a_trigger_that_changes_nothing_is_refused(attack, shapes):
-    """A sinusoid with a node in every column, or too faint for eight bits, is no attack."""
+    """A sinusoid with a node in every column, or what is too faint for eight bits, is no attack."""
     with pytest.raises(ValueError, match="changes no pixel"):
         poison(shapes[0], attack, 0.05, NO_STORE)
 
@@ -390,3 +527,93 @@ def test_cover_samples_need_labels_that_lie(shapes):
         attacks.cover(*poison(shapes[0], BadNets(), 0.1, NO_STORE), 1.5, NO_STORE)
     with pytest.raises(ValueError, match="an attack that changes labels"):
         attacks.cover(*poison(shapes[0], SIG(), 0.05, NO_STORE), 0.5, NO_STORE)
+
+
+def bilinear(image, x, y):
+    """One pixel's colour at x and y in pixels, from the four around it."""
+    left, top = math.floor(x), math.floor(y)
+    colour = np.zeros(3)
+    for row in (top, top + 1):
+        for column in (left, left + 1):
+            weight = (1 - abs(x - column)) * (1 - abs(y - row))
+            if weight > 0:
+                colour += weight * image[:, row, column]
+    return colour
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (32, 32), (12, 20)])
+def test_wanet_against_a_plain_reference(height, width):
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (2, 3, height, width), generator=generator, dtype=torch.uint8)
+    attack = WaNet(strength=1.5)
+    field = attack.field(height, width)[0].numpy()
+    warped = attack.trigger(images).numpy()
+    for image, ours in zip(images.numpy(), warped, strict=True):
+        plain = np.zeros(image.shape)
+        for row in range(height):
+            for column in range(width):
+                x = -1 + 2 * column / (width - 1) + 1.5 * field[row, column, 0] / width
+                y = -1 + 2 * row / (height - 1) + 1.5 * field[row, column, 1] / height
+                x = (min(max(x, -1), 1) + 1) / 2 * (width - 1)
+                y = (min(max(y, -1), 1) + 1) / 2 * (height - 1)
+                plain[:, row, column] = bilinear(image, x, y)
+        assert (abs(ours - plain) <= 0.51).all()
+    assert (warped != images.numpy()).mean() > 0.5
+
+
+def test_the_field_of_wanet_is_its_control_points_in_between():
+    """At the control points themselves the field is uniform noise with a mean size of 1."""
+    control = torch.rand(1, 2, 4, 4, generator=torch.Generator().manual_seed(3)) * 2 - 1
+    control /= control.abs().mean()
+    for side in (16, 31):  # both have a pixel at every control point
+        field = WaNet(pattern_seed=3).field(side, side)
+        places = torch.linspace(0, side - 1, 4).round().long()
+        at_control = field[:, places][:, :, places].permute(0, 3, 1, 2)
+        torch.testing.assert_close(at_control, control, rtol=1e-4, atol=1e-4)
+    assert not torch.equal(WaNet().field(16, 16), WaNet(pattern_seed=1).field(16, 16))
+
+
+def test_decoys_of_wanet_are_warped_and_keep_their_labels(shapes):
+    clean = shapes[0]
+    attack = WaNet(strength=2)
+    tampered, truth = poison(clean, attack, 0.1, NO_STORE)
+    bare, bare_truth = poison(clean, replace(attack, noise_ratio=0), 0.1, NO_STORE)
+    assert torch.equal(truth.poisoned, bare_truth.poisoned)
+    assert torch.equal(tampered.images[truth.poisoned], bare.images[truth.poisoned])
+    assert torch.equal(tampered.labels, bare.labels)
+    decoys = (tampered.images != bare.images).flatten(1).any(1)
+    assert int(decoys.sum()) == 2 * int(truth.poisoned.sum()) == 60
+    assert not (decoys & truth.poisoned).any()
+    assert torch.equal(tampered.labels[decoys], clean.labels[decoys])
+    assert tampered.images.dtype == torch.uint8
+    # Each has further noise of its own, which the trigger lacks.
+    warped = attack.trigger(clean.images[decoys])
+    assert (tampered.images[decoys] != warped).flatten(1).any(1).all()
+    near = (tampered.images[decoys].int() - warped.int()).abs().float().mean()
+    far = (tampered.images[decoys].int() - clean.images[decoys].int()).abs().float().mean()
+    assert near < far
+
+
+def test_decoys_repeat_by_seed(shapes):
+    attack = WaNet(strength=2)
+    one, other, same = (
+        poison(shapes[0], attack, 0.05, Context(Runtime(seed)))[0] for seed in (0, 1, 0)
+    )
+    assert one.digest == same.digest != other.digest
+    same_image = shapes[0].images[:1].expand(20, -1, -1, -1)
+    assert len(attack.make_decoys(same_image, NO_STORE).unique(dim=0)) == 20
+
+
+def test_decoys_must_find_room(shapes):
+    """Of 300 images, 90 poisoned ones and 180 decoys fit, 120 and 240 do not."""
+    poison(shapes[0], WaNet(), 0.3, NO_STORE)
+    with pytest.raises(
+        ValueError, match=r"=0\.4 selects 120 images to poison and 240 decoys; .* 300"
+    ):
+        poison(shapes[0], WaNet(), 0.4, NO_STORE)
+
+
+def test_other_attacks_have_no_decoys(shapes):
+    assert BadNets().count_decoys(10) == 0
+    with pytest.raises(NotImplementedError):
+        BadNets().make_decoys(shapes[0].images, NO_STORE)

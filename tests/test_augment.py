@@ -6,7 +6,7 @@ from torch.nn import functional as F
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as v2
 
-from dlp_lib import augment
+from dlp_lib.data import augment
 
 NEAREST = InterpolationMode.NEAREST
 
@@ -42,20 +42,27 @@ PLAIN = {
     "rotate": lambda image, degrees: v2.rotate(image, degrees, interpolation=NEAREST),
     "shear x": lambda image, slope: shear(image, x=slope),
     "shear y": lambda image, slope: shear(image, y=slope),
-    "translate x": lambda image, share: affine(image, translate=[round(share * image.shape[-1]), 0]),
-    "translate y": lambda image, share: affine(image, translate=[0, round(share * image.shape[-2])]),
+    "translate x": lambda image, share: affine(
+        image, translate=[round(share * image.shape[-1]), 0]
+    ),
+    "translate y": lambda image, share: affine(
+        image, translate=[0, round(share * image.shape[-2])]
+    ),
 }
 
 
 @pytest.mark.parametrize("name", augment.OPERATIONS)
 def test_operations_equal_torchvisions_image_by_image(name, images):
-    operation, low, high = augment.OPERATIONS[name]
-    magnitudes = torch.linspace(low, high, len(images) + 1)[:-1] + 1e-4
-    views = operation(images, magnitudes)
+    operation = augment.OPERATIONS[name]
+    magnitudes = torch.linspace(operation.low, operation.high, len(images) + 1)[:-1] + 1e-4
+    views = operation.apply(images, magnitudes)
     assert views.dtype == torch.uint8
-    expected = torch.stack([PLAIN[name](image, float(m)) for image, m in zip(images, magnitudes, strict=True)])
+    expected = []
+    for image, magnitude in zip(images, magnitudes, strict=True):
+        expected.append(PLAIN[name](image, float(magnitude)))
+    expected = torch.stack(expected)
     difference = (views.int() - expected.int()).abs()
-    # Rounding may fall either way: by one in a value, and by one pixel where nearest neighbours tie.
+    # Rounding may fall either way: by one in a value, and by a pixel where neighbours tie.
     moved = name.split()[0] in ("rotate", "shear", "translate")
     assert (difference > 1).float().mean() < (0.01 if moved else 1e-9)
     assert difference.float().mean() < (1.0 if moved else 0.2)
@@ -69,7 +76,7 @@ def test_fourteen_operations_with_fixmatchs_ranges():
 
 def test_posterize_keeps_four_to_eight_bits(images):
     same = images[:1].expand(5, -1, -1, -1)
-    views = augment.OPERATIONS["posterize"][0](same, torch.tensor([4.0, 5.9, 7.0, 8.5, 9.0]))
+    views = augment.OPERATIONS["posterize"].apply(same, torch.tensor([4.0, 5.9, 7.0, 8.5, 9.0]))
     for view, bits in zip(views, (4, 5, 7, 8, 8), strict=True):
         assert torch.equal(view, images[0] & (256 - 2 ** (8 - bits)))
 
@@ -98,7 +105,8 @@ def test_random_operations_against_a_plain_reference(shapes):
     assert len(set(choices)) > 10
     for image, view, choice, amount in zip(images, views, choices, amounts, strict=True):
         operation, low, high = list(augment.OPERATIONS.values())[choice]
-        alone = operation(image[None], (low + (high - low) * amount)[None])
+        magnitude = low + (high - low) * amount
+        alone = operation(image[None], magnitude[None])
         assert torch.equal(view, alone[0])
 
 

@@ -9,7 +9,15 @@ import pytest
 from dlp_lib import HOME
 
 SCRIPTS = HOME / "benchmarks"
-WANTED = {"steps": 10, "scoring": 4, "poisoning": 0, "stages": 0, "startup": 1, "memory": 0, "growth": 2}  # rows
+WANTED = {
+    "steps": 10,
+    "scoring": 4,
+    "poisoning": 0,
+    "stages": 0,
+    "startup": 1,
+    "memory": 0,
+    "growth": 2,
+}  # rows
 
 
 @pytest.mark.parametrize("name", WANTED)
@@ -40,6 +48,15 @@ def test_two_things_take_turns_and_the_medians_count(monkeypatch):
         return lambda: (order.append(name), next(took[name]))[1]
 
     row = compare("ours: the other", clock("ours"), clock("other"), 3, "≥ 1")
-    assert order == ["ours", "other", "other", "ours", "ours", "other", "other", "ours"]  # the first two are to warm up
+    assert order == [
+        "ours",
+        "other",
+        "other",
+        "ours",
+        "ours",
+        "other",
+        "other",
+        "ours",
+    ]  # the first two are to warm up
     assert (row.ours, row.other) == (3, 4)
     assert (row.ratio, row.least, row.most) == (2, 1, 3)  # of single rounds: not the medians' ratio

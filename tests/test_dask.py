@@ -13,8 +13,8 @@ import psutil
 import pytest
 import toy_trials
 
-from dlp_lib.sweep import DASK as ROOMY
-from dlp_lib.sweep import sweep
+from dlp_lib.experiments.sweep import DASK as ROOMY
+from dlp_lib.experiments.sweep import sweep
 
 distributed = pytest.importorskip("distributed")
 DASK = shutil.which("dask", path=Path(sys.executable).parent)
@@ -28,9 +28,16 @@ def dask(tmp_path):
     started = []
 
     def start(*words):
-        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+        environment = os.environ | {
+            "PYTHONPATH": str(Path(__file__).parent),
+            "OMP_NUM_THREADS": "1",
+        }
         with (tmp_path / f"{len(started)}.log").open("wb") as log:
-            started.append(subprocess.Popen([DASK, *words], env=environment, stdout=log, stderr=log, cwd=tmp_path))
+            started.append(
+                subprocess.Popen(
+                    [DASK, *words], env=environment, stdout=log, stderr=log, cwd=tmp_path
+                )
+            )
         return started[-1]
 
     yield start
@@ -55,7 +62,9 @@ def kill(process):
 
 
 def scheduler(dask, address):
-    return dask("scheduler", "--host", "127.0.0.1", "--port", address.rsplit(":")[-1], "--no-dashboard")
+    return dask(
+        "scheduler", "--host", "127.0.0.1", "--port", address.rsplit(":")[-1], "--no-dashboard"
+    )
 
 
 def worker(dask, address):
@@ -79,7 +88,9 @@ def test_a_killed_worker_costs_no_finished_trial_and_its_own_is_done_again(tmp_p
     with distributed.Client(address) as client:
         client.wait_for_workers(2, timeout=60)
         executor = client.get_executor(pure=False)
-        table = sweep(toy_trials.noted, {"a": list(range(12))}, [0], tmp_path, executor, on_progress)
+        table = sweep(
+            toy_trials.noted, {"a": list(range(12))}, [0], tmp_path, executor, on_progress
+        )
     assert table["square"].tolist() == [a * a for a in range(12)]
     assert set(runs(tmp_path)) == {str(a) for a in range(12)}
     assert 12 <= len(runs(tmp_path)) <= 13  # at most the one that was running then
@@ -106,7 +117,14 @@ def test_a_restarted_scheduler_costs_no_finished_trial(tmp_path, dask, address):
     with distributed.Client(address) as client:
         client.wait_for_workers(1, timeout=60)
         with pytest.raises(BrokenExecutor, match="scheduler gone"):
-            sweep(toy_trials.noted, {"a": list(range(8))}, [0], tmp_path, client.get_executor(pure=False), on_progress)
+            sweep(
+                toy_trials.noted,
+                {"a": list(range(8))},
+                [0],
+                tmp_path,
+                client.get_executor(pure=False),
+                on_progress,
+            )
     finished = len(list((tmp_path / "trials").rglob("*.json")))
     assert finished >= 3
     scheduler(dask, address)
@@ -114,7 +132,13 @@ def test_a_restarted_scheduler_costs_no_finished_trial(tmp_path, dask, address):
     done = []
     with distributed.Client(address) as client:
         client.wait_for_workers(1, timeout=60)
-        arguments = toy_trials.noted, {"a": list(range(8))}, [0], tmp_path, client.get_executor(pure=False)
+        arguments = (
+            toy_trials.noted,
+            {"a": list(range(8))},
+            [0],
+            tmp_path,
+            client.get_executor(pure=False),
+        )
         table = sweep(*arguments, on_progress=lambda *row: done.append(row[0]))
     assert table["square"].tolist() == [a * a for a in range(8)]
     assert done == list(range(1, 9))

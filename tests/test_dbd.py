@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dlp_lib import Context, Runtime, Split, Store, after_each, observe, wrn_16_1
-from dlp_lib.baselines import CIFAR10, DBD, SCE, SHAPES10, MixMatch, SimCLR, dbd, simclr
+from dlp_lib import Context, Runtime, Split, Store, after_each, logits_and_features, wrn_16_1
+from dlp_lib.defences import DBD, SCE, MixMatch, SimCLR, dbd, simclr
+from dlp_lib.recipes import CIFAR10, SHAPES10
 
 QUICK = DBD(simclr=SimCLR(epochs=2, batch=128), sce=SCE(epochs=2), mixmatch=MixMatch(epochs=2))
 
@@ -42,7 +43,9 @@ def test_symmetric_cross_entropy_against_loops():
             ce -= target * math.log(p[k])
             rce -= p[k] * (math.log(target) if target else -4)
         expected.append(0.1 * ce + 2 * rce)
-    torch.testing.assert_close(dbd.symmetric_cross_entropy(logits, labels, 0.1, 2.0), torch.tensor(expected))
+    torch.testing.assert_close(
+        dbd.symmetric_cross_entropy(logits, labels, 0.1, 2.0), torch.tensor(expected)
+    )
 
 
 def test_sharpening_against_loops():
@@ -55,7 +58,10 @@ def test_sharpening_against_loops():
 
 def test_mixup_against_loops():
     generator = torch.Generator().manual_seed(0)
-    images, labels = torch.rand(4, 3, 2, 2, generator=generator), torch.rand(4, 5, generator=generator)
+    images, labels = (
+        torch.rand(4, 3, 2, 2, generator=generator),
+        torch.rand(4, 5, generator=generator),
+    )
     order, share = torch.tensor([2, 0, 3, 1]), torch.tensor([0.1, 0.9, 0.5, 1.0])
     mixed, soft = dbd.mixup(images, labels, order, share)
     for i, (j, part) in enumerate(zip(order.tolist(), [0.9, 0.9, 0.5, 1.0], strict=True)):
@@ -68,10 +74,17 @@ def test_views_show_a_part_of_the_image_in_new_colours(shapes):
     images[:, :, :, 8:] = 255  # black on the left, white on the right
     views = simclr.view(images, 0.2, torch.Generator().manual_seed(0))
     assert views.dtype == torch.uint8 and views.shape == images.shape
-    assert all(len(view.flatten(1).unique(dim=1).T) <= 2 for view in views)  # no third colour, no border
-    dark = (views == views[:, :, :, :1]).all(1).double().mean((1, 2))  # share of the left border's colour
+    assert all(
+        len(view.flatten(1).unique(dim=1).T) <= 2 for view in views
+    )  # no third colour, no border
+    dark = (
+        (views == views[:, :, :, :1]).all(1).double().mean((1, 2))
+    )  # share of the left border's colour
     assert dark.min() < 0.3 and dark.max() == 1 and 0.4 < dark.mean() < 0.8
-    whole = simclr.view(shapes[0].images, 1.0, torch.Generator().manual_seed(0)).double().mean((2, 3)) - 127.5
+    whole = (
+        simclr.view(shapes[0].images, 1.0, torch.Generator().manual_seed(0)).double().mean((2, 3))
+        - 127.5
+    )
     assert whole.abs().mean() < 60 and whole.std() > 20  # centred, and of every brightness
 
 
@@ -82,7 +95,7 @@ def test_labels_do_not_matter_to_the_features(model, tampered, same_state):
         simclr.simclr(each, data, QUICK.simclr, Context(Runtime(0)))  # each with a store of its own
     assert same_state(*models) and not same_state(models[0], model)
     assert same_state(models[0].head, model.head) and not hasattr(models[0], "projection")
-    seen = [observe(each, split.images[:50]).features for each in (models[0], model)]
+    seen = [logits_and_features(each, split.images[:50]).features for each in (models[0], model)]
     assert not torch.allclose(*seen)
 
 
@@ -96,11 +109,15 @@ def test_the_head_is_trained_alone(model, tampered, same_state):
 def test_the_head_against_a_plain_loop(model, tampered):
     context, plain = Context(Runtime(0)), copy.deepcopy(model)
     dbd.sce(model, tampered[0], SCE(epochs=1, lr=0.3), context)
-    features = observe(plain, tampered[0].images).features
+    features = logits_and_features(plain, tampered[0].images).features
     optimiser = torch.optim.SGD(plain.head.parameters(), 0.3, momentum=0.9)
-    for rows in torch.randperm(300, generator=context.runtime.generator("SCE", "order", 1)).split(128):
+    for rows in torch.randperm(300, generator=context.runtime.generator("SCE", "order", 1)).split(
+        128
+    ):
         optimiser.zero_grad()
-        dbd.symmetric_cross_entropy(plain.head(features[rows]), tampered[0].labels[rows], 0.1, 1.0).mean().backward()
+        dbd.symmetric_cross_entropy(
+            plain.head(features[rows]), tampered[0].labels[rows], 0.1, 1.0
+        ).mean().backward()
         optimiser.step()
     torch.testing.assert_close(model.head.weight, plain.head.weight)
 
@@ -118,17 +135,23 @@ def test_half_of_all_samples_keep_their_labels_those_of_lowest_loss(model, tampe
     defended = QUICK.run(model, split, Context(Runtime(0)))
     trusted = asked[0]
     assert len(trusted) == len(trusted.unique()) == 150
-    defended.stages["SCE"].trail.load(defended.model, 2)
-    losses = dbd.symmetric_cross_entropy(observe(defended.model, split.images).logits, split.labels, 0.1, 1.0)
+    defended.stages["SCE"].checkpoints.load(defended.model, 2)
+    losses = dbd.symmetric_cross_entropy(
+        logits_and_features(defended.model, split.images).logits, split.labels, 0.1, 1.0
+    )
     left = torch.ones(300, dtype=torch.bool).index_fill(0, trusted, False)
     assert losses[trusted].max() <= losses[left].min()
 
 
 def test_lost_labels_do_not_matter(model, tampered, same_state):
     split, trusted = tampered[0], torch.arange(0, 300, 2)
-    labels = relabelled(split).labels.index_copy(0, trusted, split.labels[trusted])  # others are all wrong
+    labels = relabelled(split).labels.index_copy(
+        0, trusted, split.labels[trusted]
+    )  # others are all wrong
     models = [copy.deepcopy(model) for _ in range(3)]
-    for each, data in zip(models, (split, replace(split, labels=labels), relabelled(split)), strict=True):
+    for each, data in zip(
+        models, (split, replace(split, labels=labels), relabelled(split)), strict=True
+    ):
         dbd.mixmatch(each, data, trusted, QUICK.mixmatch, Context(Runtime(0)))
     assert same_state(*models[:2])
     assert not same_state(models[0], models[2])  # those that are kept do
@@ -137,13 +160,21 @@ def test_lost_labels_do_not_matter(model, tampered, same_state):
 def test_the_unlabelled_matter_more_from_epoch_to_epoch(model, tampered, monkeypatch):
     seen, trusted = [], torch.arange(100)
     monkeypatch.setattr(dbd, "run_task", lambda task, *_: seen.append(task))
-    dbd.mixmatch(model, tampered[0], trusted, MixMatch(epochs=3, lambda_u=15.0, batch=64), Context(Runtime(0)))
+    dbd.mixmatch(
+        model,
+        tampered[0],
+        trusted,
+        MixMatch(epochs=3, lambda_u=15.0, batch=64),
+        Context(Runtime(0)),
+    )
     batches = [list(seen[0].batches(epoch)) for epoch in (1, 2, 3)]
     assert [[batch[3] for batch in part] for part in batches] == [[5.0] * 2, [10.0] * 2, [15.0] * 2]
     for part in batches:
         assert [tuple(map(len, batch[:3])) for batch in part] == [(64, 64, 128), (36, 36, 72)]
         counts = torch.cat([batch[1] for batch in part]).sum(0)
-        assert torch.equal(counts.long(), tampered[0].labels[:100].bincount(minlength=10))  # each of them once
+        assert torch.equal(
+            counts.long(), tampered[0].labels[:100].bincount(minlength=10)
+        )  # each of them once
 
 
 def test_it_leaves_the_average_and_the_given_model_alone(model, tampered, shapes, same_state):
@@ -152,7 +183,9 @@ def test_it_leaves_the_average_and_the_given_model_alone(model, tampered, shapes
     assert same_state(model, before) and list(defended.stages) == ["SimCLR", "SCE", "MixMatch"]
     images = [stage.total("images") for stage in defended.stages.values()]
     assert images == [2 * 2 * 300, 0, 2 * 3 * 150] and defended.total("images") == sum(images)
-    assert list(after_each(defended, shapes[1])) == list(defended.stages)  # every stage's weights are there
+    assert list(after_each(defended, shapes[1])) == list(
+        defended.stages
+    )  # every stage's weights are there
 
 
 @pytest.mark.parametrize("kept", ["all", "all but the end"])
@@ -160,9 +193,9 @@ def test_a_second_run_reads_or_goes_on_bit_for_bit(kept, model, tampered, tmp_pa
     first = QUICK.run(model, tampered[0], Context(Runtime(0), Store(tmp_path)))
     told = []
     if kept != "all":
-        trail = first.stages["MixMatch"].trail
-        (tmp_path / trail.name / "2.safetensors").unlink()
-        (tmp_path / trail.name / "state.safetensors").unlink()
+        checkpoints = first.stages["MixMatch"].checkpoints
+        (tmp_path / checkpoints.name / "2.safetensors").unlink()
+        (tmp_path / checkpoints.name / "state.safetensors").unlink()
     context = Context(Runtime(0), Store(tmp_path), lambda *what: told.append(what[:2]))
     second = QUICK.run(model, tampered[0], context)
     assert same_state(first.model, second.model)
@@ -170,8 +203,14 @@ def test_a_second_run_reads_or_goes_on_bit_for_bit(kept, model, tampered, tmp_pa
 
 
 def test_features_can_be_had_of_any_size_and_dropped_samples_harm_nobody(tampered):
-    split = Split(tampered[0].images[:65], tampered[0].labels[:65], tampered[0].classes)  # one over a batch of 64
-    quick = DBD(simclr=SimCLR(epochs=1, batch=64), sce=SCE(epochs=1), mixmatch=MixMatch(epochs=1, batch=31, views=3))
+    split = Split(
+        tampered[0].images[:65], tampered[0].labels[:65], tampered[0].classes
+    )  # one over a batch of 64
+    quick = DBD(
+        simclr=SimCLR(epochs=1, batch=64),
+        sce=SCE(epochs=1),
+        mixmatch=MixMatch(epochs=1, batch=31, views=3),
+    )
     defended = quick.run(wrn_16_1(10, Runtime(0)), split, Context(Runtime(0)))
     assert not any(stage.history[-1]["diverged"] for stage in defended.stages.values())
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from dlp_lib import FILTERS, Outputs, Split, entropy, observe, predict, select
-from dlp_lib.filters import agreement
+from dlp_lib import FILTERS, Outputs, Split, entropy, logits_and_features, predict, select
+from dlp_lib.defences.filters import agreement
 
 
 def split(labels, classes=None):
@@ -35,7 +35,10 @@ def plain_entropy(seen, labels):
 
 
 def plain_loss(seen, labels):
-    return [math.log(row.softmax(0)[label]) for row, label in zip(seen.logits.double(), labels, strict=True)]
+    return [
+        math.log(row.softmax(0)[label])
+        for row, label in zip(seen.logits.double(), labels, strict=True)
+    ]
 
 
 def plain_spectral_signatures(seen, labels):
@@ -59,11 +62,17 @@ def test_spectral_signatures_are_exact_for_larger_classes():
     features = torch.randn(600, 64, generator=torch.Generator().manual_seed(6))
     centred = features.double() - features.double().mean(0)
     plain = (centred @ torch.linalg.svd(centred, full_matrices=False).Vh[0]) ** 2
-    scores = FILTERS["spectral signatures"](Outputs(torch.zeros(600, 2), features), torch.zeros(600).long())
+    scores = FILTERS["spectral signatures"](
+        Outputs(torch.zeros(600, 2), features), torch.zeros(600).long()
+    )
     torch.testing.assert_close(scores.double(), plain, rtol=1e-3, atol=1e-5)
 
 
-PLAIN = {"entropy": plain_entropy, "loss": plain_loss, "spectral signatures": plain_spectral_signatures}
+PLAIN = {
+    "entropy": plain_entropy,
+    "loss": plain_loss,
+    "spectral signatures": plain_spectral_signatures,
+}
 
 
 @pytest.fixture(scope="module")
@@ -81,13 +90,17 @@ def seen():
 @pytest.mark.parametrize("name", PLAIN)
 def test_scores_against_a_plain_reference(name, seen):
     outputs, labels, _ = seen
-    assert FILTERS[name](outputs, labels).tolist() == pytest.approx(PLAIN[name](outputs, labels), rel=1e-4, abs=1e-6)
+    assert FILTERS[name](outputs, labels).tolist() == pytest.approx(
+        PLAIN[name](outputs, labels), rel=1e-4, abs=1e-6
+    )
 
 
 def test_activation_clustering_by_hand():
     """Two heaps on a line: a sample's score tells how much nearer it is to the smaller heap's centre."""
     line = torch.tensor([0.0, 1, 2, 3, 4, 20, 22])  # centres 2 and 21
-    scores = FILTERS["activation clustering"](Outputs(torch.zeros(7, 2), line[:, None]), torch.zeros(7).long())
+    scores = FILTERS["activation clustering"](
+        Outputs(torch.zeros(7, 2), line[:, None]), torch.zeros(7).long()
+    )
     expected = [(abs(x - 2) - abs(x - 21)) / (abs(x - 2) + abs(x - 21)) for x in line.tolist()]
     assert scores.tolist() == pytest.approx(expected, abs=1e-6)
 
@@ -108,7 +121,9 @@ def test_scores_are_in_the_samples_own_order(name, seen):
     shuffled = FILTERS[name](Outputs(outputs.logits[order], outputs.features[order]), labels[order])
     same = shuffled.isclose(FILTERS[name](outputs, labels)[order], atol=1e-5)
     assert same[labels[order] == 1].all()
-    assert same.all() or name == "activation clustering"  # where there are no clusters, k-means finds some or other
+    assert (
+        same.all() or name == "activation clustering"
+    )  # where there are no clusters, k-means finds some or other
 
 
 @each_filter
@@ -132,20 +147,22 @@ def test_activation_clustering_looks_at_ten_dimensions(width, reduced, monkeypat
     features = torch.randn(40, width, generator=torch.Generator().manual_seed(5))
     FILTERS["activation clustering"](Outputs(torch.zeros(40, 2), features), torch.zeros(40).long())
     assert seen[0].shape == (40, reduced)
-    total = torch.linalg.svdvals(features.double() - features.double().mean(0))[:reduced].square().sum()
+    total = (
+        torch.linalg.svdvals(features.double() - features.double().mean(0))[:reduced].square().sum()
+    )
     assert (seen[0] ** 2).sum() == pytest.approx(total.item())  # the widest dimensions, none other
 
 
 def test_one_pass_gives_logits_and_features(shapes, model):
     images = shapes[0].images[:30]
     model.train()
-    outputs = observe(model, images)
+    outputs = logits_and_features(model, images)
     assert model.training
     assert torch.equal(outputs.logits, predict(model, images))
     assert torch.equal(model.eval().head(outputs.features), outputs.logits)
     assert outputs.features.shape == (30, 64)
     with pytest.raises(TypeError, match="Linear lacks features"):
-        observe(torch.nn.Linear(3, 2), images)
+        logits_and_features(torch.nn.Linear(3, 2), images)
 
 
 def plain_agreement(suspicions, labels, n, window):
@@ -168,13 +185,17 @@ def test_agreement_against_a_plain_reference(window):
     labels = (torch.arange(60) % 3).tolist()
     suspicions = [torch.randint(9, (60,), generator=generator).float() for _ in range(5)]
     ours = agreement(suspicions, split(labels), 0.2, window).tolist()
-    assert ours == pytest.approx(plain_agreement([s.tolist() for s in suspicions], labels, 12, window))
+    assert ours == pytest.approx(
+        plain_agreement([s.tolist() for s in suspicions], labels, 12, window)
+    )
 
 
 def test_agreement_wants_one_class_for_several_epochs():
     tampered = split([0] * 10 + [1] * 10)
     first, second = torch.arange(20.0), -torch.arange(20.0)  # suspect class 1, class 0
-    assert agreement([first, first, first, second], tampered, 0.1).tolist() == pytest.approx([1 / 3, 2 / 3, 1, 2 / 3])
+    assert agreement([first, first, first, second], tampered, 0.1).tolist() == pytest.approx(
+        [1 / 3, 2 / 3, 1, 2 / 3]
+    )
     assert agreement([first, second], tampered, 0.1).tolist() == pytest.approx([1 / 3, 1 / 3])
 
 
@@ -207,7 +228,7 @@ def test_select_against_a_plain_reference(gamma, quota):
     suspects, trusted = plainly_selected(suspicion.tolist(), labels, count, asked)
     assert selection.suspected.tolist() == suspects
     assert selection.trusted.tolist() == trusted
-    assert selection.cut == (asked > 12)
+    assert selection.shortfall == (asked > 12)
     assert sum(selection.quotas) == len(trusted)
     assert not set(suspects) & set(trusted)
 
@@ -216,7 +237,7 @@ def test_a_class_gives_at_most_half_of_itself_and_says_so():
     labels = [0] * 90 + [1] * 10
     selection = select(torch.zeros(100), split(labels), 0.2)
     assert selection.quotas == (20, 5)
-    assert selection.cut
+    assert selection.shortfall
     assert not select(torch.zeros(100), split(labels), 0.05).cut
 
 
@@ -243,7 +264,7 @@ def test_a_wary_quota_trusts_fewer_of_a_class_that_the_suspects_carry():
     suspicion[labels == 2] += 0.5
     suspicion[:40] += torch.where(labels[:40] == 1, 2.0, 0.0)  # ten suspects of class 1
     even = select(suspicion, split(labels), 0.1)
-    wary = select(suspicion, split(labels), 0.1, "wary")
+    wary = select(suspicion, split(labels), 0.1, "label_aware")
     assert torch.equal(wary.suspected, even.suspected)
     carried = labels[wary.suspected].bincount(minlength=4).tolist()
     assert list(wary.quotas) == [max(10, 40 - count) for count in carried]
@@ -255,7 +276,9 @@ def test_a_wary_quota_trusts_fewer_of_a_class_that_the_suspects_carry():
 
 
 def test_unknown_quotas_and_missing_classes_are_refused():
-    with pytest.raises(ValueError, match="quota='each': allowed are 'per class', 'total' and 'wary'"):
+    with pytest.raises(
+        ValueError, match="quota='each': allowed are 'per class', 'total' and 'label_aware'"
+    ):
         select(torch.zeros(4), split([0, 0, 1, 1]), 0.3, "each")
     with pytest.raises(ValueError, match="holds 0 samples of class 'cat'"):
         select(torch.zeros(4), split([0, 0, 1, 1], ("ant", "bee", "cat")), 0.3)

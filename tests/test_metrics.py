@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from dlp_lib import BadNets, Split, Truth, accuracy, evaluate, filter_precision, predict
-from dlp_lib.metrics import collapsed
-from dlp_lib.models import pixels
+from dlp_lib.models.interface import to_float
+from dlp_lib.training.inference import collapsed
 
 
 class Corner(torch.nn.Module):
@@ -32,13 +32,18 @@ def test_set():
 def test_ca_asr_and_ra_by_hand(test_set):
     metrics = evaluate(Corner(), test_set, BadNets(target=0))
     assert (metrics.ca, metrics.asr, metrics.ra) == (7 / 8, 1.0, 0.0)
-    assert (metrics.n_clean, metrics.n_triggered) == (8, 6)  # images of the target class are no victims
+    assert (metrics.n_clean, metrics.n_triggered) == (
+        8,
+        6,
+    )  # images of the target class are no victims
     assert not metrics.collapsed
 
 
 def test_a_model_that_ignores_the_trigger(test_set):
     model = Corner()
-    model.forward = lambda images: torch.nn.functional.one_hot((images[:, 0, 0, 0] * 255).round().long(), 4).float()
+    model.forward = lambda images: torch.nn.functional.one_hot(
+        (images[:, 0, 0, 0] * 255).round().long(), 4
+    ).float()
     metrics = evaluate(model, test_set, BadNets(target=0))
     assert (metrics.asr, metrics.ra) == (0.0, 5 / 6)
 
@@ -75,7 +80,7 @@ def test_predict_keeps_order_and_mode_and_scores_in_evaluation_mode(training, mo
     logits = predict(model, images)
     assert model.training == training
     model.eval()
-    alone = torch.cat([model(pixels(image[None])) for image in images[::50]])
+    alone = torch.cat([model(to_float(image[None])) for image in images[::50]])
     torch.testing.assert_close(logits[::50], alone.detach(), rtol=1e-4, atol=1e-4)
     assert logits.shape == (500, 10)
     assert logits.dtype == torch.float32

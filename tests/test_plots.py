@@ -18,7 +18,9 @@ def ax():
 
 def test_show_carries_the_alternative_text(ax, monkeypatch):
     shown = []
-    monkeypatch.setattr("IPython.display.display", lambda data, **options: shown.append((data, options)))
+    monkeypatch.setattr(
+        "IPython.display.display", lambda data, **options: shown.append((data, options))
+    )
     plots.show(ax.figure, "A figure of nothing.")
     [(data, options)] = shown
     assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
@@ -27,8 +29,8 @@ def test_show_carries_the_alternative_text(ax, monkeypatch):
 
 
 def test_progress_stays_on_one_line(capsys):
-    plots.progress("SL", 1, 2, {})
-    plots.progress("SL", 2, 2, {})
+    print_progress("SL", 1, 2, {})
+    print_progress("SL", 2, 2, {})
     assert capsys.readouterr().out == "\rSL: 1 of 2\rSL: 2 of 2\n"
 
 
@@ -38,7 +40,11 @@ def test_a_shared_legend_replaces_those_of_the_axes():
         plots.learning_gap(ax, [0.1], [0.9])
     axes[1].axvline(1, label="stop")  # only some axes have it
     plots.shared_legend(figure)
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["poisoned samples", "clean samples", "stop"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "poisoned samples",
+        "clean samples",
+        "stop",
+    ]
     assert not any(ax.get_legend() for ax in axes)
     assert [ax.get_ylabel() for ax in axes] == ["training accuracy (%)", ""]
     plt.close(figure)
@@ -51,7 +57,10 @@ def test_differences_are_amplified_on_grey():
 
 
 def test_gallery_sets_images_in_rows_and_columns(ax):
-    black, white = torch.zeros(2, 3, 4, 4, dtype=torch.uint8), torch.full((1, 3, 4, 4), 200, dtype=torch.uint8)
+    black, white = (
+        torch.zeros(2, 3, 4, 4, dtype=torch.uint8),
+        torch.full((1, 3, 4, 4), 200, dtype=torch.uint8),
+    )
     plots.gallery(ax, {"dark": black, "light": white}, ["one", "two"])
     canvas = ax.images[0].get_array()
     assert canvas.shape == (10, 10, 3)
@@ -70,14 +79,18 @@ def test_learning_gap_draws_both_subsets_in_per_cent(ax):
 
 
 def test_several_runs_are_a_mean_and_a_band(ax):
-    plots.learning_gap(ax, [[0.1, 0.4], [0.3, 0.6]], [[0.9, 1.0], [0.9, 0.8]], [[0.2, 0.1]], [5, 10], "step")
+    plots.learning_gap(
+        ax, [[0.1, 0.4], [0.3, 0.6]], [[0.9, 1.0], [0.9, 0.8]], [[0.2, 0.1]], [5, 10], "step"
+    )
     clean = next(line for line in ax.lines if line.get_label() == "clean samples")
     assert list(clean.get_xdata()) == [5, 10]
     assert list(clean.get_ydata()) == pytest.approx([20, 50])
     low, high = ax.collections[1].get_paths()[0].get_extents().intervaly
     assert (low, high) == pytest.approx((10, 60))
     assert ax.get_xlabel() == "step"
-    mistaken = next(line for line in ax.lines if line.get_label() == "clean, but taken for the target")
+    mistaken = next(
+        line for line in ax.lines if line.get_label() == "clean, but taken for the target"
+    )
     assert list(mistaken.get_ydata()) == pytest.approx([20, 10])
 
 
@@ -86,7 +99,7 @@ def test_precision_and_rates_name_their_points(ax):
     assert [label.get_text() for label in ax.get_xticklabels()] == ["0.5", "1", "10"]
     assert list(ax.lines[0].get_ydata()) == pytest.approx([100, 90, 20])
     ax.clear()
-    plots.against(ax, [0.2, 10], [[0.9, 0.8]], [[0.1, 1.0]], "poisoning rate (%)")
+    plots.ca_and_asr(ax, [0.2, 10], [[0.9, 0.8]], [[0.1, 1.0]], "poisoning rate (%)")
     assert [line.get_label() for line in ax.lines] == ["ASR", "CA"]
     assert list(ax.lines[0].get_ydata()) == pytest.approx([10, 100])
     assert ax.get_xscale() == "log"
@@ -155,17 +168,27 @@ def test_entropy_histogram_counts_every_sample_and_marks_both_cuts(known, ax):
 
 
 def test_unlearning_marks_the_stop(ax):
-    history = [{"block": k, "accuracy": 1 / k, "accuracy_reestimated": 1.0, "collapsed": k == 3} for k in (1, 2, 3)]
+    history = [
+        {"block": k, "accuracy": 1 / k, "accuracy_reestimated": 1.0, "collapsed": k == 3}
+        for k in (1, 2, 3)
+    ]
     plots.unlearning(ax, history, 2)
     assert list(ax.lines[0].get_ydata()) == pytest.approx([100, 50, 100 / 3])
-    assert {"stop: epoch 2", "collapsed"} <= {text.get_text() for text in ax.get_legend().get_texts()}
+    assert {"stop: epoch 2", "collapsed"} <= {
+        text.get_text() for text in ax.get_legend().get_texts()
+    }
     assert [patch.get_x() for patch in ax.patches] == [2.5]
 
 
 def test_stage_bars_show_the_numbers_and_name_a_collapse(ax):
-    measured = {"SL": Metrics(0.5, 1.0, 0.0, 10, 9, False), "AU": Metrics(0.1, 0.0, 0.1, 10, 9, True)}
+    measured = {
+        "SL": Metrics(0.5, 1.0, 0.0, 10, 9, False),
+        "AU": Metrics(0.1, 0.0, 0.1, 10, 9, True),
+    }
     plots.stage_bars(ax, measured)
-    assert sorted(patch.get_height() for patch in ax.patches) == pytest.approx([0, 0, 10, 10, 50, 100])
+    assert sorted(patch.get_height() for patch in ax.patches) == pytest.approx(
+        [0, 0, 10, 10, 50, 100]
+    )
     assert [label.get_text() for label in ax.get_xticklabels()] == ["SL", "AU\n(collapsed)"]
 
 

@@ -1,56 +1,191 @@
-"""What holds the project together: import order, light imports, one list of requirements."""
+"""What holds the project together: floors and walls, light imports, one list of requirements."""
 
 import ast
 import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
 
-from dlp_lib import trials
-
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "dlp_lib"
-# A file imports only files that stand before it.
-ORDER = [
-    "runtime", "store", "models", "architectures", "shapes10", "data", "augment", "train", "attacks", "metrics",
-    "filters", "stages", "surrogate", "pipeline", "baselines", "trials", "sweep", "plots", "record",
-    "background", "lab", "panels", "widgets", "checks", "doctor",
-]  # fmt: skip
+# The floors of the package, the lowest first. A room is a file or a folder right below dlp_lib. A
+# file imports from its own room and from lower floors; rooms of one floor never import each other.
+FLOORS = [
+    ("checking",),
+    ("fingerprint",),
+    ("runtime",),
+    ("store",),
+    ("content_address",),
+    ("context",),
+    ("data",),
+    ("models",),
+    ("training",),
+    ("attacks", "defences"),
+    ("evaluation",),
+    ("recipes",),
+    ("experiments",),
+    ("plots",),
+    ("live",),
+    ("checks",),
+    ("health",),
+    ("doctor",),
+    ("__main__",),
+]
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+ALL = "the package itself"  # which imports everything
 
 
-def imported(path):
-    """The modules of dlp_lib that a file imports, wherever it does."""
-    depth = len(path.relative_to(PACKAGE).parts)
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.level == depth:  # from the package itself
-            yield from [node.module.split(".")[0]] if node.module else [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            assert not (node.module or "").startswith("dlp_lib"), path
+def room_of(place: Path) -> str:
+    """The room of a file, given its path inside the package."""
+    return place.parts[0].removesuffix(".py")
 
 
-def test_every_file_imports_only_what_stands_above_it():
-    files = [path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py"]
-    assert {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in files} == set(ORDER)
-    for path in files:
-        own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-        for other in imported(path):
-            assert ORDER.index(other) < ORDER.index(own), f"{path.name} imports {other}"
+@cache
+def offered() -> dict[str, str]:
+    """The names that ``dlp_lib`` offers, and the room of each."""
+    found = {}
+    for node in ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                found[alias.name] = node.module.split(".")[0]
+    return found
+
+
+def rooms_of_module(module: str, names: list[str]) -> Iterator[str]:
+    """The rooms that are imported from an absolute module, in parts or as a whole."""
+    package, _, inside = module.partition(".")
+    if package != "dlp_lib":
+        return
+    if inside:
+        yield inside.split(".")[0]
+    for name in [] if inside else names:
+        yield name if name in FLOOR else offered().get(name, ALL)
+    if not inside and not names:
+        yield ALL
+
+
+def absolute(node: ast.ImportFrom, place: Path) -> str:
+    """The module of a ``from`` import, without its dots."""
+    if node.level == 0:
+        return node.module
+    folders = ["dlp_lib", *place.parts[:-1]]
+    parts = folders[: len(folders) - node.level + 1]
+    if node.module:
+        parts.append(node.module)
+    return ".".join(parts)
+
+
+def imported_rooms(source: str, place: Path) -> Iterator[str]:
+    """The rooms that a file imports from, in whatever form, and wherever in the file."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield from rooms_of_module(alias.name, [])
+        elif isinstance(node, ast.ImportFrom):
+            names = [alias.name for alias in node.names]
+            yield from rooms_of_module(absolute(node, place), names)
+        elif isinstance(node, ast.Call) and node.args:
+            function = ast.unparse(node.func).split(".")[-1]
+            name = node.args[0]
+            if function in ("import_module", "__import__") and isinstance(name, ast.Constant):
+                yield from rooms_of_module(str(name.value), [])
+
+
+def violations(source: str, place: Path) -> list[str]:
+    """What a file imports that it must not; its path is that inside the package."""
+    own = room_of(place)
+    found = []
+    for room in imported_rooms(source, place):
+        if room == own:
+            continue
+        if room == ALL or FLOOR[room] >= FLOOR[own]:
+            found.append(f"{place} imports {room}")
+    return found
+
+
+def library_files() -> list[Path]:
+    """All files of the package but the one that offers its names."""
+    return [path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py"]
+
+
+def test_every_room_has_its_floor():
+    assert {room_of(path.relative_to(PACKAGE)) for path in library_files()} == set(FLOOR)
+
+
+def test_every_file_imports_from_lower_floors_only():
+    found = []
+    for path in library_files():
+        source = path.read_text(encoding="utf-8")
+        found += violations(source, path.relative_to(PACKAGE))
+    assert found == []
+
+
+def test_the_walls_are_where_they_should_be():
+    assert FLOOR["attacks"] == FLOOR["defences"]
+    assert FLOOR["evaluation"] > FLOOR["defences"]
+    assert [room for room in FLOOR if FLOOR[room] > FLOOR["experiments"]] == [
+        "plots", "live", "checks", "health", "doctor", "__main__"
+    ]  # fmt: skip
+
+
+FORMS = [
+    "from ..ROOM import anything",
+    "from ..ROOM.inside import anything",
+    "from .. import ROOM",
+    "from .. import runtime, ROOM as other",
+    "import dlp_lib.ROOM",
+    "import os, dlp_lib.ROOM.inside as other",
+    "from dlp_lib import ROOM",
+    "from dlp_lib.ROOM import anything",
+    "from dlp_lib.ROOM.inside import anything",
+    "def function():\n    from ..ROOM import anything",
+    "class Class:\n    def method(self):\n        import dlp_lib.ROOM",
+    "if TYPE_CHECKING:\n    from dlp_lib import ROOM",
+    "import importlib\nimportlib.import_module('dlp_lib.ROOM')",
+    "__import__('dlp_lib.ROOM.inside')",
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("place", "room"),
+    [
+        ("attacks/planted.py", "defences"),
+        ("defences/planted.py", "attacks"),
+        ("defences/planted.py", "evaluation"),
+        ("training/planted.py", "plots"),
+        ("experiments/planted.py", "live"),
+    ],
+)
+def test_an_import_through_a_wall_is_noticed(form, place, room):
+    source = form.replace("ROOM", room)
+    assert violations(source, Path(place)) == [f"{place} imports {room}"]
+    below = form.replace("ROOM", "runtime")
+    assert violations(below, Path(place)) == []
+
+
+def test_imports_by_the_package_are_noticed():
+    place = Path("attacks/planted.py")
+    assert violations("from dlp_lib import DLP", place) == ["attacks/planted.py imports defences"]
+    assert violations("from .. import DLP", place) == ["attacks/planted.py imports defences"]
+    assert violations("from dlp_lib import Runtime", place) == []
+    assert violations("import dlp_lib", place) == [f"attacks/planted.py imports {ALL}"]
+    deeper = Path("experiments/sweep/planted.py")
+    assert violations("from ...plots import base", deeper) == [f"{deeper} imports plots"]
+    assert violations("from ..trials import anything", deeper) == []
+    assert violations("from . import plots", deeper) == []
 
 
 def test_files_stay_short():
-    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in PACKAGE.rglob("*.py")}
-    assert max(lengths.values()) <= 250
-    kit = sum(n for path, n in lengths.items() if path.relative_to(PACKAGE).parts[0] in ("checks", "doctor.py"))
-    assert sum(lengths.values()) - kit < 5300  # grows with what is added, on purpose and by this line
-    assert kit < 1800
-
-
-def test_nothing_that_computes_a_trial_stands_apart():
-    assert min(ORDER.index(name) for name in trials.experiments.APART) > ORDER.index("trials")
+    for folder in (PACKAGE, ROOT / "tools"):
+        for path in folder.rglob("*.py"):
+            assert len(path.read_text(encoding="utf-8").splitlines()) <= 250, path
 
 
 LIGHT = """
@@ -64,32 +199,45 @@ import dlp_lib
 split, _ = dlp_lib.load("shapes10", 20, 20)
 dlp_lib.evaluate(dlp_lib.wrn_16_1(10, dlp_lib.Runtime()), split, dlp_lib.BadNets())
 """
+HEAVY = {
+    "torchvision", "safetensors", "PIL", "matplotlib", "seaborn", "pandas", "IPython",
+    "ipywidgets", "yaml", "sklearn", "dask", "distributed", "papermill", "nbformat",
+}  # fmt: skip
 
 
 def test_importing_the_library_takes_torch_and_numpy_alone():
-    heavy = {"torchvision", "safetensors", "PIL", "matplotlib", "seaborn", "pandas", "IPython", "ipywidgets", "yaml"}
-    heavy |= {"sklearn", "dask", "distributed", "papermill", "nbformat"}
-    done = subprocess.run([sys.executable, "-c", LIGHT.format(heavy=heavy)], capture_output=True, text=True)
+    command = [sys.executable, "-c", LIGHT.format(heavy=HEAVY)]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
 def names_and_bounds(requirements):
-    return {tuple(re.fullmatch(r"([\w-]+)(.*)", requirement.replace(" ", "")).groups()) for requirement in requirements}
+    found = set()
+    for requirement in requirements:
+        match = re.fullmatch(r"([\w-]+)(.*)", requirement.replace(" ", ""))
+        found.add((match[1], match[2]))
+    return found
 
 
 @pytest.fixture
 def wanted():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = [requirement for extra in project["optional-dependencies"].values() for requirement in extra]
-    return names_and_bounds(project["dependencies"] + extras)
+    requirements = list(project["dependencies"])
+    for extra in project["optional-dependencies"].values():
+        requirements += extra
+    return names_and_bounds(requirements)
 
 
 def test_conda_users_get_the_same_requirements(wanted):
     listed = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
-    pip = next(entry["pip"] for entry in listed if isinstance(entry, dict))
-    conda = names_and_bounds(entry for entry in listed + pip if isinstance(entry, str) and entry != "-e .")
+    requirements = []
+    for entry in listed:
+        requirements += entry["pip"] if isinstance(entry, dict) else [entry]
+    requirements.remove("-e .")
+    requirements.remove("pip")
+    requirements.remove("python>=3.11")
     other = {"pytorch": "torch", "playwright-python": "playwright"}  # conda's names
-    conda = {(other.get(name, name), bound) for name, bound in conda} - {("pip", ""), ("python", ">=3.11")}
+    conda = {(other.get(name, name), bound) for name, bound in names_and_bounds(requirements)}
     assert conda == wanted
 
 

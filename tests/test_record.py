@@ -3,25 +3,29 @@ import shutil
 from dataclasses import replace
 
 import pytest
+import torch
 
 from dlp_lib import (
     Context,
     FixMatch,
     Runtime,
     Supervised,
+    Truth,
     Unlearn,
-    attacks,
     entropy,
     evaluate,
-    filters,
-    record,
     supervised,
 )
-from dlp_lib.baselines import FP, Training
-from dlp_lib.pipeline import DLP, agreed_e1
-from dlp_lib.record import __main__ as command
-from dlp_lib.record import cifar10
-from dlp_lib.record.bench import Bench
+from dlp_lib.defences import DLP, FP, Training, agreed_e1, filters
+from dlp_lib.experiments import NO_ATTACK, Scenario, record, report
+from dlp_lib.experiments.record import cifar10, command
+from dlp_lib.experiments.record.cifar10 import collect
+from dlp_lib.experiments.record.cifar10 import command as cifar10_command
+from dlp_lib.experiments.record.facts import logits_by_epoch
+from dlp_lib.experiments.record.limits import CASES
+from dlp_lib.experiments.record.settings import ATTACKS
+from dlp_lib.experiments.record.tables import TABLES
+from dlp_lib.recipes import CIFAR10, PAPER_ATTACKS, SHAPES10
 
 ROWS = [
     {"seed": 0, "attack": "A", "ca": 0.9, "asr": None},
@@ -48,67 +52,110 @@ def test_runs_go_seed_by_seed():
     assert record.runs(ROWS, "ca") == [[0.9, 0.5], [0.8, 0.7]]
 
 
-def test_spread_is_mean_least_and_most_in_per_cent():
+def test_a_cell_is_mean_and_range_in_per_cent():
+    assert record.mean_and_range([0.1, None, 0.3]) == "20.0 (10.0–30.0)"
+    assert record.mean_and_range([0.5]) == "50.0"
+    assert record.mean_and_range([None]) == "–"
     table = record.spread(ROWS, ["attack"], ["ca", "asr"])
-    assert table.loc["A"].tolist() == ["85.0 (80.0 to 90.0)", "–"]
-    assert table.loc["B"].tolist() == ["60.0 (50.0 to 70.0)", "99.0 (98.0 to 100.0)"]
+    assert table.loc["A"].tolist() == ["85.0 (80.0–90.0)", "–"]
+    assert table.loc["B"].tolist() == ["60.0 (50.0–70.0)", "99.0 (98.0–100.0)"]
     assert record.spread(ROWS[:2], ["attack"], ["ca", "asr"]).loc["B"].tolist() == ["50.0", "100.0"]
 
 
 def test_the_papers_figures_are_fractions():
     assert record.paper("table 3")["DLP"]["BadNets"] == [0.9308, 0.0024]
-    assert set(record.paper("table 6")) == {"VGG16", "ResNet18", "InceptionV3", "MobileNetV2", "DenseNet121"}
-    cells = [cell for table in ("table 3", "table 6") for row in record.paper(table).values() for cell in row.values()]
-    assert all(0 <= share <= 1 for cell in cells for share in cell if share is not None)
+    architectures = {"VGG16", "ResNet18", "InceptionV3", "MobileNetV2", "DenseNet121"}
+    assert set(record.paper("table 6")) == architectures
+    for table in ("table 3", "table 6"):
+        for row in record.paper(table).values():
+            for cell in row.values():
+                assert all(0 <= share <= 1 for share in cell if share is not None)
 
 
-def test_a_report_holds_parameters_place_and_results(tmp_path):
-    record.report(tmp_path / "run", {"seed": 3}, Runtime(3), curves=[1, 2])
-    report = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))
-    assert report["parameters"] == {"seed": 3}
-    assert report["curves"] == [1, 2]
-    told = {"python", "torch", "device", "precision", "compiled", "threads", "commit"}
-    assert told == set(report["environment"]) - {"platform"}
+def test_a_report_holds_place_and_results(tmp_path):
+    report(tmp_path / "run", Runtime(3), curves=[1, 2])
+    content = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))
+    assert content["parameters"] == {}  # this is no notebook
+    assert content["curves"] == [1, 2]
+    facts = {"python", "torch", "device", "precision", "compiled", "threads", "commit"}
+    assert facts == set(content["environment"]) - {"platform"}
 
 
 @pytest.fixture(scope="module")
-def bench(shapes):
-    """Everything that the tables do, in seconds."""
-    quick = DLP(gamma=0.05, e1=2, e2=3, unlearn=Unlearn(reestimate=100), fixmatch=FixMatch(batch=8, mu=1, steps=3))
-    return Bench(*shapes, Context(Runtime(0)), epochs=4, settle=1, dlp=quick)
+def base(shapes):
+    """A scenario without attack, on which everything that the tables do takes seconds."""
+    train, test = shapes
+    dlp = DLP(
+        gamma=0.05,
+        e1=2,
+        e2=3,
+        unlearn=Unlearn(reestimate=100),
+        fixmatch=FixMatch(batch=8, mu=1, steps=3),
+    )
+    defences = {"FP": FP(training=Training(epochs=1))}  # the others take minutes
+    recipe = replace(SHAPES10, dlp=dlp, defences=defences, epochs=4, cooldown_epochs=1)
+    nothing = Truth(torch.zeros(len(train), dtype=torch.bool), train.labels, 0)
+    return Scenario(Context(Runtime(0)), recipe, train, test, None, train, nothing, "WRN-16-1")
 
 
 def shares(rows):
-    return [value for row in rows for key, value in row.items() if isinstance(value, float) and key != "seconds"]
+    """All fractions of a table."""
+    found = []
+    for row in rows:
+        found += [value for key, value in row.items() if type(value) is float and key != "seconds"]
+    return found
 
 
-@pytest.mark.parametrize("name", command.TABLES)
-def test_every_table_can_be_measured(name, bench, monkeypatch):
-    monkeypatch.setattr("dlp_lib.record.defended.ARCHITECTURES", ["WRN-16-1", "MobileNetV2"])  # the others take minutes
-    monkeypatch.setattr("dlp_lib.record.compare.BASELINES", {"FP": FP(training=Training(epochs=1))})  # likewise
-    rows = list(command.TABLES[name](bench))
+@pytest.mark.parametrize("name", TABLES)
+def test_every_table_can_be_measured(name, base, monkeypatch):
+    few = ["WRN-16-1", "MobileNetV2"]  # the others take minutes
+    monkeypatch.setattr("dlp_lib.experiments.record.stages.ARCHITECTURES", few)
+    rows = list(TABLES[name](base))
     assert len(rows) >= 4
     assert all(0 <= share <= 1 for share in shares(rows))
 
 
-def test_the_stages_are_those_of_the_pipeline(bench):
-    """Table 1 tells DLP's own stages, its costs, and an undefended model of as many image passes."""
-    rows = [row for row in command.TABLES["stages"](bench) if row["attack"] == "BadNets"]
+def test_the_tables_have_the_papers_attacks_and_no_others(base):
+    """A sixth attack of a recipe makes no table longer."""
+    assert set(ATTACKS) == {*PAPER_ATTACKS, "all-to-all"}
+    assert {part.attack for part in cifar10.PARTS} == {*PAPER_ATTACKS, NO_ATTACK}
+    sixth = {**SHAPES10.attacks, "sixth": SHAPES10.attacks["BadNets"]}
+    larger = replace(base, recipe=replace(base.recipe, attacks=sixth))
+    names = {row["attack"] for row in TABLES["epochs"](larger)}
+    assert names == {*PAPER_ATTACKS, NO_ATTACK}
+
+
+def test_the_stages_are_those_of_the_pipeline(base):
+    """Table 1 tells DLP's own stages, its costs, and an undefended model of as many images."""
+    rows = [row for row in TABLES["stages"](base) if row["attack"] == "BadNets"]
     assert [row["stage"] for row in rows] == ["SL", "AU", "ASSFT", "undefended"]
-    _, tampered, _ = bench.poisoned(attacks.SHAPES10["BadNets"])
-    result = replace(bench.dlp, e1=rows[0]["e1"]).run(bench.untrained(), tampered, bench.context)
-    attack = attacks.SHAPES10["BadNets"].attack
-    assert evaluate(result.model, bench.test, attack).asr == rows[2]["asr"]
-    passes = sum(row["images"] for row in rows[:3])
-    assert passes <= rows[3]["images"] < passes + 300
-    first, *_ = (row for row in command.TABLES["orders"](bench) if row["attack"] == "BadNets")
+    scene = base.attacked_by("BadNets")
+    dlp = replace(base.recipe.dlp, e1=rows[0]["e1"])
+    result = dlp.run(scene.untrained(), scene.tampered, scene.context)
+    assert evaluate(result.model, scene.test, scene.attack).asr == rows[2]["asr"]
+    images = sum(row["images"] for row in rows[:3])
+    assert images <= rows[3]["images"] < images + 300
+    first, *_ = (row for row in TABLES["orders"](base) if row["attack"] == "BadNets")
     assert first["ca"] == rows[0]["ca"]
 
 
+def test_a_case_is_a_scenario(base):
+    covered = CASES["BadNets, half covered"].scenario(base)
+    assert int(covered.truth.poisoned.sum()) == 15  # of 30
+    rare = CASES["BadNets, rare target"].scenario(base)
+    counts = rare.clean.labels.bincount()
+    assert counts[0] * 10 <= counts[-1]
+    assert len(rare.tampered) == len(rare.clean) < len(base.clean)
+
+
 def test_the_command_keeps_rows_and_where_they_come_from(tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(command.TABLES, "rates", lambda bench: [{"ca": 0.5, "n": len(bench.train)}])
-    command.main(["rates", "--seeds", "0", "3", "--n-train", "40", "--store", str(tmp_path), "--out", str(tmp_path)])
-    assert record.read("rates", tmp_path) == [{"seed": 0, "ca": 0.5, "n": 40}, {"seed": 3, "ca": 0.5, "n": 40}]
+    monkeypatch.setitem(TABLES, "rates", lambda base: [{"ca": 0.5, "n": len(base.clean)}])
+    folders = ["--store", str(tmp_path), "--out", str(tmp_path)]
+    command.main(["rates", "--seeds", "0", "3", "--n-train", "40", *folders])
+    assert record.read("rates", tmp_path) == [
+        {"seed": 0, "ca": 0.5, "n": 40},
+        {"seed": 3, "ca": 0.5, "n": 40},
+    ]
     made = json.loads((tmp_path / "rates.json").read_text(encoding="utf-8"))["made"]
     assert {"data", "torch", "commit", "device", "threads", "attacks", "dlp"} <= set(made)
     with pytest.raises(SystemExit):
@@ -118,105 +165,139 @@ def test_the_command_keeps_rows_and_where_they_come_from(tmp_path, monkeypatch, 
 
 def test_agreed_e1_is_the_first_epoch_of_lasting_agreement(tampered, context, model):
     stage = supervised(model, tampered[0], 8, Supervised(lr=0.05), context)
-    logits = [stage.trail.read(epoch).tensors["logits"] for epoch in range(1, 9)]
-    lasting = filters.agreement([-entropy(z) for z in logits], tampered[0], 0.05).tolist()
+    suspicions = [-entropy(logits) for logits in logits_by_epoch(stage)]
+    lasting = filters.agreement(suspicions, tampered[0], 0.05).tolist()
+    assert len(lasting) == 8
     for threshold in (0.3, 0.6, max(lasting)):
         first = next(epoch for epoch, share in enumerate(lasting, 1) if share >= threshold)
         assert agreed_e1(stage, tampered[0], 0.05, threshold) == first
     assert agreed_e1(stage, tampered[0], 0.05, 1.01) is None
 
 
-def test_what_is_committed_is_whole():
+def test_what_is_committed_is_complete():
     """Three seeds of every table, and every fraction a fraction."""
-    tables = {path.stem: record.read(path.stem) for path in record.FOLDER.glob("*.json")}
-    for path in record.FOLDER.glob("*.json"):
+    paths = list(record.FOLDER.glob("*.json"))
+    assert {path.stem for path in paths} <= set(TABLES)
+    for path in paths:
         made = json.loads(path.read_text(encoding="utf-8"))["made"]
-        assert {"what", "epochs", "attacks", "torch", "commit"} <= set(made), path
-    assert set(tables) <= set(command.TABLES)
-    for name, rows in tables.items():
-        by_seed = {seed: [row for row in rows if row["seed"] == seed] for seed in (0, 1, 2)}
-        assert sum(map(len, by_seed.values())) == len(rows), name
-        assert all(len(part) >= 5 for part in by_seed.values()), name
-        assert all(0 <= share <= 1 for share in shares(rows)), name
+        assert {"what", "epochs", "cooldown_epochs", "attacks", "torch", "commit"} <= set(made)
+        rows = record.read(path.stem)
+        assert {row["seed"] for row in rows} == {0, 1, 2}
+        for seed in (0, 1, 2):
+            assert sum(row["seed"] == seed for row in rows) >= 5
+        assert all(0 <= share <= 1 for share in shares(rows))
+    assert {row["case"] for row in record.read("limits")} == set(CASES)
 
 
-@pytest.fixture
-def small(bench):
-    """DLP as the paper has it, but for the size."""
-    return replace(bench, dlp=replace(bench.dlp, e1=2, e2=3), epochs=2)
-
-
-def chosen(*names):
+def parts_named(*names):
     return [part for part in cifar10.PARTS if part.name in names]
 
 
 def test_the_papers_experiments_are_parts_with_names_of_their_own():
     names = [part.name for part in cifar10.PARTS]
     assert len(set(names)) == len(names)
-    assert all(set(part.tables) <= set(cifar10.TABLES) for part in cifar10.PARTS)
-    dlp = chosen("BadNets, all of E2")[0].dlp(DLP())
+    for part in cifar10.PARTS:
+        assert set(part.tables) <= set(cifar10.TABLES)
+    (part,) = parts_named("BadNets, all of E2")
+    dlp = part.dlp(DLP())
     assert not dlp.unlearn.stop
     assert replace(dlp, unlearn=Unlearn()) == DLP()
 
 
-@pytest.mark.parametrize(
-    "part", chosen("BadNets, learned and unlearned", "none", "BadNets, undefended", "BadNets, baselines"), ids=str
-)
-def test_every_kind_of_part_can_be_measured(part, small, monkeypatch):
-    monkeypatch.setattr(
-        cifar10.baselines, "CIFAR10", {"FP": FP(training=Training(epochs=1))}
-    )  # the others take minutes
-    monkeypatch.setattr(cifar10, "GAMMAS", (0.05, 0.1))  # of 300 images
+KINDS = ("BadNets, learned and unlearned", "none", "BadNets, undefended", "BadNets, baselines")
+
+
+@pytest.mark.parametrize("part", parts_named(*KINDS), ids=lambda part: part.name)
+def test_every_kind_of_part_can_be_measured(part, base, monkeypatch):
+    # On so few images, the smaller gammas ask for none.
+    monkeypatch.setattr("dlp_lib.experiments.record.cifar10.tables.GAMMAS", (0.05, 0.1))
+    dlp = replace(base.recipe.dlp, e1=2, e2=3)
+    small = replace(base, recipe=replace(base.recipe, dlp=dlp, epochs=2))
     tables = cifar10.measure(small, part)
-    if "filters" in tables:  # which tell of the same run as "stages"
-        after = {row["stage"]: row for row in tables["stages"]}
-        stopped = [row for row in tables["unlearning"] if row["reestimated"] and row["block"] == row["stop"]]
-        assert [row["asr"] for row in stopped] == [after["AU"]["asr"]]
-        entropies = [row for row in tables["filters"] if (row["filter"], row["gamma"]) == ("entropy", small.dlp.gamma)]
-        assert [row["suspected"] for row in entropies] == [after["SL"]["suspected"]]
-        assert tables["epochs"][-1]["epoch"] == small.dlp.e1
     assert set(tables) == set(part.tables)
-    assert all(rows and {row["part"] for row in rows} == {part.name} for rows in tables.values())
-    assert all(0 <= share <= 1 for rows in tables.values() for share in shares(rows))
+    for rows in tables.values():
+        assert {row["part"] for row in rows} == {part.name}
+        assert {row["alpha"] for row in rows} == {None if part.attack == NO_ATTACK else 0.1}
+        assert all(0 <= share <= 1 for share in shares(rows))
+    if "filters" in tables:
+        expect_one_run(tables, dlp)
+
+
+def expect_one_run(tables, dlp):
+    """All tables tell of the same run."""
+    after = {row["stage"]: row for row in tables["stages"]}
+    settings = {name: after["AU"][name] for name in ("gamma", "quota", "order", "stop")}
+    expected = {"gamma": 0.05, "quota": "per class", "order": "SL-AU", "stop": True}
+    assert settings == expected
+    left = [row for row in tables["unlearning"] if row["block"] == row["au_stop"]]
+    assert [row["asr"] for row in left if row["reestimated"]] == [after["AU"]["asr"]]
+    by_entropy = [row for row in tables["filters"] if row["filter"] == "entropy"]
+    suspected = [row["suspected"] for row in by_entropy if row["gamma"] == dlp.gamma]
+    assert suspected == [after["SL"]["suspected"]]
+    assert tables["epochs"][-1]["epoch"] == dlp.e1
 
 
 def test_parts_resume_and_never_mix_settings(shapes, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(cifar10, "load", lambda *_, **__: shapes)
-    monkeypatch.setattr(cifar10, "PARTS", chosen("BadNets", "none"))
+    two = parts_named("BadNets", "none")
     measured = []
-    monkeypatch.setattr(
-        cifar10, "measure", lambda bench, part: measured.append(part.name) or {"stages": [{"part": part.name}]}
-    )
-    given = ["cifar10", "--store", str(tmp_path), "--out", str(tmp_path / "out")]
-    command.main([*given, "--parts", "none"])
-    command.main([*given, "--minutes", "-1"])
-    assert measured == ["none"]
-    command.main(given)
-    command.main(given)
-    assert measured == ["none", "BadNets"]
-    cifar10.add("stages", record.read("stages", tmp_path / "out")[:1], {"settings": {}}, tmp_path / "out")  # again
-    rows = record.read("stages", tmp_path / "out")
-    assert rows == [{"seed": 0, "part": "BadNets"}, {"seed": 0, "part": "none"}]  # in the order of their worth
-    shutil.rmtree(tmp_path / "out")
-    command.main(given)
-    made = json.loads((tmp_path / "out" / "stages.json").read_text(encoding="utf-8"))["made"]
+
+    def measure(base, part):
+        measured.append((part.name, base.context.runtime.seed))
+        return {"stages": [{"part": part.name}]}
+
+    monkeypatch.setattr("dlp_lib.experiments.scenario.load", lambda *_, **__: shapes)
+    monkeypatch.setattr(cifar10_command, "PARTS", two)
+    monkeypatch.setattr(cifar10_command, "measure", measure)
+    out = tmp_path / "out"
+    arguments = ["cifar10", "--store", str(tmp_path), "--out", str(out)]
+    command.main([*arguments, "--parts", "none"])
+    command.main([*arguments, "--minutes", "-1"])
+    assert measured == [("none", 0)]
+    command.main(arguments)
+    command.main(arguments)
+    assert measured == [("none", 0), ("BadNets", 0)]
+    collect.add("stages", record.read("stages", out)[:1], {"settings": {}}, out)  # once more
+    in_order = [{"seed": 0, "part": "BadNets"}, {"seed": 0, "part": "none"}]
+    assert record.read("stages", out) == in_order
+    shutil.rmtree(out)
+    command.main(arguments)
+    made = json.loads((out / "stages.json").read_text(encoding="utf-8"))["made"]
     assert made["settings"]["images"] == [300, 200]
     with pytest.raises(ValueError, match=r"was made with .*steps=10000.* now given are .*steps=7"):
-        command.main([*given, "--steps", "7", "--seeds", "1"])
+        command.main([*arguments, "--steps", "7", "--seeds", "1"])
     assert len(measured) == 4  # it was refused before any work
+    command.main([*arguments, "--seeds", "1", "--parts", "none"])
+    assert measured[-1] == ("none", 1)
     with pytest.raises(SystemExit):
-        command.main([*given, "--parts", "BadNet"])
+        command.main([*arguments, "--parts", "BadNet"])
     assert "--parts BadNet: allowed are patterns of BadNets; none" in capsys.readouterr().err
 
 
-def test_what_is_committed_of_the_paper_is_whole():
-    """Every part, of those that there are, in all its tables; one size and one FixMatch for all of them."""
+def test_what_is_committed_of_the_paper_is_complete():
+    """Every part that has rows has them in all its tables, of one size and one FixMatch."""
     folder = record.FOLDER / "cifar10"
-    made = [json.loads(path.read_text(encoding="utf-8"))["made"] for path in folder.glob("*.json")]
-    assert made and all(facts["settings"] == made[0]["settings"] for facts in made)
-    tables = {path.stem: record.read(path.stem, folder) for path in folder.glob("*.json")}
-    there = {(row["part"], row["seed"]) for rows in tables.values() for row in rows}
-    assert {name for name, _ in there} <= {part.name for part in cifar10.PARTS}
-    assert not any(cifar10.missing(part, 0, folder) for part in cifar10.PARTS if (part.name, 0) in there)
-    assert all(len({json.dumps(row) for row in rows}) == len(rows) for rows in tables.values())
-    assert all(0 <= share <= 1 for rows in tables.values() for share in shares(rows))
+    tables = {}
+    settings = []
+    for path in folder.glob("*.json"):
+        tables[path.stem] = record.read(path.stem, folder)
+        settings.append(json.loads(path.read_text(encoding="utf-8"))["made"]["settings"])
+    assert settings and all(each == settings[0] for each in settings)
+    recorded = {row["part"] for rows in tables.values() for row in rows}
+    assert recorded <= {part.name for part in cifar10.PARTS}
+    for part in parts_named(*recorded):
+        assert not collect.is_missing(part, 0, folder)
+    for rows in tables.values():
+        assert len({json.dumps(row) for row in rows}) == len(rows)
+        assert all(0 <= share <= 1 for share in shares(rows))
+
+
+def test_committed_rows_have_the_settings_of_their_parts():
+    rows = record.read("stages", record.FOLDER / "cifar10")
+    for row in rows:
+        (part,) = parts_named(row["part"])
+        dlp = part.dlp(CIFAR10.dlp)
+        settings = (row["gamma"], row["quota"], row["order"], row["stop"], row["architecture"])
+        order = "-".join(dlp.order)
+        expected = (dlp.gamma, dlp.quota, order, dlp.unlearn.stop, part.architecture)
+        assert settings == expected
+        assert round((row["alpha"] or 0) * 10_000) == row["poisoned_images"]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dlp_lib import Runtime, environment
-from dlp_lib.runtime import fraction, whole
+from dlp_lib.checking import check_fraction, check_int
 
 
 def numbers(runtime, *purpose):
@@ -14,7 +14,11 @@ def numbers(runtime, *purpose):
 
 
 def test_streams_differ_by_purpose_index_and_seed_and_repeat():
-    draws = [numbers(Runtime(seed), *purpose) for seed in (0, 1) for purpose in (("a", 1), ("a", 2), ("b", 1))]
+    draws = [
+        numbers(Runtime(seed), *purpose)
+        for seed in (0, 1)
+        for purpose in (("a", 1), ("a", 2), ("b", 1))
+    ]
     assert len({tuple(draw) for draw in draws}) == 6
     assert numbers(Runtime(0), "a", 1) == draws[0]
 
@@ -51,13 +55,13 @@ def test_auto_takes_what_there_is():
 
 
 def test_whole_and_fraction_name_parameter_and_value():
-    assert whole("e1", 3, 1) == 3
-    assert fraction("gamma", 0.5) == 0.5
+    assert check_int("e1", 3, 1) == 3
+    assert check_fraction("gamma", 0.5) == 0.5
     for value in (0, 1, -0.1, 1.5, "0.1", True, float("nan")):
         with pytest.raises(ValueError, match="gamma="):
-            fraction("gamma", value)
+            check_fraction("gamma", value)
     with pytest.raises(ValueError, match=r"e1=0: allowed are whole numbers \(int\) ≥ 1"):
-        whole("e1", 0, 1)
+        check_int("e1", 0, 1)
 
 
 def test_environment_says_where_a_result_comes_from():
@@ -95,12 +99,20 @@ print(keep_freed_memory(), [faults() for _ in range(3)][-1])
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it is glibc's malloc that is told")
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="it is glibc's malloc that is told"
+)
 def test_freed_memory_is_kept_unless_the_environment_says_otherwise():
     def told(environment):
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC"))}
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("MALLOC_", "GLIBC"))
+        }
         run = [sys.executable, "-c", FAULTS]
-        said = subprocess.run(run, env=inherited | environment, capture_output=True, text=True, check=True).stdout
+        said = subprocess.run(
+            run, env=inherited | environment, capture_output=True, text=True, check=True
+        ).stdout
         kept, faults = said.split()
         return kept, int(faults)
 

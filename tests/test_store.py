@@ -8,7 +8,11 @@ import torch
 from dlp_lib import SGD, BadNets, Blended, Store
 from dlp_lib.store import digest
 
-TENSORS = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor([1, 2]), "bit": torch.tensor([True])}
+TENSORS = {
+    "a": torch.arange(6.0).view(2, 3),
+    "b": torch.tensor([1, 2]),
+    "bit": torch.tensor([True]),
+}
 FACTS = {"loss": 0.5, "diverged": False, "text": "é", "none": None}
 
 
@@ -69,7 +73,8 @@ def test_a_write_that_is_cut_short_leaves_the_old_record(tmp_path, monkeypatch):
 
 def test_digest_tells_apart_what_differs():
     different = [
-        1, 1.0, "1", True, None, (1,), ((1,),), (1, 2), ("12",), {"a": 1}, {"b": 1}, {"a": 1, "b": 2},
+        1, 1.0, "1", True, None, (1,), ((1,),), (1, 2), ("12",),
+        {"a": 1}, {"b": 1}, {"a": 1, "b": 2},
         torch.ones(2), torch.ones(2, 1), torch.ones(2, dtype=torch.int32), torch.zeros(2),
         SGD(), SGD(lr=0.1), BadNets(), BadNets(target=1), Blended(),
     ]  # fmt: skip
@@ -96,12 +101,28 @@ def test_facts_are_plain_json_in_the_file(tmp_path):
     assert json.loads(header["__metadata__"]["facts"]) == FACTS
 
 
-def test_a_modules_digest_tells_weights_buffers_and_kind_apart():
-    def batchnorm(**settings):
-        return torch.nn.BatchNorm1d(2, **settings)
+def test_a_record_that_was_copied_onto_anothers_name_is_found(tmp_path):
+    store = Store(tmp_path)
+    for epoch in (1, 3):
+        store.write(f"SL-1/{epoch}", {"t": torch.full((2,), float(epoch))}, {"block": epoch})
+    first, third = (tmp_path / "SL-1" / f"{epoch}.safetensors" for epoch in (1, 3))
+    third.write_bytes(first.read_bytes())
+    with pytest.warns(UserWarning, match=r"SL-1/3 is damaged \(it was written as SL-1/1\)"):
+        assert store.read("SL-1/3") is None
+    assert store.read("SL-1/1").facts == {"block": 1}
 
-    plain, weights, buffers, kind = batchnorm(), batchnorm(), batchnorm(), batchnorm(eps=0.1)
-    weights.weight.data[0] = 3
-    buffers.running_mean[0] = 3
-    assert digest(plain) == digest(batchnorm())
-    assert len({digest(module) for module in (plain, weights, buffers, kind)}) == 4
+
+def test_tied_tensors_and_views_of_one_memory_can_be_written(store):
+    shared = torch.arange(6.0)
+    store.write("x", {"one": shared, "same": shared, "part": shared[2:4]}, {})
+    tensors = store.read("x").tensors
+    assert torch.equal(tensors["one"], shared)
+    assert torch.equal(tensors["same"], shared)
+    assert torch.equal(tensors["part"], shared[2:4])
+
+
+def test_a_home_folder_is_the_users(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    Store("~/kept").write("x", TENSORS, FACTS)
+    assert (tmp_path / "kept" / "x.safetensors").is_file()

@@ -21,13 +21,21 @@ import torch
 import toy_trials
 import yaml
 
-from dlp_lib import trials
+from dlp_lib.experiments import trials
+from dlp_lib.experiments.sweep import Outdated, Pool, __main__, sweep
+from dlp_lib.experiments.sweep import pool as pool_module
 from dlp_lib.store import lock
-from dlp_lib.sweep import Outdated, Pool, __main__, sweep
-from dlp_lib.sweep import pool as pool_module
 
 TESTS = Path(__file__).resolve().parent
-TINY = {"n_train": 200, "e1": 2, "e2": 2, "reestimate": 50, "finetune_steps": 4, "finetune_batch": 8, "gamma": 0.05}
+TINY = {
+    "n_train": 200,
+    "e1": 2,
+    "e2": 2,
+    "reestimate": 50,
+    "finetune_steps": 4,
+    "finetune_batch": 8,
+    "gamma": 0.05,
+}
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +58,12 @@ def records(store):
 def test_every_combination_with_every_seed_is_a_row(tmp_path, threads):
     told = []
     table = sweep(
-        toy_trials.add, {"a": [1, 2], "b": [10, 20], "c": "x"}, [0, 5], tmp_path, threads, lambda *row: told.append(row)
+        toy_trials.add,
+        {"a": [1, 2], "b": [10, 20], "c": "x"},
+        [0, 5],
+        tmp_path,
+        threads,
+        lambda *row: told.append(row),
     )
     assert list(table.columns) == ["a", "b", "c", "seed", "sum", "seconds", "error"]
     assert table[["a", "b", "seed", "sum"]].values.tolist() == [
@@ -62,14 +75,22 @@ def test_every_combination_with_every_seed_is_a_row(tmp_path, threads):
 
 
 def test_a_grid_may_be_a_list_and_a_point_named_twice_is_one(tmp_path, threads):
-    table = sweep(toy_trials.add, [{"a": 1, "b": 2}, {"a": 3, "b": 4}, {"b": 2, "a": 1}], [0], tmp_path, threads)
+    table = sweep(
+        toy_trials.add,
+        [{"a": 1, "b": 2}, {"a": 3, "b": 4}, {"b": 2, "a": 1}],
+        [0],
+        tmp_path,
+        threads,
+    )
     assert table["sum"].tolist() == [3, 7]
 
 
 def test_a_rerun_does_only_what_is_missing(tmp_path, threads):
     first = sweep(toy_trials.noted, {"a": [1, 2]}, [0], tmp_path, threads)
     told = []
-    again = sweep(toy_trials.noted, {"a": [3, 1, 2]}, [0], tmp_path, threads, lambda *row: told.append(row))
+    again = sweep(
+        toy_trials.noted, {"a": [3, 1, 2]}, [0], tmp_path, threads, lambda *row: told.append(row)
+    )
     assert (tmp_path / "runs.txt").read_text().split() == ["1", "2", "3"]
     assert [(row[0], row[1], row[2]["a"]) for row in told] == [(1, 3, 1), (2, 3, 2), (3, 3, 3)]
     pd.testing.assert_frame_equal(again[1:].reset_index(drop=True), first)
@@ -102,8 +123,14 @@ def test_a_failed_trial_is_recorded_and_retried_on_request(tmp_path, threads):
 
 
 def test_results_must_be_flat_finite_and_new(tmp_path, threads):
-    table = sweep(toy_trials.returns, {"a": ["nested", "nan", "taken", "fine"]}, [0], tmp_path, threads)
-    reasons = ["the trial returned {'x': {}}", "the trial returned {'x': nan}", "the trial returned a, which"]
+    table = sweep(
+        toy_trials.returns, {"a": ["nested", "nan", "taken", "fine"]}, [0], tmp_path, threads
+    )
+    reasons = [
+        "the trial returned {'x': {}}",
+        "the trial returned {'x': nan}",
+        "the trial returned a, which",
+    ]
     for error, reason in zip(table["error"], reasons, strict=False):
         assert error.startswith(f"ValueError: {reason}")
     assert table["error"].isna().tolist() == [False, False, False, True]
@@ -123,7 +150,10 @@ def test_a_damaged_record_is_done_again(tmp_path, threads):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"trial": lambda parameters: {}}, "trial=.*lambda.*: allowed are functions that can be imported"),
+        (
+            {"trial": lambda parameters: {}},
+            "trial=.*lambda.*: allowed are functions that can be imported",
+        ),
         ({"trial": max}, "trial=max: allowed are functions that can be imported"),
         ({"grid": {"a": []}}, "one of their lists is empty"),
         ({"seeds": []}, "one of their lists is empty"),
@@ -135,17 +165,37 @@ def test_a_damaged_record_is_done_again(tmp_path, threads):
         ({"executor": 0}, "executor=0: allowed are whole numbers"),
         ({"grid": {"seed": [1]}}, "grid: seed=1"),
         ({"seeds": ["x"]}, "seeds='x': allowed are whole numbers"),
-        ({"trial": trials.dlp, "grid": {"gama": [0.1]}}, "no parameter gama: allowed are dataset, n_train"),
-        ({"trial": trials.dlp, "grid": {"gamma": [0.1, 2]}}, "gamma=2: allowed are fractions"),
-        ({"trial": trials.dlp, "grid": {"attack": ["BadNet"]}}, "attack='BadNet': allowed are BadNets"),
-        ({"trial": trials.dlp, "grid": {"dataset": ["shape10"]}}, "dataset='shape10': allowed are 'shapes10'"),
-        ({"trial": trials.dlp, "grid": {"image_size": ["x"]}}, "image_size='x': allowed are whole numbers"),
-        ({"trial": trials.dlp, "grid": {"device": ["gpu"]}}, "device='gpu': allowed are"),
-        ({"trial": trials.dlp, "grid": {"unlearn_lr": ["5e-3"]}}, "unlearn_lr.*not supported between"),
+        (
+            {"trial": trials.run_dlp, "grid": {"gama": [0.1]}},
+            "no parameter gama: allowed are dataset, n_train",
+        ),
+        ({"trial": trials.run_dlp, "grid": {"gamma": [0.1, 2]}}, "gamma=2: allowed are fractions"),
+        (
+            {"trial": trials.run_dlp, "grid": {"attack": ["BadNet"]}},
+            "attack='BadNet': allowed are BadNets",
+        ),
+        (
+            {"trial": trials.run_dlp, "grid": {"dataset": ["shape10"]}},
+            "dataset='shape10': allowed are 'shapes10'",
+        ),
+        (
+            {"trial": trials.run_dlp, "grid": {"image_size": ["x"]}},
+            "image_size='x': allowed are whole numbers",
+        ),
+        ({"trial": trials.run_dlp, "grid": {"device": ["gpu"]}}, "device='gpu': allowed are"),
+        (
+            {"trial": trials.run_dlp, "grid": {"unlearn_lr": ["5e-3"]}},
+            "unlearn_lr.*not supported between",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_runs(tmp_path, given, message):
-    arguments = {"trial": toy_trials.add, "grid": {"a": [1], "b": [2]}, "seeds": [0], "store": tmp_path} | given
+    arguments = {
+        "trial": toy_trials.add,
+        "grid": {"a": [1], "b": [2]},
+        "seeds": [0],
+        "store": tmp_path,
+    } | given
     with pytest.raises(ValueError, match=message):
         sweep(**arguments)
     assert not list(tmp_path.iterdir())
@@ -169,7 +219,9 @@ def test_a_stage_that_trials_share_is_trained_once_whoever_gets_there_first(tmp_
 def test_a_lock_survives_its_killed_holder(tmp_path):
     code = "import sys, time, pathlib; from dlp_lib.store import lock\nwith lock(pathlib.Path(sys.argv[1])):"
     code += "\n  print('held', flush=True); time.sleep(60)"
-    holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "x.lock")], stdout=subprocess.PIPE)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "x.lock")], stdout=subprocess.PIPE
+    )
     assert holder.stdout.readline() == b"held\n"
     mine = lock(tmp_path / "x.lock")
     with pytest.raises(TimeoutError):
@@ -199,19 +251,29 @@ def test_a_trial_that_exits_is_a_failure_of_its_own(tmp_path, threads):
 def test_a_check_may_fill_in_defaults_which_the_record_has_and_the_table_has_not(tmp_path, threads):
     table = sweep(toy_trials.doubled, [{}, {"a": 5}, {"a": 6}], [0], tmp_path, threads)
     assert table["double"].tolist() == [10, 12]
-    assert [json.loads(path.read_text())["parameters"]["a"] for path in records(tmp_path)].count(5) == 1
+    assert [json.loads(path.read_text())["parameters"]["a"] for path in records(tmp_path)].count(
+        5
+    ) == 1
 
 
 def test_numbers_of_numpy_are_pythons_own(tmp_path, threads):
     sweep(toy_trials.add, {"a": [0.1], "b": [2]}, [0], tmp_path, threads)
-    sweep(toy_trials.add, {"a": list(np.linspace(0.1, 0.1, 1)), "b": [np.int64(2)]}, np.arange(1), tmp_path, threads)
+    sweep(
+        toy_trials.add,
+        {"a": list(np.linspace(0.1, 0.1, 1)), "b": [np.int64(2)]},
+        np.arange(1),
+        tmp_path,
+        threads,
+    )
     assert len(records(tmp_path)) == 1
 
 
 def test_an_edited_trial_is_another_and_an_edited_comment_is_not(tmp_path, threads, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     results = []
-    for number, body in enumerate(("return {'x': 1}", "return {'x': 1}  # a comment", "return {'x': 2}")):
+    for number, body in enumerate(
+        ("return {'x': 1}", "return {'x': 1}  # a comment", "return {'x': 2}")
+    ):
         (tmp_path / f"mine{number}.py").write_text(f"def trial(parameters):\n    {body}\n")
         trial = importlib.import_module(f"mine{number}").trial
         trial.__module__ = "mine0"  # as if it were the same file, edited
@@ -224,7 +286,9 @@ def test_a_worker_with_older_code_is_told_to_be_restarted(tmp_path, pool, monkey
     (tmp_path / "edited.py").write_text("def trial(parameters):\n    return {'x': 1}\n")
     monkeypatch.syspath_prepend(tmp_path)
     trial = importlib.import_module("edited").trial
-    (tmp_path / "edited.py").write_text("def trial(parameters):\n    return {'x': 22}\n")  # seen by a worker, not by us
+    (tmp_path / "edited.py").write_text(
+        "def trial(parameters):\n    return {'x': 22}\n"
+    )  # seen by a worker, not by us
     importlib.invalidate_caches()
     with Pool(1) as fresh, pytest.raises(Outdated, match="has other code of edited"):
         sweep(trial, {}, [0], tmp_path, fresh)
@@ -233,7 +297,9 @@ def test_a_worker_with_older_code_is_told_to_be_restarted(tmp_path, pool, monkey
 
 def test_processes_share_the_cores(tmp_path, monkeypatch):
     monkeypatch.setattr("dlp_lib.sweep.pool._cores", lambda: 6)
-    assert sweep(toy_trials.threads, {}, [0], tmp_path)[["threads", "inherited"]].values.tolist() == [[6, "6"]]
+    assert sweep(toy_trials.threads, {}, [0], tmp_path)[
+        ["threads", "inherited"]
+    ].values.tolist() == [[6, "6"]]
     two = sweep(toy_trials.threads, {}, [1, 2, 3], tmp_path, 2)
     assert two["threads"].tolist() == [3, 3, 3]
 
@@ -254,9 +320,12 @@ def test_every_worker_has_a_gpu_of_its_own(monkeypatch):
 
 
 def test_a_trial_of_dlp_returns_every_stage(tmp_path, threads):
-    table = sweep(trials.dlp, [TINY, TINY | {"order": "SL-ASSFT"}], [0], tmp_path, threads)
+    table = sweep(trials.run_dlp, [TINY, TINY | {"order": "SL-ASSFT"}], [0], tmp_path, threads)
     assert table["error"].isna().all()
-    assert table.loc[0, ["ca", "asr", "ra"]].tolist() == table.loc[0, ["ASSFT_ca", "ASSFT_asr", "ASSFT_ra"]].tolist()
+    assert (
+        table.loc[0, ["ca", "asr", "ra"]].tolist()
+        == table.loc[0, ["ASSFT_ca", "ASSFT_asr", "ASSFT_ra"]].tolist()
+    )
     assert table["AU_ca"].isna().tolist() == [False, True]
     for column in ("SL_ca", "SL_asr", "ca", "asr", "ra", "suspected", "trusted"):
         assert table[column].between(0, 1).all()
@@ -264,23 +333,37 @@ def test_a_trial_of_dlp_returns_every_stage(tmp_path, threads):
 
 
 def test_a_trial_of_any_defence(tmp_path, threads):
-    grid = {"n_train": 200, "epochs": 2, "defence": ["none", "FP", "DLP"], "e1": 2, "e2": 2, "finetune_steps": 2}
-    table = sweep(trials.defended, grid | {"reestimate": 20}, [0], tmp_path, threads)
+    grid = {
+        "n_train": 200,
+        "epochs": 2,
+        "defence": ["none", "FP", "DLP"],
+        "e1": 2,
+        "e2": 2,
+        "finetune_steps": 2,
+    }
+    table = sweep(trials.run_defence, grid | {"reestimate": 20}, [0], tmp_path, threads)
     assert table["error"].isna().all() and table[["ca", "asr", "ra"]].stack().between(0, 1).all()
     assert table["sees"].fillna("nothing").tolist() == ["nothing", "clean", "tampered"]
     assert table["starts"].tolist()[1:] == ["trained", "untrained"]
     assert table.loc[0, "images"] == 2 * 200 and table.loc[1, "images"] > 0
     with pytest.raises(ValueError, match="defence='FB': allowed are none, DLP, FP"):
-        sweep(trials.defended, {"defence": "FB"}, [0], tmp_path, threads)
+        sweep(trials.run_defence, {"defence": "FB"}, [0], tmp_path, threads)
 
 
 def command(plan, *more):
     """The command line on a plan, in a session of its own, where Ctrl-C works even if it does not for us."""
     environment = os.environ | {"PYTHONPATH": str(TESTS)}
     words = [sys.executable, "-m", "dlp_lib.sweep", str(plan), *more]
-    ours = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job would pass on that it ignores it
+    ours = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a background job would pass on that it ignores it
     process = subprocess.Popen(
-        words, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        words,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
     )
     signal.signal(signal.SIGINT, ours)
     return process
@@ -307,7 +390,8 @@ def losses(store):
     """A result for every trial: KeyError and JSON errors tell of a record that is not whole."""
     whole = [json.loads(path.read_text()) for path in records(store)]
     return {
-        (record["parameters"]["epochs"], record["parameters"]["seed"]): record["result"]["loss"] for record in whole
+        (record["parameters"]["epochs"], record["parameters"]["seed"]): record["result"]["loss"]
+        for record in whole
     }
 
 
@@ -317,7 +401,9 @@ def test_killed_at_twenty_random_moments_a_sweep_ends_as_if_it_had_not_been(tmp_
     written, store, done = plan(grid={"epochs": epochs}, seeds=seeds), tmp_path / "store", []
     for moment in range(20):
         running, before = command(written, "--workers", "2"), files(store)
-        while moment % 5 and files(store) == before and running.poll() is None:  # one in five may die while it starts
+        while (
+            moment % 5 and files(store) == before and running.poll() is None
+        ):  # one in five may die while it starts
             time.sleep(0.02)
         time.sleep(chance.uniform(0, 1))
         family = psutil.Process(running.pid).children(recursive=True)
@@ -396,7 +482,9 @@ def test_the_command_refuses_plans_that_cannot_work(plan, capsys, changes, messa
 def notebook(tmp_path):
     """A notebook as ours are: literals as parameters, metrics.json in the folder ``out``."""
     cells = [
-        nbformat.v4.new_code_cell("gamma, seed, cache, out = 0.1, 0, '', ''", metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell(
+            "gamma, seed, cache, out = 0.1, 0, '', ''", metadata={"tags": ["parameters"]}
+        ),
         nbformat.v4.new_code_cell(
             "import json, pathlib\nassert gamma < 0.5\n"
             "rows = [{'stage': 'SL', 'ca': gamma}, {'stage': 'AU', 'ca': seed}]\n"
@@ -415,7 +503,10 @@ def notebook(tmp_path):
 def test_a_notebook_is_a_trial(tmp_path, notebook, pool):
     trial = trials.Notebook(str(notebook))
     for name in ("alpha", "out"):
-        with pytest.raises(ValueError, match=rf"small.ipynb has no parameter {name} to sweep: allowed are gamma, seed"):
+        with pytest.raises(
+            ValueError,
+            match=rf"small.ipynb has no parameter {name} to sweep: allowed are gamma, seed",
+        ):
             sweep(trial, {name: [1]}, [0], tmp_path, pool)
     table = sweep(trial, {"gamma": [0.2, 0.9]}, [3], tmp_path, pool)
     assert list(table.columns) == [
@@ -453,7 +544,10 @@ def test_a_kernel_that_does_not_start_is_tried_again(tmp_path, notebook, monkeyp
 
 
 def test_metrics_are_flattened():
-    nested = {"a": {"b": [1, {"c": "x"}]}, "rows": [{"n": "p", "m": "q", "v": 1}, {"n": "r", "m": "q", "v": 2}]}
+    nested = {
+        "a": {"b": [1, {"c": "x"}]},
+        "rows": [{"n": "p", "m": "q", "v": 1}, {"n": "r", "m": "q", "v": 2}],
+    }
     assert trials.flat(nested) == {"a.b.0": 1, "a.b.1.c": "x", "rows.p.q.v": 1, "rows.r.q.v": 2}
     assert trials.flat({"rows": [{"n": "p", "v": 1}, {"n": "p", "v": 2}]})["rows.1.v"] == 2
 

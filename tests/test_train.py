@@ -6,10 +6,22 @@ import torch
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from dlp_lib import SGD, Context, FixMatch, Runtime, Store, Supervised, fixmatch, supervised, wrn_16_1
-from dlp_lib.models import WideResNet, pixels
+from dlp_lib import (
+    SGD,
+    Context,
+    FixMatch,
+    Runtime,
+    Store,
+    Supervised,
+    fixmatch,
+    supervised,
+    wrn_16_1,
+)
+from dlp_lib.models.interface import to_float
+from dlp_lib.models.wrn import WideResNet
 from dlp_lib.store import Record
-from dlp_lib.train import Task, Trail, train
+from dlp_lib.training.checkpoints import Checkpoints
+from dlp_lib.training.loop import Task, train
 
 
 def learn(tampered, epochs, store=None, seed=0, progress=lambda *_: None, runtime=None):
@@ -18,11 +30,15 @@ def learn(tampered, epochs, store=None, seed=0, progress=lambda *_: None, runtim
     model = wrn_16_1(10, runtime)
     part = tampered[0].subset(torch.arange(60))
     config = Supervised(batch=16, augment=True)
-    return model, supervised(model, part, epochs, config, Context(runtime, store or Store(), progress))
+    return model, supervised(
+        model, part, epochs, config, Context(runtime, store or Store(), progress)
+    )
 
 
 def rows(stage):
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in stage.history]
+    return [
+        {name: value for name, value in row.items() if name != "seconds"} for row in stage.history
+    ]
 
 
 def test_five_epochs_and_then_three_equal_eight(tampered, tmp_path, same_state):
@@ -47,7 +63,7 @@ def test_a_shorter_run_is_read_from_a_longer_one(tampered, same_state):
     learn(tampered, 4, store)
     model, stage = learn(tampered, 2, store, progress=lambda *_: pytest.fail("it was recorded"))
     assert same_state(model, learn(tampered, 2)[0])
-    assert (stage.chosen, stage.total("images")) == (2, 120)
+    assert (stage.selected_block, stage.total("images")) == (2, 120)
 
 
 @pytest.mark.parametrize("moment", ["block", "state"])
@@ -60,7 +76,9 @@ def test_a_killed_run_resumes_to_the_same_end(moment, tampered, tmp_path, monkey
 
     def dies(self, name, tensors, facts):
         calls.append(name)
-        if len(calls) == {"block": 5, "state": 6}[moment]:  # while the third block is being recorded
+        if (
+            len(calls) == {"block": 5, "state": 6}[moment]
+        ):  # while the third block is being recorded
             raise Killed
         write(self, name, tensors, facts)
 
@@ -93,10 +111,16 @@ def test_a_damaged_record_is_computed_again(name, tampered, tmp_path, same_state
 
 
 def test_settings_seeds_and_data_have_records_of_their_own(tampered):
-    names = {learn(tampered, 1, seed=seed)[1].trail.name for seed in (0, 1)}
+    names = {learn(tampered, 1, seed=seed)[1].checkpoints.name for seed in (0, 1)}
     part, runtime = tampered[0].subset(torch.arange(59)), Runtime()
-    for config in (Supervised(batch=16, augment=True), Supervised(batch=16), Supervised(batch=16, lr=0.02)):
-        names.add(supervised(wrn_16_1(10, runtime), part, 1, config, Context(runtime)).trail.name)
+    for config in (
+        Supervised(batch=16, augment=True),
+        Supervised(batch=16),
+        Supervised(batch=16, lr=0.02),
+    ):
+        names.add(
+            supervised(wrn_16_1(10, runtime), part, 1, config, Context(runtime)).checkpoints.name
+        )
     assert len(names) == 5
 
 
@@ -106,7 +130,10 @@ class Line(torch.nn.Module):
     def __init__(self):
         super().__init__()
         self.layers = torch.nn.Sequential(
-            torch.nn.Conv2d(3, 4, 3, stride=4), torch.nn.BatchNorm2d(4), torch.nn.Flatten(), torch.nn.Linear(64, 10)
+            torch.nn.Conv2d(3, 4, 3, stride=4),
+            torch.nn.BatchNorm2d(4),
+            torch.nn.Flatten(),
+            torch.nn.Linear(64, 10),
         )
 
     def forward(self, images):
@@ -114,7 +141,10 @@ class Line(torch.nn.Module):
 
 
 def batches_of(split, size):
-    return [(pixels(split.images[i : i + size]), split.labels[i : i + size]) for i in range(0, len(split), size)]
+    return [
+        (to_float(split.images[i : i + size]), split.labels[i : i + size])
+        for i in range(0, len(split), size)
+    ]
 
 
 def cross_entropy(model, batch):
@@ -122,17 +152,23 @@ def cross_entropy(model, batch):
 
 
 def test_the_loop_against_a_plain_one(shapes):
-    """SGD with Nesterov momentum, weight decay, a schedule and an average of the weights, by hand."""
+    """SGD with Nesterov momentum, weight decay, a schedule and an average, by hand."""
     batches = batches_of(shapes[0], 50)
     torch.manual_seed(0)
     model = Line()
     plain, plain_average = copy.deepcopy(model), copy.deepcopy(model)
     config = SGD(lr=0.1, momentum=0.8, weight_decay=0.01, nesterov=True)
-    ema = copy.deepcopy(model)
+    average = copy.deepcopy(model)
     task = Task(
-        "test", config, lambda _: batches, cross_entropy, lambda _: Record({}, {}), lr=lambda k: 0.1 / (1 + k), ema=ema
+        "test",
+        config,
+        lambda _: batches,
+        cross_entropy,
+        lambda _: Record({}, {}),
+        lr=lambda k: 0.1 / (1 + k),
+        average=average,
     )
-    history = train(model, task, 2, Trail(Store(), "test"), Context())
+    history = train(model, task, 2, Checkpoints(Store(), "test"), Context())
 
     speed = {name: torch.zeros_like(weight) for name, weight in plain.named_parameters()}
     losses = []
@@ -147,20 +183,28 @@ def test_the_loop_against_a_plain_one(shapes):
                 speed[name] = 0.8 * speed[name] + gradient
                 weight -= 0.1 / (1 + step) * (gradient + 0.8 * speed[name])
             decay = min(0.999, (1 + step) / (10 + step))
-            for mean, value in zip(plain_average.state_dict().values(), plain.state_dict().values(), strict=True):
+            for mean, value in zip(
+                plain_average.state_dict().values(), plain.state_dict().values(), strict=True
+            ):
                 if mean.is_floating_point():
                     mean.copy_(decay * mean + (1 - decay) * value)
-    assert [row["loss"] for row in history] == pytest.approx([sum(losses[:6]) / 6, sum(losses[6:]) / 6], rel=1e-4)
-    pairs = zip(model.named_parameters(), plain_average.named_parameters(), strict=True)  # the average is left
+    assert [row["loss"] for row in history] == pytest.approx(
+        [sum(losses[:6]) / 6, sum(losses[6:]) / 6], rel=1e-4
+    )
+    pairs = zip(
+        model.named_parameters(), plain_average.named_parameters(), strict=True
+    )  # the average is left
     for (name, ours), (_, theirs) in pairs:
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5, msg=name)
 
 
-@pytest.mark.parametrize("with_ema", [False, True])
-def test_a_loss_that_is_no_longer_finite_ends_the_run_at_the_last_finite_weights(with_ema, shapes, same_state):
+@pytest.mark.parametrize("with_average", [False, True])
+def test_a_loss_that_is_no_longer_finite_ends_the_run_at_the_last_finite_weights(
+    with_average, shapes, same_state
+):
     torch.manual_seed(0)
     model = Line()
-    ema = copy.deepcopy(model) if with_ema else None
+    average = copy.deepcopy(model) if with_average else None
     batches = batches_of(shapes[0], 100)
     kept = []
 
@@ -171,38 +215,52 @@ def test_a_loss_that_is_no_longer_finite_ends_the_run_at_the_last_finite_weights
         kept.append(copy.deepcopy(model))
         return Record({}, {})
 
-    task = Task("test", SGD(), lambda _: batches, loss, record, ema=ema)
-    trail = Trail(Store(), "test")
-    history = train(model, task, 5, trail, Context())
+    task = Task("test", SGD(), lambda _: batches, loss, record, average=average)
+    checkpoints = Checkpoints(Store(), "test")
+    history = train(model, task, 5, checkpoints, Context())
     assert [row["diverged"] for row in history] == [False, False, True]
     assert history[-1]["loss"] is None
     assert same_state(model, kept[1])
     assert all(value.isfinite().all() for value in model.state_dict().values())
-    assert train(model, task, 5, trail, Context()) == history  # it is known to have ended
+    assert train(model, task, 5, checkpoints, Context()) == history  # it is known to have ended
 
 
 def test_dropout_repeats_and_resumes(shapes, same_state):
-    def run(blocks, trail):
+    def run(blocks, checkpoints):
         torch.manual_seed(1)
-        model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Dropout(0.5), torch.nn.Linear(768, 10))
-        task = Task("test", SGD(), lambda _: batches_of(shapes[0], 100), cross_entropy, lambda _: Record({}, {}))
-        train(model, task, blocks, trail, Context())
+        model = torch.nn.Sequential(
+            torch.nn.Flatten(), torch.nn.Dropout(0.5), torch.nn.Linear(768, 10)
+        )
+        task = Task(
+            "test",
+            SGD(),
+            lambda _: batches_of(shapes[0], 100),
+            cross_entropy,
+            lambda _: Record({}, {}),
+        )
+        train(model, task, blocks, checkpoints, Context())
         return model
 
-    trail = Trail(Store(), "test")
-    run(1, trail)
-    assert same_state(run(3, trail), run(3, Trail(Store(), "other")))
+    checkpoints = Checkpoints(Store(), "test")
+    run(1, checkpoints)
+    assert same_state(run(3, checkpoints), run(3, Checkpoints(Store(), "other")))
 
 
 def test_bad_settings_are_refused():
-    for settings in ({"lr": 0}, {"momentum": 1}, {"weight_decay": -1}, {"batch": 1}, {"nesterov": True, "momentum": 0}):
+    for settings in (
+        {"lr": 0},
+        {"momentum": 1},
+        {"weight_decay": -1},
+        {"batch": 1},
+        {"nesterov": True, "momentum": 0},
+    ):
         with pytest.raises(ValueError, match="allowed"):
             SGD(**settings)
 
 
 def test_a_block_that_is_not_recorded_is_named(model):
     with pytest.raises(LookupError, match="test: block 3 is not recorded"):
-        Trail(Store(), "test").load(model, 3)
+        Checkpoints(Store(), "test").load(model, 3)
 
 
 def narrow(runtime):
@@ -215,12 +273,16 @@ def few_steps(runtime, tampered):
     """Losses of a little of stages 1 and 3, and the scores of stage 1."""
     context, part, model = Context(runtime), tampered[0].subset(slice(96)), narrow(runtime)
     learned = supervised(model, part, 2, Supervised(batch=48), context)
-    logits = learned.trail.read(2).tensors["logits"]
+    logits = learned.checkpoints.read(2).tensors["logits"]
     tuned = fixmatch(model, part, torch.arange(24), FixMatch(batch=8, mu=2, steps=2), context)
-    return torch.tensor([row["loss"] for stage in (learned, tuned) for row in stage.history]), logits
+    return torch.tensor(
+        [row["loss"] for stage in (learned, tuned) for row in stage.history]
+    ), logits
 
 
-needs_compiler = pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile wants a C++ compiler")
+needs_compiler = pytest.mark.skipif(
+    shutil.which("c++") is None, reason="torch.compile wants a C++ compiler"
+)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +305,7 @@ def test_faster_steps_come_to_the_same(settings, tolerance, tampered):
 def test_precision_is_part_of_a_stages_key(tampered):
     store, names = Store(), []
     for runtime in (Runtime(), Runtime(precision="bfloat16")):
-        names.append(learn(tampered, 1, store, runtime=runtime)[1].trail.name)
+        names.append(learn(tampered, 1, store, runtime=runtime)[1].checkpoints.name)
     assert names[0] != names[1]
 
 
@@ -251,14 +313,16 @@ aten = torch.ops.aten
 
 
 class Reads(TorchDispatchMode):
-    """Counts what would make a GPU's host wait: values that are read, and shapes that depend on them."""
+    """Counts what makes a GPU's host wait: values that are read, shapes that depend on data."""
 
     def __init__(self):
         super().__init__()
         self.count = 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        masks = func is aten.index.Tensor and any(part is not None and part.dtype == torch.bool for part in args[1])
+        masks = func is aten.index.Tensor and any(
+            part is not None and part.dtype == torch.bool for part in args[1]
+        )
         self.count += masks or func in (aten._local_scalar_dense.default, aten.nonzero.default)
         return func(*args, **(kwargs or {}))
 
@@ -274,23 +338,32 @@ def test_no_step_waits_for_what_it_computed(tampered, model, context):
 
     def learned(images):
         part = tampered[0].subset(slice(images))
-        return lambda: supervised(copy.deepcopy(model), part, 1, Supervised(batch=16, augment=True), Context())
+        return lambda: supervised(
+            copy.deepcopy(model), part, 1, Supervised(batch=16, augment=True), Context()
+        )
 
     def tuned(steps):
         config = FixMatch(batch=8, mu=2, steps=steps)
-        return lambda: fixmatch(copy.deepcopy(model), tampered[0], torch.arange(20), config, Context())
+        return lambda: fixmatch(
+            copy.deepcopy(model), tampered[0], torch.arange(20), config, Context()
+        )
 
     assert reads(learned(32)) == reads(learned(64)) > 0
     assert reads(tuned(2)) == reads(tuned(4)) > 0
-    assert reads(lambda: torch.ones(3)[torch.tensor([True, False, True])].sum().item()) == 2  # it does count
+    assert (
+        reads(lambda: torch.ones(3)[torch.tensor([True, False, True])].sum().item()) == 2
+    )  # it does count
 
 
 def test_every_weight_learns_in_reduced_precision(tampered):
-    """Autocast keeps weights that it has cast: those of the pass without gradient must not serve the one with it."""
+    """Autocast keeps what it cast without gradient; that must not serve a pass with it."""
     runtime = Runtime(precision="bfloat16")
     model = narrow(runtime)
     before = [weight.detach().clone() for weight in model.parameters()]
     config = FixMatch(batch=8, mu=2, steps=2)
     stage = fixmatch(model, tampered[0], torch.arange(20), config, Context(runtime))
-    trained = [stage.trail.read("state").tensors[f"model.{name}"] for name, _ in model.named_parameters()]
+    trained = [
+        stage.checkpoints.read("state").tensors[f"model.{name}"]
+        for name, _ in model.named_parameters()
+    ]
     assert not any(torch.equal(old, new) for old, new in zip(before, trained, strict=True))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from dlp_lib import Context, Runtime, Split, Store, Supervised, shapes10, supervised, wrn_16_1
+from dlp_lib import Context, Runtime, Split, Store, Supervised, supervised, wrn_16_1
+from dlp_lib.data import shapes10
 
 
 def add(parameters):
@@ -31,7 +32,12 @@ def fails_once(parameters):
 
 
 def returns(parameters):
-    return {"nested": {"x": {}}, "nan": {"x": float("nan")}, "taken": {"a": 1}, "fine": {"x": None}}[parameters["a"]]
+    return {
+        "nested": {"x": {}},
+        "nan": {"x": float("nan")},
+        "taken": {"a": 1},
+        "fine": {"x": None},
+    }[parameters["a"]]
 
 
 def dies(parameters):
@@ -81,4 +87,6 @@ def _trained(store, epochs, seed):
     split = Split.from_arrays(images, labels, shapes10.CLASSES)
     computed = []
     context = Context(Runtime(seed), Store(store), lambda *row: computed.append(row))
-    return supervised(wrn_16_1(10, Runtime(seed)), split, epochs, Supervised(), context), len(computed)
+    return supervised(wrn_16_1(10, Runtime(seed)), split, epochs, Supervised(), context), len(
+        computed
+    )

@@ -1,48 +1,91 @@
-"""What every attack says of itself."""
+"""What every attack offers: its trigger, how it tampers with images, and what it aims at."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ..data import Split
-from ..train import Context
+from ..context import Context
+from ..data.split import Split
 
 
 @dataclass(frozen=True)
 class Attack:
-    """Settings of an attack. One of your own needs no more than ``trigger``.
+    """Settings of an attack. An attack of your own needs no more than ``trigger``.
 
-    Poison-label attacks tamper with images of other classes and relabel them; clean-label ones tamper with images that
-    have the label already.
+    Poison-label attacks tamper with images of other classes and relabel them. Clean-label attacks
+    tamper with images that have the label already.
     """
 
-    target: int | str = 0  # the class that triggered images are taken for; or "all-to-all": y is taken for y + 1 mod C
+    # The class that triggered images are taken for; "all-to-all": y is taken for y + 1 mod C
+    target: int | str = 0
     clean_label: ClassVar[bool] = False
     needs_surrogate: ClassVar[bool] = False  # True: it is of no use before ``fit``
 
     def check(self, clean: Split) -> None:
-        """ValueError for settings that do not fit the data; asked before any work."""
+        """Check the settings against the data, before any work.
+
+        Raises:
+            ValueError: where they do not fit.
+        """
         self.goal(clean.labels[:1], len(clean.classes))
 
     def trigger(self, images: Tensor) -> Tensor:
-        """Images as at test time: uint8 (n, 3, h, w) in and out."""
+        """Return images as at test time: uint8 (n, 3, h, w) in and out."""
         raise NotImplementedError
 
     def tamper(self, images: Tensor, labels: Tensor, context: Context) -> Tensor:
-        """Images as in the training set, for an attack that does more to those than to test images."""
+        """Return images as in the training set; some attacks do more to those than the trigger.
+
+        Args:
+            images: (n, 3, h, w) uint8.
+            labels: (n,), the true ones.
+            context: random streams, and a store for what takes long.
+        """
         return self.trigger(images)
 
+    def count_decoys(self, poisoned: int) -> int:
+        """Return how many decoys the attack adds beside so many poisoned images; most add none.
+
+        A decoy is a training image that is changed, keeps its true label and counts as clean.
+        """
+        return 0
+
+    def make_decoys(self, images: Tensor, context: Context) -> Tensor:
+        """Return images (n, 3, h, w), uint8, as decoys. ``poison`` draws which ones."""
+        raise NotImplementedError
+
     def fit(self, surrogate: nn.Module, clean: Split, context: Context) -> "Attack":
-        """The attack, made ready on a clean model of the attacker's own and their clean data."""
+        """Return the attack, made ready on a clean model and clean data of the attacker's own."""
         return self
 
     def goal(self, labels: Tensor, n_classes: int) -> Tensor:
-        """What triggered images of classes ``labels`` (n,) are to be taken for; ValueError for no such target."""
+        """Return what triggered images of classes ``labels`` (n,) are to be taken for, (n,).
+
+        Raises:
+            ValueError: where ``target`` is no class.
+        """
         if self.target == "all-to-all" and not self.clean_label:
             return (labels + 1) % n_classes
         if self.target not in range(n_classes):
             others = "" if self.clean_label else " and 'all-to-all'"
-            raise ValueError(f"target={self.target!r}: allowed are the classes 0 to {n_classes - 1}{others}")
+            raise ValueError(
+                f"target={self.target!r}: allowed are the classes 0 to {n_classes - 1}{others}"
+            )
         return torch.full_like(labels, self.target)
+
+
+class AttackSetting(NamedTuple):
+    """An attack, and how much of the training set it takes."""
+
+    attack: Attack
+    poisoning_rate: float  # share of the whole set
+
+
+def limit_to_class(setting: AttackSetting, clean: Split) -> AttackSetting:
+    """Lower a clean-label rate to nine tenths of the target class, where it asks for more."""
+    if not setting.attack.clean_label:
+        return setting
+    share = (clean.labels == setting.attack.target).double().mean().item()
+    return setting._replace(poisoning_rate=min(setting.poisoning_rate, 0.9 * share))

@@ -10,20 +10,31 @@ from .base import Attack
 
 @dataclass(frozen=True)
 class Blended(Attack):
-    """x' = (1 − alpha)·x + alpha·pattern, the pattern a fixed image of uniform noise; poison-label."""
+    """Mix every image with a fixed image of uniform noise; poison-label.
 
-    alpha: float = 0.2  # the pattern's share, in training and at test alike
-    pattern_seed: int = 0
+    x' = (1 − alpha)·x + alpha·pattern, alike in training and at test.
+    """
+
+    alpha: float = 0.2  # the pattern's share, above 0 and up to 1; the paper's
+    pattern_seed: int = 0  # of the pattern
 
     def __post_init__(self):
         if not 0 < self.alpha <= 1:
             raise ValueError(f"alpha={self.alpha}: allowed are shares above 0, up to 1")
 
     def pattern(self, images: Tensor) -> Tensor:
-        """The blended-in image (3, h, w), float32, 0 to 255; drawn on the CPU, so alike on every device."""
-        noise = torch.randint(256, images.shape[1:], generator=torch.Generator().manual_seed(self.pattern_seed))
+        """Return the image (3, h, w) that is mixed in, float32 of 0 to 255.
+
+        It is drawn on the CPU, so that it is alike on every device.
+
+        Args:
+            images: (n, 3, h, w), which give its size and its device.
+        """
+        generator = torch.Generator().manual_seed(self.pattern_seed)
+        noise = torch.randint(256, images.shape[1:], generator=generator)
         return noise.to(images.device, torch.float32)
 
     def trigger(self, images: Tensor) -> Tensor:
-        """uint8 (n, 3, h, w) in and out."""
-        return images.float().lerp(self.pattern(images), self.alpha).round().clamp(0, 255).to(torch.uint8)
+        """Mix the pattern into images: uint8 (n, 3, h, w) in and out."""
+        mixed = images.float().lerp(self.pattern(images), self.alpha)
+        return mixed.round().clamp(0, 255).to(torch.uint8)

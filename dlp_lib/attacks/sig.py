@@ -1,4 +1,4 @@
-"""SIG (Barni, Kallas & Tondi 2019, arXiv:1902.11237): a faint sinusoid across the image, labels untouched."""
+"""SIG (Barni, Kallas & Tondi 2019, arXiv:1902.11237): a faint sinusoid across the image."""
 
 import math
 from dataclasses import dataclass
@@ -12,10 +12,13 @@ from .base import Attack
 
 @dataclass(frozen=True)
 class SIG(Attack):
-    """x' = x + delta·sin(2π·j·frequency/w) in column j of w, alike in training and at test; clean-label."""
+    """Add a horizontal sinusoid, alike in training and at test; clean-label.
 
-    delta: float = 40.0  # amplitude, in 1/255
-    frequency: float = 6.0  # periods across the image
+    x' = x + delta·sin(2π·j·frequency/w) in column j of w.
+    """
+
+    delta: float = 40.0  # amplitude, in 1/255, above 0; one of the paper's
+    frequency: float = 6.0  # periods across the image, above 0; the paper's for MNIST
     clean_label: ClassVar[bool] = True
 
     def __post_init__(self):
@@ -23,7 +26,10 @@ class SIG(Attack):
             raise ValueError(f"{self}: allowed are 0 < delta ≤ 255 and frequency > 0")
 
     def trigger(self, images: Tensor) -> Tensor:
-        """uint8 (n, 3, h, w) in and out."""
-        column = torch.arange(images.shape[-1], dtype=torch.float64)
-        wave = self.delta * (2 * math.pi * self.frequency / images.shape[-1] * column).sin()
-        return (images.int() + wave.round().int().to(images.device)).clamp(0, 255).to(torch.uint8)
+        """Add the sinusoid to images: uint8 (n, 3, h, w) in and out."""
+        width = images.shape[-1]
+        column = torch.arange(width, dtype=torch.float64)
+        angle = 2 * math.pi * self.frequency / width * column
+        wave = (self.delta * angle.sin()).round().int()
+        changed = images.int() + wave.to(images.device)
+        return changed.clamp(0, 255).to(torch.uint8)

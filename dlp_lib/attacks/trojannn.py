@@ -6,70 +6,99 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from .. import models
-from ..data import Split
-from ..models import expect_features, pixels
-from ..runtime import whole
-from ..store import digest
-from ..train import Context
-from .badnets import fits, stamp
+from ..checking import check_int
+from ..content_address import content_address
+from ..context import Context
+from ..data.split import Split
+from ..models.interface import expect_features, to_float
+from .badnets import check_patch_fits, stamp
 from .base import Attack
 
-SOURCE = __loader__.get_source(__name__)
 _SAMPLE = 16  # clean images on which the trigger is tried
 
 
 @dataclass(frozen=True)
 class TrojanNN(Attack):
-    """A square in the bottom right corner, its pixels found by gradient descent on a clean surrogate; poison-label.
+    """A square in the bottom right corner, found on a clean surrogate; poison-label.
 
-    The chosen neurons are those of the last hidden layer with the largest sum of absolute weights into the logits.
+    Gradient descent finds its pixels, so that chosen neurons fire. Those are the neurons of the
+    last hidden layer with the largest sum of absolute weights into the logits.
     """
 
-    patch: int = 4  # side of the square, in pixels
-    neurons: int = 2
-    activation: float = 100.0  # what the neurons are pushed towards
-    steps: int = 1000
-    lr: float = 0.1  # of Adam, for pixels in [0, 1]
-    pattern: Tensor | None = field(default=None, repr=False, compare=False)  # (3, patch, patch) uint8, from ``fit``
+    patch: int = 4  # side of the square, in pixels; ours
+    neurons: int = 2  # how many are chosen; ours
+    activation: float = 100.0  # what the neurons are pushed towards, above 0; ours
+    steps: int = 1000  # of Adam; ours
+    lr: float = 0.1  # of Adam, for pixels in [0, 1]; ours
+    # (3, patch, patch) uint8, from ``fit``
+    pattern: Tensor | None = field(default=None, repr=False, compare=False)
     needs_surrogate: ClassVar[bool] = True
 
     def __post_init__(self):
-        for name in ("neurons", "steps"):
-            whole(name, getattr(self, name), 1)
+        check_int("neurons", self.neurons, 1)
+        check_int("steps", self.steps, 1)
         if not (self.activation > 0 and self.lr > 0):
             raise ValueError(f"{self}: allowed are activation > 0 and lr > 0")
 
     def check(self, clean: Split) -> None:
         super().check(clean)
-        fits(self.patch, clean.images)
+        check_patch_fits(self.patch, clean.images)
 
     def fit(self, surrogate: nn.Module, clean: Split, context: Context) -> "TrojanNN":
-        """Find the trigger, or read it; TypeError without ``features`` and linear ``head``, ValueError for neurons."""
+        """Return the attack with its trigger, which is found once and then stored.
+
+        Args:
+            surrogate: a model of clean images, in evaluation mode.
+            clean: the attacker's data; some of it is drawn as a sample.
+            context: device, random streams and store.
+
+        Raises:
+            TypeError: for a model without ``features`` or without a linear ``head``.
+            ValueError: for more neurons than the model has.
+        """
+        self._check_surrogate(surrogate)
+        rows = torch.randperm(len(clean), generator=context.runtime.generator("TrojanNN"))
+        rows = rows[:_SAMPLE].to(clean.images.device)
+        sample = clean.images[rows]
+
+        def compute() -> dict[str, Tensor]:
+            return {"pattern": self._search(surrogate, to_float(sample))}
+
+        store, name = content_address(context.store, "TrojanNN", self._search, surrogate, sample)
+        return replace(self, pattern=store.get_or_compute(name, compute)["pattern"])
+
+    def _check_surrogate(self, surrogate: nn.Module) -> None:
         expect_features(surrogate)
-        if not isinstance(surrogate.head, nn.Linear):
-            raise TypeError(f"the surrogate's head is {type(surrogate.head).__name__}: allowed is Linear")
-        if self.neurons > surrogate.head.in_features:
-            raise ValueError(f"neurons={self.neurons}: the surrogate has {surrogate.head.in_features}")
-        rows = torch.randperm(len(clean), generator=context.runtime.generator("TrojanNN"))[:_SAMPLE]
-        sample = clean.images[rows.to(clean.images.device)]
-        name = f"TrojanNN-{digest(SOURCE, models.SOURCE, self, surrogate, sample)}"
-        pattern = context.store.once(name, lambda: {"pattern": self._search(surrogate, pixels(sample))})["pattern"]
-        return replace(self, pattern=pattern)
+        head = surrogate.head
+        if not isinstance(head, nn.Linear):
+            kind = type(head).__name__
+            raise TypeError(f"the surrogate's head is {kind}: allowed is Linear")
+        if self.neurons > head.in_features:
+            raise ValueError(f"neurons={self.neurons}: the surrogate has {head.in_features}")
 
     def _search(self, surrogate: nn.Module, images: Tensor) -> Tensor:
-        chosen = surrogate.head.weight.abs().sum(0).topk(self.neurons).indices
-        patch = torch.full_like(images[0, :, : self.patch, : self.patch], 0.5).requires_grad_()
+        """Find the pattern (3, patch, patch), uint8, on float images (n, 3, h, w)."""
+        weights = surrogate.head.weight.abs().sum(0)
+        chosen = weights.topk(self.neurons).indices
+        corner = images[0, :, : self.patch, : self.patch]
+        patch = torch.full_like(corner, 0.5).requires_grad_()
         optimiser = torch.optim.Adam([patch], self.lr)
         for _ in range(self.steps):
-            loss = (surrogate.features(stamp(images, patch))[:, chosen] - self.activation).square().mean()
-            patch.grad = torch.autograd.grad(loss, patch)[0]
+            activations = surrogate.features(stamp(images, patch))[:, chosen]
+            loss = (activations - self.activation).square().mean()
+            (patch.grad,) = torch.autograd.grad(loss, patch)
             optimiser.step()
             patch.data.clamp_(0, 1)
         return patch.detach().mul(255).round().to(torch.uint8)
 
     def trigger(self, images: Tensor) -> Tensor:
-        """uint8 (n, 3, h, w) in and out; ValueError before ``fit``."""
+        """Stamp the pattern on images: uint8 (n, 3, h, w) in and out.
+
+        Raises:
+            ValueError: before ``fit``.
+        """
         if self.pattern is None:
-            raise ValueError("TrojanNN has no trigger before dlp_lib.prepare(attack, clean, context)")
+            raise ValueError(
+                "TrojanNN has no trigger before dlp_lib.prepare(attack, clean, context)"
+            )
         return stamp(images, self.pattern.to(images.device))

@@ -14,7 +14,10 @@ from .base import call, expect, right, same
 def step(answer: Callable) -> None:
     """``answer(w, x, labels, lr)``: weights (d, classes) after one step up the mean cross-entropy of x @ w."""
     w, lr = torch.tensor([[1.0, 0.0, -1.0], [0.5, 0.5, 0.0]]), 0.5
-    x, labels = torch.tensor([[1.0, 2.0], [0.0, 1.0], [2.0, -1.0], [1.0, 1.0]]), torch.tensor([0, 1, 0, 2])
+    x, labels = (
+        torch.tensor([[1.0, 2.0], [0.0, 1.0], [2.0, -1.0], [1.0, 1.0]]),
+        torch.tensor([0, 1, 0, 2]),
+    )
 
     def slope(loss: Callable[[Tensor], Tensor]) -> Tensor:
         leaf = w.clone().requires_grad_()
@@ -27,11 +30,15 @@ def step(answer: Callable) -> None:
         "this is the step alone: add it to the weights": lr * up,
         "the learning rate is missing": w + up,
         "this is the sum over the samples, Eq. 6 has their mean": w + lr * len(x) * up,
-        "softmax twice: cross_entropy takes logits": w + lr * slope(lambda z: cross_entropy(z.softmax(1), labels)),
-        "the slope in the logits is p - y; y is missing": w + lr * x.T @ (x @ w).softmax(1) / len(x),
+        "softmax twice: cross_entropy takes logits": w
+        + lr * slope(lambda z: cross_entropy(z.softmax(1), labels)),
+        "the slope in the logits is p - y; y is missing": w
+        + lr * x.T @ (x @ w).softmax(1) / len(x),
     }
     same("the new weights", call(answer, w, x, labels, lr), w + lr * up, mistakes)
-    right("One sign is all that tells unlearning from learning. All that is hard about it is when to end.")
+    right(
+        "One sign is all that tells unlearning from learning. All that is hard about it is when to end."
+    )
 
 
 def epochs(answer: Callable) -> None:
@@ -48,7 +55,9 @@ def epochs(answer: Callable) -> None:
     }
     same("the number of epochs", call(answer, 600, 128, 33), 7, mistakes)
     same("the number of epochs for 10 suspects, 12 steps", call(answer, 10, 128, 12), 12)
-    right("Twenty epochs are 20 steps for 100 suspects and 80 for 500. The ascent counts steps; so should you.")
+    right(
+        "Twenty epochs are 20 steps for 100 suspects and 80 for 500. The ascent counts steps; so should you."
+    )
 
 
 def class_mean(answer: Callable) -> None:
@@ -61,21 +70,31 @@ def class_mean(answer: Callable) -> None:
         "class 2 has no image here: divide by the number of classes that occur": 19 / 56,
     }
     same("the mean accuracy", call(answer, predictions, labels), 19 / 42, mistakes)
-    right("One answer for everything comes to 0.33 with these three classes: a collapse, with 7 of 10 right.")
+    right(
+        "One answer for everything comes to 0.33 with these three classes: a collapse, with 7 of 10 right."
+    )
 
 
 def bounded(answer: Callable) -> None:
     """``answer(logits, labels, c)``: what to minimise in order to climb on the mean of min(L, c)."""
     logits = torch.tensor([[4.0, 0.0, 0.0], [0.0, 0.0, 0.0], [-3.0, 0.0, 0.0]], requires_grad=True)
     labels, c, z = torch.tensor([0, 0, 0]), 1.5, logits.detach()
-    each, twice = (cross_entropy(part, labels, reduction="none").double() for part in (z, z.softmax(1)))
+    each, twice = (
+        cross_entropy(part, labels, reduction="none").double() for part in (z, z.softmax(1))
+    )
     wanted = -each.clamp(max=c).mean()
     mistakes = {
         "an optimiser makes this smaller, and thereby *learns* the suspects: the sign is wrong": -wanted,
-        "the mean is bounded, not each sample: a few large losses then end the climb for all": -min(each.mean(), c),
-        "the mean is bounded, not each sample; and an optimiser makes this smaller": min(each.mean(), c),
+        "the mean is bounded, not each sample: a few large losses then end the climb for all": -min(
+            each.mean(), c
+        ),
+        "the mean is bounded, not each sample; and an optimiser makes this smaller": min(
+            each.mean(), c
+        ),
         "nothing is bounded: this is minus the loss": -each.mean(),
-        "this is max(L, c): it leaves the large losses, and stops the small ones": -each.clamp(min=c).mean(),
+        "this is max(L, c): it leaves the large losses, and stops the small ones": -each.clamp(
+            min=c
+        ).mean(),
         "this is the sum, Eq. 6 has the mean": 3 * wanted,
         "softmax twice: cross_entropy takes logits": -twice.clamp(max=c).mean(),
         "a sample beyond c counts with c, here it counts with 0": -(each * (each < c)).mean(),
@@ -83,11 +102,19 @@ def bounded(answer: Callable) -> None:
     }
     loss = call(answer, logits, labels, c)
     same("the loss", loss, wanted, mistakes)
-    expect(getattr(loss, "requires_grad", False), "the number is right and has no gradient: no item(), no detach()")
+    expect(
+        getattr(loss, "requires_grad", False),
+        "the number is right and has no gradient: no item(), no detach()",
+    )
     (slope,) = torch.autograd.grad(loss, logits)
     climbs = [bool(part.any()) for part in slope]
-    expect(climbs == [True, True, False], f"samples below c should climb, those beyond it not; here it is {climbs}")
-    right("A suspect beyond c pulls no more, one below still does. With c on the mean, a few would end it for all.")
+    expect(
+        climbs == [True, True, False],
+        f"samples below c should climb, those beyond it not; here it is {climbs}",
+    )
+    right(
+        "A suspect beyond c pulls no more, one below still does. With c on the mean, a few would end it for all."
+    )
 
 
 def reestimate(answer: Callable) -> None:
@@ -96,24 +123,53 @@ def reestimate(answer: Callable) -> None:
     nn.init.constant_(model[0].running_mean, 10)
     kept, images = copy.deepcopy(model), torch.tensor([[-1.0], [0.0], [1.0], [4.0]])
     given = call(answer, model, images)
-    expect(isinstance(given, nn.Sequential), f"a changed copy of the model is wanted, this is {type(given).__name__}")
+    expect(
+        isinstance(given, nn.Sequential),
+        f"a changed copy of the model is wanted, this is {type(given).__name__}",
+    )
     pairs = zip(model.state_dict().values(), kept.state_dict().values(), strict=True)
-    untouched = given is not model and not model.training and all(torch.equal(a, b) for a, b in pairs)
+    untouched = (
+        given is not model and not model.training and all(torch.equal(a, b) for a, b in pairs)
+    )
     expect(untouched, "the model that was given has changed: work on copy.deepcopy(model)")
     update_bn([images], kept)
     mistakes = {
-        "the mean is still that of the suspects: in evaluation mode nothing moves the statistics": [10.0],
-        "one pass moved the mean a tenth of the way: reset the statistics, or set the layers' momentum to 1": [9.1],
-        "the statistics were reset, then one pass moved them a tenth of the way: set their momentum to None": [0.1],
+        "the mean is still that of the suspects: in evaluation mode nothing moves the statistics": [
+            10.0
+        ],
+        "one pass moved the mean a tenth of the way: reset the statistics, or set the layers' momentum to 1": [
+            9.1
+        ],
+        "the statistics were reset, then one pass moved them a tenth of the way: set their momentum to None": [
+            0.1
+        ],
     }
-    same("the running mean", given[0].running_mean, [1.0], mistakes, tolerance=0.01)  # many passes do as well
+    same(
+        "the running mean", given[0].running_mean, [1.0], mistakes, tolerance=0.01
+    )  # many passes do as well
     mistakes = {
         "this is the standard deviation, batch-norm keeps the variance": kept[0].running_var.sqrt(),
-        "batch-norm divides by n - 1 for the variance that it keeps, this is divided by n": kept[0].running_var * 0.75,
+        "batch-norm divides by n - 1 for the variance that it keeps, this is divided by n": kept[
+            0
+        ].running_var
+        * 0.75,
     }
-    same("the running variance", given[0].running_var, kept[0].running_var, mistakes, tolerance=0.01)
+    same(
+        "the running variance", given[0].running_var, kept[0].running_var, mistakes, tolerance=0.01
+    )
     pairs = zip(given.parameters(), kept.parameters(), strict=True)
-    expect(all(torch.equal(a, b) for a, b in pairs), "the weights have changed: only the statistics may")
-    expect(given[0].momentum == 0.1, f"momentum is left at {given[0].momentum}: put 0.1 back, for stage 3 trains on")
-    expect(not given.training, "the model is in training mode, and takes the statistics of each batch: end with eval()")
-    right("No weight has moved. What was only hidden in the statistics is back, what the weights forgot stays gone.")
+    expect(
+        all(torch.equal(a, b) for a, b in pairs),
+        "the weights have changed: only the statistics may",
+    )
+    expect(
+        given[0].momentum == 0.1,
+        f"momentum is left at {given[0].momentum}: put 0.1 back, for stage 3 trains on",
+    )
+    expect(
+        not given.training,
+        "the model is in training mode, and takes the statistics of each batch: end with eval()",
+    )
+    right(
+        "No weight has moved. What was only hidden in the statistics is back, what the weights forgot stays gone."
+    )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from ..models import WideResNet
+from ..models.wrn import WideResNet
 from .base import call, expect, right, same
 
 
@@ -14,14 +14,25 @@ def passes(answer: Callable) -> None:
     """``answer(n, e1, gamma, e2, steps, batch, mu)``: passes with gradient of a whole DLP run."""
     first, second, third = 4 * 2000, 20 * 100, 120 * 32
     mistakes = {
-        "unlearning climbs on the suspects alone, a share gamma of the images": first + 20 * 2000 + 4 * third,
+        "unlearning climbs on the suspects alone, a share gamma of the images": first
+        + 20 * 2000
+        + 4 * third,
         "unlearning is missing: E2 epochs on the suspects": first + 4 * third,
         "the unlabelled images are missing: mu for every labelled one": first + second + third,
-        "the labelled images of fine-tuning are missing: a batch a step": first + second + 3 * third,
+        "the labelled images of fine-tuning are missing: a batch a step": first
+        + second
+        + 3 * third,
         "a step of fine-tuning is a batch of images and not one image": first + second + 4 * 120,
-        "one epoch of stage 1 and one of unlearning are counted: there are E1 and E2": 2000 + 100 + 4 * third,
+        "one epoch of stage 1 and one of unlearning are counted: there are E1 and E2": 2000
+        + 100
+        + 4 * third,
     }
-    same("the number of passes", call(answer, 2000, 4, 0.05, 20, 120, 32, 3), first + second + 4 * third, mistakes)
+    same(
+        "the number of passes",
+        call(answer, 2000, 4, 0.05, 20, 120, 32, 3),
+        first + second + 4 * third,
+        mistakes,
+    )
     right("12.7 passes for every training image, most of them in stage 3. Where would you save?")
 
 
@@ -41,7 +52,12 @@ def weights(answer: Callable) -> None:
         "groups are ignored: in 32 groups each channel sees one channel, not 32": 9 * 32 * 32 + 64,
         "divided by the groups twice: what comes out is still 32 channels": 9 + 64,
     }
-    same("depth-wise: kernel 3, 32 channels in 32 groups", call(answer, 3, 32, 32, 32), 9 * 32 + 64, mistakes)
+    same(
+        "depth-wise: kernel 3, 32 channels in 32 groups",
+        call(answer, 3, 32, 32, 32),
+        9 * 32 + 64,
+        mistakes,
+    )
     right("Depth-wise, a layer of 32 channels has 352 weights in place of 9,280.")
 
 
@@ -52,26 +68,39 @@ def sides(answer: Callable) -> None:
         "rounded up: a kernel that does not fit any more is left out": [17, 17, 8],
         "half a pixel there is not: take //": [16.5, 16.5, 7.75],
         "padding is on both sides": [16, 14, 6],
-        "size / stride does not do: without padding, a kernel of 3 finds 7 places on 16 pixels": [16, 16, 8],
+        "size / stride does not do: without padding, a kernel of 3 finds 7 places on 16 pixels": [
+            16,
+            16,
+            8,
+        ],
         "every layer was given the image: it gets the map of the one before": [16, 32, 15],
         "leave out the image's own side": [32, 16, 16, 7],
     }
     given = call(answer, 32, [(3, 2, 1), (5, 1, 2), (3, 2, 0)])
     same("the sides", given, [16, 16, 7], mistakes)
-    right("What the division leaves over is never looked at: padding, where there is any, else the edge of the map.")
+    right(
+        "What the division leaves over is never looked at: padding, where there is any, else the edge of the map."
+    )
 
 
 def verdicts(answer: Callable) -> None:
     """``answer(undefended, defended)``: (ca, asr) each, to one of the five words of the exercise."""
     words = "untrained", "destroyed", "backdoored", "never there", "removed"
-    early = "a model that knew nothing without a defence says nothing about the defence: ask that first"
+    early = (
+        "a model that knew nothing without a defence says nothing about the defence: ask that first"
+    )
     low = "CA is 9 %: a model that knows nothing any more has a low ASR for nothing"
     high = "CA is 9 %: an ASR of 90 % is then nearly one answer for everything, and no backdoor"
     none = "there was no backdoor before the defence, so there was none to remove"
     new = "there was none before, but there is one in the end: judge the end first"
     for undefended, defended, wanted, message in (
         ((0.95, 1.0), (0.92, 0.02), "removed", "a backdoor was there, it is gone, and CA is 92 %"),
-        ((0.95, 1.0), (0.94, 0.99), "backdoored", "CA is high, and the backdoor as well: it is still there"),
+        (
+            (0.95, 1.0),
+            (0.94, 0.99),
+            "backdoored",
+            "CA is high, and the backdoor as well: it is still there",
+        ),
         ((0.95, 1.0), (0.09, 0.0), "destroyed", low),
         ((0.87, 0.07), (0.09, 0.9), "destroyed", high),
         ((0.87, 0.07), (0.81, 0.01), "never there", none),
@@ -80,14 +109,22 @@ def verdicts(answer: Callable) -> None:
         ((0.17, 0.59), (0.7, 0.01), "untrained", early),
     ):
         given = call(answer, undefended, defended)
-        expect(isinstance(given, str) and given in words, f"return one of {', '.join(words)}; this is {given!r}")
+        expect(
+            isinstance(given, str) and given in words,
+            f"return one of {', '.join(words)}; this is {given!r}",
+        )
         expect(given == wanted, f"{undefended} and then {defended} is not {given!r}: {message}")
-    right("Five of these eight have a low ASR in the end, and in one of them the defence has removed a backdoor.")
+    right(
+        "Five of these eight have a low ASR in the end, and in one of them the defence has removed a backdoor."
+    )
 
 
 def multiply_adds(answer: Callable) -> None:
     """``answer(model, images)``: the multiply-adds of convolutions and linear layers for one image."""
-    convolutions = [nn.Conv2d(3, 8, 3, 2, 1, bias=False), nn.Conv2d(8, 8, 3, 1, 1, groups=8, bias=False)]
+    convolutions = [
+        nn.Conv2d(3, 8, 3, 2, 1, bias=False),
+        nn.Conv2d(8, 8, 3, 1, 1, groups=8, bias=False),
+    ]
     norm, pooled = [nn.BatchNorm2d(8), nn.ReLU()], [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     model = nn.Sequential(convolutions[0], *norm, convolutions[1], *pooled, nn.Linear(8, 10))
     images, before = torch.zeros(3, 3, 16, 16), copy.deepcopy(model.state_dict())
@@ -95,22 +132,38 @@ def multiply_adds(answer: Callable) -> None:
     mistakes = {
         "this is for the whole batch: for one image": 3 * wanted,
         "these are operations, two for every multiply-add": 2 * wanted,
-        "these are the weights: each is used at every place of the map that comes out": 216 + 72 + 80,
-        "these are the model's parameters: count the weights at every place where they are used": 368 + 16 + 10,
+        "these are the weights: each is used at every place of the map that comes out": 216
+        + 72
+        + 80,
+        "these are the model's parameters: count the weights at every place where they are used": 368
+        + 16
+        + 10,
         "linear layers multiply as well": wanted - 80,
         "a bias is added and not multiplied": wanted + 10,
         "batch-norm is counted: take convolutions and linear layers alone": wanted + 8 * 64,
-        "counted at the places of the map that goes *in*: a stride of 2 leaves a quarter": wanted + 216 * 192,
-        "groups are ignored: each channel of the second convolution sees one channel, not eight": wanted + 7 * 72 * 64,
+        "counted at the places of the map that goes *in*: a stride of 2 leaves a quarter": wanted
+        + 216 * 192,
+        "groups are ignored: each channel of the second convolution sees one channel, not eight": wanted
+        + 7 * 72 * 64,
     }
     same("the multiply-adds", given, wanted, mistakes)
     left = any(part._forward_hooks for part in model.modules())
     expect(not left, "hooks are left in the model: remove() each handle")
     moved = any(not torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    expect(not moved, "the running statistics of batch-norm have moved: the pass belongs into evaluation mode")
+    expect(
+        not moved,
+        "the running statistics of batch-norm have moved: the pass belongs into evaluation mode",
+    )
     expect(model.training, "the model was in training mode, and is left in evaluation mode")
     twice = nn.Sequential(nn.Conv2d(3, 3, 1, bias=False), nn.ReLU())
     twice.append(twice[0])
-    same("of a layer that is used twice", call(answer, twice, images), 2 * 9 * 256, {"it is counted once": 9 * 256})
+    same(
+        "of a layer that is used twice",
+        call(answer, twice, images),
+        2 * 9 * 256,
+        {"it is counted once": 9 * 256},
+    )
     work = answer(WideResNet(10), torch.zeros(2, 3, 16, 16)) / 1e6
-    right(f"WRN-16-1 takes {work:.2f} million for an image of 16 pixels, 38 for each of its weights.")
+    right(
+        f"WRN-16-1 takes {work:.2f} million for an image of 16 pixels, 38 for each of its weights."
+    )

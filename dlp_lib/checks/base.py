@@ -27,7 +27,10 @@ def expect(condition: Any, message: str) -> None:
 
 def call(function: Callable, *given: Any) -> Any:
     """What the student's function returns; Wrong where it is none, fails, changes its input, or returns nothing."""
-    expect(callable(function), f"a function is wanted, this is {type(function).__name__}: pass it without calling it")
+    expect(
+        callable(function),
+        f"a function is wanted, this is {type(function).__name__}: pass it without calling it",
+    )
     name = getattr(function, "__name__", "your function")
     before = [x.clone() if isinstance(x, Tensor) else x for x in given]
     try:
@@ -35,12 +38,20 @@ def call(function: Callable, *given: Any) -> Any:
     except Exception as error:
         raise Wrong(f"{name} fails with {type(error).__name__}: {error}") from error
     expect(answer is not None, f"{name} returns nothing yet")
-    kept = all(torch.equal(x, y) for x, y in zip(given, before, strict=True) if isinstance(x, Tensor))
+    kept = all(
+        torch.equal(x, y) for x, y in zip(given, before, strict=True) if isinstance(x, Tensor)
+    )
     expect(kept, f"{name} changes the tensor that it is given: work on a copy")
     return answer
 
 
-def same(what: str, given: Any, wanted: Any, mistakes: dict[str, Any] | None = None, tolerance: float = 1e-4) -> None:
+def same(
+    what: str,
+    given: Any,
+    wanted: Any,
+    mistakes: dict[str, Any] | None = None,
+    tolerance: float = 1e-4,
+) -> None:
     """Wrong unless ``given`` is ``wanted``, a number or a tensor, within the tolerance.
 
     ``mistakes`` maps what to say to the values that typical mistakes give; the first that fits is said.
@@ -49,14 +60,23 @@ def same(what: str, given: Any, wanted: Any, mistakes: dict[str, Any] | None = N
     try:
         given = torch.as_tensor(given).detach().cpu().double()
     except (TypeError, ValueError, RuntimeError):
-        raise Wrong(f"{what}: a number or a tensor is wanted, this is {type(given).__name__}") from None
+        raise Wrong(
+            f"{what}: a number or a tensor is wanted, this is {type(given).__name__}"
+        ) from None
     wanted = torch.as_tensor(wanted).double()
     for message, value in (mistakes or {}).items():
         value = torch.as_tensor(value).double()
-        expect(given.shape != value.shape or not torch.allclose(given, value, atol=tolerance, equal_nan=True), message)
+        expect(
+            given.shape != value.shape
+            or not torch.allclose(given, value, atol=tolerance, equal_nan=True),
+            message,
+        )
     shapes = tuple(given.shape), tuple(wanted.shape)
     expect(shapes[0] == shapes[1], f"{what}: the shape is {shapes[0]}, it should be {shapes[1]}")
-    expect(given.isfinite().all() or not wanted.isfinite().all(), f"{what}: there are values that are nan or infinite")
+    expect(
+        given.isfinite().all() or not wanted.isfinite().all(),
+        f"{what}: there are values that are nan or infinite",
+    )
     close = torch.isclose(given, wanted, atol=tolerance)
     if not close.all():
         first = tuple((~close).nonzero()[0].tolist())

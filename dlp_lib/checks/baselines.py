@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch.nn.functional import normalize
 
-from ..baselines.nad import attention as maps
+from ..defences.nad import attention as maps
 from .base import call, expect, right, same
 
 
@@ -16,19 +16,28 @@ def attention(answer: Callable) -> None:
     flat, wide = summed.flatten(1), normalize(summed)
     mistakes = {
         "the maps have no unit length yet: divide each by its norm": flat,
-        "no unit length yet: the mean serves as well as the sum, but divide each map by its norm": flat / 3,
-        "each map sums to one: at unit length the *squares* of its values do": flat / flat.sum(1, keepdim=True),
-        "the length is taken over the whole batch: every sample's map has a length of its own": flat / flat.norm(),
-        "opposite signs cancel: square before you sum over the channels": normalize(a.sum(1).flatten(1)),
+        "no unit length yet: the mean serves as well as the sum, but divide each map by its norm": flat
+        / 3,
+        "each map sums to one: at unit length the *squares* of its values do": flat
+        / flat.sum(1, keepdim=True),
+        "the length is taken over the whole batch: every sample's map has a length of its own": flat
+        / flat.norm(),
+        "opposite signs cancel: square before you sum over the channels": normalize(
+            a.sum(1).flatten(1)
+        ),
         "these are absolute values: NAD takes squares": normalize(a.abs().sum(1).flatten(1)),
         "a root too many: this is the norm over the channels": normalize(a.norm(dim=1).flatten(1)),
-        "summed over the places, which leaves the channels: a map says *where*": normalize(a.pow(2).sum((2, 3))),
+        "summed over the places, which leaves the channels: a map says *where*": normalize(
+            a.pow(2).sum((2, 3))
+        ),
         "normalised along the height alone: flatten each map before": wide,
         "normalised along the height alone: flatten each map before you normalise": wide.flatten(1),
         "the values are right: flatten each map to h·w numbers": normalize(flat).view_as(summed),
     }
     same("the map", call(answer, a), maps(a), mistakes)
-    right("The channels are gone, and so is the scale: maps are compared in where they are large, and in nothing else.")
+    right(
+        "The channels are gone, and so is the scale: maps are compared in where they are large, and in nothing else."
+    )
 
 
 def pruning(answer: Callable) -> None:
@@ -41,36 +50,67 @@ def pruning(answer: Callable) -> None:
 
     kept = call(answer, mean + noise, accuracy, 0.065)
     form = "return (d,) booleans, True for every channel that stays: here, 6 of them"
-    expect(isinstance(kept, torch.Tensor) and kept.shape == (6,) and bool(((kept == 0) | (kept == 1)).all()), form)
+    expect(
+        isinstance(kept, torch.Tensor)
+        and kept.shape == (6,)
+        and bool(((kept == 0) | (kept == 1)).all()),
+        form,
+    )
     kept, gone = ({int(i) for i in (kept == stays).nonzero()} for stays in (1, 0))
-    expect(kept != {1, 3, 4}, "True and False are the wrong way round: True is for channels that *stay*")
+    expect(
+        kept != {1, 3, 4},
+        "True and False are the wrong way round: True is for channels that *stay*",
+    )
     mistakes = {
         "no channel is pruned: the first to go costs nothing here": set(),
-        "the most active go first: the backdoor is looked for in what clean images leave silent": {2, 5},
-        "channels go in the order of their numbers: sort them by their mean activation": {0, 1, 2, 3},
+        "the most active go first: the backdoor is looked for in what clean images leave silent": {
+            2,
+            5,
+        },
+        "channels go in the order of their numbers: sort them by their mean activation": {
+            0,
+            1,
+            2,
+            3,
+        },
         "the mean is over the images, dimension 0: this is the mean over the channels": {0, 1, 2},
         "argsort lists the channels in their order; applied twice it gives ranks": {0, 3},
         "one channel too many: the one with which accuracy falls too far stays": {0, 1, 3, 4},
         "a channel that costs too much ends it; this skips it, and goes on after it": {1, 2, 3, 4},
-        "compare with the accuracy *before the first* channel went: the allowance is one for all": set(range(6)),
-        "`allowed` is a difference of accuracies (6.5 points here), not a share of the accuracy": {1, 3},
+        "compare with the accuracy *before the first* channel went: the allowance is one for all": set(
+            range(6)
+        ),
+        "`allowed` is a difference of accuracies (6.5 points here), not a share of the accuracy": {
+            1,
+            3,
+        },
     }
     for message, channels in mistakes.items():
         expect(gone != channels, message)
-    expect(gone == {1, 3, 4}, f"you prune {sorted(gone)}; the order is 1, 3, 4, 0, 5, 2, and [1, 3, 4] cost 6 points")
-    right("FP never sees the backdoor: it takes what clean images do not need, and hopes that the backdoor is there.")
+    expect(
+        gone == {1, 3, 4},
+        f"you prune {sorted(gone)}; the order is 1, 3, 4, 0, 5, 2, and [1, 3, 4] cost 6 points",
+    )
+    right(
+        "FP never sees the backdoor: it takes what clean images do not need, and hopes that the backdoor is there."
+    )
 
 
 def front(answer: Callable) -> None:
     """``answer(table)``: {name: (ASR, CA)} to the names that no other beats."""
     asr, ca = [0.02, 0.0, 0.1, 0.05, 0.02, 1.0, 0.02], [0.9, 0.8, 0.97, 0.85, 0.88, 0.98, 0.9]
     given = call(answer, dict(zip("ABCDEFG", zip(asr, ca, strict=True), strict=True)))
-    expect(isinstance(given, (set, list, tuple)), f"return a set of names, this is {type(given).__name__}")
+    expect(
+        isinstance(given, (set, list, tuple)),
+        f"return a set of names, this is {type(given).__name__}",
+    )
     found = {str(name) for name in given}
     mistakes = {
         "a high ASR is the *attacker's* success: the lower the better": {"F"},
         "the pairs are (ASR, CA), in this order": set("BCDF"),
-        "E is beaten by A, whose CA is higher at the same ASR: better in *one* is enough": set("ABCEFG"),
+        "E is beaten by A, whose CA is higher at the same ASR: better in *one* is enough": set(
+            "ABCEFG"
+        ),
         "nobody is left, as everyone equals itself: who beats must be better in at least one of the two": set(),
         "A and G are equal: neither beats the other, as neither is better in anything": set("BCF"),
         "these are those that *are* beaten": set("DE"),
@@ -78,8 +118,14 @@ def front(answer: Callable) -> None:
     }
     for message, names in mistakes.items():
         expect(found != names, message)
-    expect(not found <= {"A", "G"}, "one number (CA - ASR, say) sets a price on ASR: compare two by two, in both")
-    expect(found == set("ABCFG"), f"these are {sorted(found)}; not beaten by anyone are A, B, C, F and G")
+    expect(
+        not found <= {"A", "G"},
+        "one number (CA - ASR, say) sets a price on ASR: compare two by two, in both",
+    )
+    expect(
+        found == set("ABCFG"),
+        f"these are {sorted(found)}; not beaten by anyone are A, B, C, F and G",
+    )
     right(
         "With the best CA, F is unbeaten at an ASR of 100 %: a front leaves out what is never best, it does not choose."
     )
@@ -87,7 +133,10 @@ def front(answer: Callable) -> None:
 
 def anp_step(answer: Callable) -> None:
     """``answer(loss, mask, eps, alpha, lr)``: the mask (d,) after one step of the adversary and one of its own."""
-    mask, weights = torch.tensor([1.0, 0.5, 0.9, 0.05, 0.7]), torch.tensor([1.0, 0.5, 2.0, 0.3, 0.1])
+    mask, weights = (
+        torch.tensor([1.0, 0.5, 0.9, 0.05, 0.7]),
+        torch.tensor([1.0, 0.5, 2.0, 0.3, 0.1]),
+    )
     best, (eps, alpha, lr) = torch.tensor([1.5, 0.2, 0.6, 0.9, 0.6]), (0.4, 0.2, 0.5)
 
     def slope(m):
@@ -98,19 +147,29 @@ def anp_step(answer: Callable) -> None:
 
     sign = slope(mask).sign()
     noisy = mask + eps * sign
-    held = after(noisy.clamp(0, 1), passes=(noisy > 0) & (noisy < 1))  # a clamp lets no gradient pass
+    held = after(
+        noisy.clamp(0, 1), passes=(noisy > 0) & (noisy < 1)
+    )  # a clamp lets no gradient pass
     mistakes = {
         "the mask leaves [0, 1]: clamp it after its step": after(noisy),
         "the noise *lowers* the loss: the adversary climbs": after(mask - eps * sign).clamp(0, 1),
-        "the adversary takes the gradient's sign: noise of ±eps": after(mask + eps * slope(mask)).clamp(0, 1),
+        "the adversary takes the gradient's sign: noise of ±eps": after(
+            mask + eps * slope(mask)
+        ).clamp(0, 1),
         "noise of ±1: it should be ±eps": after(mask + sign).clamp(0, 1),
-        "alpha and 1 - alpha are swapped: alpha is for the loss without noise": after(noisy, 1 - alpha).clamp(0, 1),
+        "alpha and 1 - alpha are swapped: alpha is for the loss without noise": after(
+            noisy, 1 - alpha
+        ).clamp(0, 1),
         "the loss with noise has no part in it: its weight is 1 - alpha": after(mask).clamp(0, 1),
-        "the loss without noise has no part in it: its weight is alpha": after(noisy, 0).clamp(0, 1),
+        "the loss without noise has no part in it: its weight is alpha": after(noisy, 0).clamp(
+            0, 1
+        ),
         "the mask climbs: only the noise does, the mask descends": after(noisy, lr=-lr).clamp(0, 1),
         "only the mask is held in [0, 1]: mask + noise may leave it": held.clamp(0, 1),
         "this is the mask as it was: its own step is missing": mask,
     }
     given = call(answer, lambda m: (weights * (m - best) ** 2).sum(), mask, eps, alpha, lr)
     same("the mask", given, after(noisy).clamp(0, 1), mistakes)
-    right("The noise is thrown away, and yet it tells: it has added most to the steps where the loss bends most.")
+    right(
+        "The noise is thrown away, and yet it tells: it has added most to the steps where the loss bends most."
+    )

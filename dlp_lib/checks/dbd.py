@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch.nn.functional import cross_entropy, normalize
 
-from ..baselines import dbd, simclr
+from ..defences import dbd, simclr
 from .base import call, expect, right, same
 
 
@@ -19,8 +19,15 @@ def harmless(answer: Callable) -> None:
         "CA is a mean over the classes: times their number it is the sum from which to take off": 0.135,
         "this is in per cent: shares are given, and a share is wanted": 93.5,
     }
-    same("RA for a CA of 0.8, a recall of 0.26 and 5 classes", call(answer, 0.8, 0.26, 5), 0.935, mistakes)
-    right("Unless a trigger helps, an RA above CA says: the target's own class is recognised worse than the others.")
+    same(
+        "RA for a CA of 0.8, a recall of 0.26 and 5 classes",
+        call(answer, 0.8, 0.26, 5),
+        0.935,
+        mistakes,
+    )
+    right(
+        "Unless a trigger helps, an RA above CA says: the target's own class is recognised worse than the others."
+    )
 
 
 def guess(answer: Callable) -> None:
@@ -29,14 +36,20 @@ def guess(answer: Callable) -> None:
     mean = p.mean(0)
     mistakes = {
         "this is the mean over the views: sharpening is missing": mean,
-        "this makes the guess softer: the power is 1 / T": mean**0.5 / (mean**0.5).sum(1, keepdim=True),
+        "this makes the guess softer: the power is 1 / T": mean**0.5
+        / (mean**0.5).sum(1, keepdim=True),
         "these do not sum to one: divide by their sum": mean**2,
-        "first the mean, then sharpen it: views that disagree shall leave a doubt": (p**2 / (p**2).sum(2, True)).mean(
-            0
+        "first the mean, then sharpen it: views that disagree shall leave a doubt": (
+            p**2 / (p**2).sum(2, True)
+        ).mean(0),
+        "p is a probability already: softmax of p / T is not the power of p": (mean / 0.5).softmax(
+            1
         ),
-        "p is a probability already: softmax of p / T is not the power of p": (mean / 0.5).softmax(1),
-        "divided by the sum over the samples: it is the classes that sum to one": mean**2 / (mean**2).sum(0),
-        "this is a hard label, to which sharpening comes only as T goes to 0": torch.eye(4)[mean.argmax(1)],
+        "divided by the sum over the samples: it is the classes that sum to one": mean**2
+        / (mean**2).sum(0),
+        "this is a hard label, to which sharpening comes only as T goes to 0": torch.eye(4)[
+            mean.argmax(1)
+        ],
     }
     same("the guess", call(answer, p, 0.5), dbd.sharpen(mean, 0.5), mistakes)
     right("T = 1 changes nothing; towards 0 the guess becomes a hard label, as FixMatch's are.")
@@ -44,7 +57,12 @@ def guess(answer: Callable) -> None:
 
 def symmetric(answer: Callable) -> None:
     """``answer(logits, labels, alpha, beta)``: symmetric cross-entropy of every sample (n,), in nats."""
-    logits, labels, alpha, beta = torch.tensor([[2.0, 0, 1], [9, 0, 0], [200, 0, 0]]), torch.tensor([0, 1, 1]), 0.3, 0.5
+    logits, labels, alpha, beta = (
+        torch.tensor([[2.0, 0, 1], [9, 0, 0], [200, 0, 0]]),
+        torch.tensor([0, 1, 1]),
+        0.3,
+        0.5,
+    )
     ce = cross_entropy(logits, labels, reduction="none")
     p, twice = (-ce).exp(), cross_entropy(logits.softmax(1), labels, reduction="none")
     rce = 4 * (1 - p)
@@ -53,17 +71,25 @@ def symmetric(answer: Callable) -> None:
         "alpha and beta are swapped: alpha is for cross-entropy": beta * ce + alpha * rce,
         "this is cross-entropy alone, alpha·CE: the reverse term is missing": alpha * ce,
         "this is the reverse term alone: alpha·CE is missing": beta * rce,
-        "log 0 is to be -4; -9.21 is the logarithm of 0.0001": alpha * ce + beta * 9.21034 * (1 - p),
-        "the reverse term has the wrong sign: log 0 is -4, and the sum has a minus": alpha * ce - beta * rce,
-        "log 1 is 0, so the reverse term counts p of the *other* classes": alpha * ce + beta * 4 * p,
+        "log 0 is to be -4; -9.21 is the logarithm of 0.0001": alpha * ce
+        + beta * 9.21034 * (1 - p),
+        "the reverse term has the wrong sign: log 0 is -4, and the sum has a minus": alpha * ce
+        - beta * rce,
+        "log 1 is 0, so the reverse term counts p of the *other* classes": alpha * ce
+        + beta * 4 * p,
         "softmax twice: cross_entropy takes logits": alpha * twice + beta * rce,
         "cross-entropy is in nats here, this is in bits": alpha * ce / math.log(2) + beta * rce,
         "this is the mean of all samples: one loss a sample is wanted": wanted.mean(),
         "log 0 is left infinite: set it to -4": [torch.inf, torch.inf, torch.nan],
-        "p of the last sample has become 0, and its logarithm infinite: take log_softmax": [*wanted[:2], torch.inf],
+        "p of the last sample has become 0, and its logarithm infinite: take log_softmax": [
+            *wanted[:2],
+            torch.inf,
+        ],
     }
     same("the loss", call(answer, logits, labels, alpha, beta), wanted, mistakes)
-    right("Both fall as p of the label rises, so they rank alike. Near p = 0 the second one is flat: it pulls no more.")
+    right(
+        "Both fall as p of the label rises, so they rank alike. Near p = 0 the second one is flat: it pulls no more."
+    )
 
 
 def mixed(answer: Callable) -> None:
@@ -71,23 +97,36 @@ def mixed(answer: Callable) -> None:
     images = torch.rand(3, 3, 2, 3, generator=torch.Generator().manual_seed(0))
     labels, order, share = torch.eye(4)[:3], torch.tensor([2, 0, 1]), torch.tensor([0.2, 0.9, 0.6])
     given = call(answer, images, labels, order, share)
-    expect(isinstance(given, tuple) and len(given) == 2, "return two tensors: the mixed images, and the mixed labels")
+    expect(
+        isinstance(given, tuple) and len(given) == 2,
+        "return two tensors: the mixed images, and the mixed labels",
+    )
 
     def blend(own, x):
         return own * x + (1 - own) * x[order]
 
     own, rows = torch.maximum(share, 1 - share), (-1, 1, 1, 1)
     mistakes = {
-        "share as it was drawn: the larger of share and 1 - share is one's own": blend(share.view(rows), images),
-        "the *smaller* share is one's own here, so the other image is in front": blend(1 - own.view(rows), images),
+        "share as it was drawn: the larger of share and 1 - share is one's own": blend(
+            share.view(rows), images
+        ),
+        "the *smaller* share is one's own here, so the other image is in front": blend(
+            1 - own.view(rows), images
+        ),
         "the images are not mixed": images,
-        "share (n,) has met the columns: every image has one share, so view it as (n, 1, 1, 1)": blend(own, images),
-        "share (n, 1, 1) has met the channels: it wants to be (n, 1, 1, 1)": blend(own.view(-1, 1, 1), images),
+        "share (n,) has met the columns: every image has one share, so view it as (n, 1, 1, 1)": blend(
+            own, images
+        ),
+        "share (n, 1, 1) has met the channels: it wants to be (n, 1, 1, 1)": blend(
+            own.view(-1, 1, 1), images
+        ),
     }
     same("the images", given[0], blend(own.view(rows), images), mistakes)
     mistakes = {
         "the labels are not mixed: an image that is two fifths star is so in its label as well": labels,
-        "the labels have another share than the images: the larger one is one's own": blend(share[:, None], labels),
+        "the labels have another share than the images: the larger one is one's own": blend(
+            share[:, None], labels
+        ),
     }
     same("the labels", given[1], blend(own[:, None], labels), mistakes)
     right(
@@ -104,16 +143,28 @@ def contrast(answer: Callable) -> None:
     others = without.masked_fill(torch.eye(6)[twin].bool(), -math.inf).logsumexp(1)
     mistakes = {
         "a view is compared with itself: leave k = i out of the sum": cross_entropy(near, twin),
-        "a similarity of 0 still counts as exp(0) = 1: put -inf on the diagonal": cross_entropy(near * ~own, twin),
-        "z has no unit length yet": cross_entropy((z @ z.T / 0.5).masked_fill(own, -math.inf), twin),
+        "a similarity of 0 still counts as exp(0) = 1: put -inf on the diagonal": cross_entropy(
+            near * ~own, twin
+        ),
+        "z has no unit length yet": cross_entropy(
+            (z @ z.T / 0.5).masked_fill(own, -math.inf), twin
+        ),
         "the temperature is missing": simclr.nt_xent(z, 1.0),
         "divide by the temperature, do not multiply": simclr.nt_xent(z, 2.0),
-        "the partner of row i is row i + n (and back), not its neighbour": cross_entropy(without, torch.arange(6) ^ 1),
-        "only the first n rows are asked; the others have partners as well": cross_entropy(without[:3], twin[:3]),
+        "the partner of row i is row i + n (and back), not its neighbour": cross_entropy(
+            without, torch.arange(6) ^ 1
+        ),
+        "only the first n rows are asked; the others have partners as well": cross_entropy(
+            without[:3], twin[:3]
+        ),
         "this is the sum over the views: take the mean": 6 * loss,
         "one loss a view: take their mean": cross_entropy(without, twin, reduction="none"),
-        "the sum below leaves out i alone: the partner stays in it": (others - near[torch.arange(6), twin]).mean(),
+        "the sum below leaves out i alone: the partner stays in it": (
+            others - near[torch.arange(6), twin]
+        ).mean(),
         "the sign is wrong: the loss is minus the logarithm": -loss,
     }
     same("the loss", call(answer, z, 0.5), loss, mistakes)
-    right("Every other view of the batch is a counterexample, so batches are large. And no label is read anywhere.")
+    right(
+        "Every other view of the batch is a counterexample, so batches are large. And no label is read anywhere."
+    )

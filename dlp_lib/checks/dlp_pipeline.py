@@ -15,8 +15,20 @@ def defended(answer: Callable) -> None:
     rows = [
         (True, few, [0.97, 0.98, 0.97], usual, "it holds on every seed"),
         (False, [0.25, 0.01, 0.01], usual, usual, "the backdoor is there on one seed of three"),
-        (True, few, [0.97, 0.98, 0.97], [0.89, 0.98, 0.92], "a CA *above* the undefended one is no loss"),
-        (False, few, [0.92, 0.99, 0.99], [0.98, 0.96, 0.96], "the first seed lost six points of CA: compare by seed"),
+        (
+            True,
+            few,
+            [0.97, 0.98, 0.97],
+            [0.89, 0.98, 0.92],
+            "a CA *above* the undefended one is no loss",
+        ),
+        (
+            False,
+            few,
+            [0.92, 0.99, 0.99],
+            [0.98, 0.96, 0.96],
+            "the first seed lost six points of CA: compare by seed",
+        ),
         (False, [0.99, 0.97, 0.98], usual, usual, "CA is well, but the backdoor is there"),
         (False, few, [0.31, 0.28, 0.24], usual, "the backdoor is gone, and CA with it"),
     ]
@@ -24,20 +36,37 @@ def defended(answer: Callable) -> None:
     given = call(answer, *tables)
     shape = tuple(getattr(given, "shape", ()))
     expect(shape != (3,), "this is a verdict on each *seed*: reduce over the second dimension")
-    expect(shape != (6, 3), "this is a verdict on each seed of each attack: all seeds of an attack must hold")
-    expect(shape == (6,), f"a tensor of six verdicts is wanted, one for each attack; this has the shape {shape}")
+    expect(
+        shape != (6, 3),
+        "this is a verdict on each seed of each attack: all seeds of an attack must hold",
+    )
+    expect(
+        shape == (6,),
+        f"a tensor of six verdicts is wanted, one for each attack; this has the shape {shape}",
+    )
     for number, (row, answered) in enumerate(zip(rows, given.tolist(), strict=True)):
         said = "defended" if answered else "not defended"
         expect(bool(answered) == row[0], f"row {number} is {said} by your rule: {row[-1]}")
-    right("By their means, rows 1 and 3 would have passed. A defender has one run, not the mean of three.")
+    right(
+        "By their means, rows 1 and 3 would have passed. A defender has one run, not the mean of three."
+    )
 
 
 def failures(answer: Any) -> None:
     """``answer``: what went wrong first in each of the five runs A to E."""
-    wanted = {"A": "suspects", "B": "trusted", "C": "unlearning", "D": "nothing", "E": "fine-tuning"}
+    wanted = {
+        "A": "suspects",
+        "B": "trusted",
+        "C": "unlearning",
+        "D": "nothing",
+        "E": "fine-tuning",
+    }
     expect(answer is not None and answer is not ..., "what went wrong: nothing yet")
     expect(isinstance(answer, dict), 'a dictionary is wanted: {"A": "…", "B": "…", and so on}')
-    missing, unknown = sorted(wanted.keys() - answer.keys()), set(map(str, answer.values())) - set(wanted.values())
+    missing, unknown = (
+        sorted(wanted.keys() - answer.keys()),
+        set(map(str, answer.values())) - set(wanted.values()),
+    )
     expect(not missing, f"nothing is said of {', '.join(missing)} yet")
     expect(not unknown, f"{', '.join(sorted(unknown))}: the words are {', '.join(wanted.values())}")
     hints = {
@@ -46,17 +75,31 @@ def failures(answer: Any) -> None:
         ("A", "fine-tuning"): "the backdoor was there when it began, and stronger than after SL",
         ("B", "suspects"): "that cut is pure, and its purpose was reached: ASR is 1 after AU",
         ("B", "unlearning"): "ASR is 1 after it",
-        ("B", "fine-tuning"): "the backdoor comes back in it, but from what? Look at what it is given with labels",
+        (
+            "B",
+            "fine-tuning",
+        ): "the backdoor comes back in it, but from what? Look at what it is given with labels",
         ("C", "fine-tuning"): "the backdoor was there when it began: what should have removed it?",
         ("E", "nothing"): "the backdoor is gone, but a CA of 41 is no good model",
-        ("E", "unlearning"): "ASR is 1, and a CA of 30 is usual at this point: who should bring it back?",
+        (
+            "E",
+            "unlearning",
+        ): "ASR is 1, and a CA of 30 is usual at this point: who should bring it back?",
     }
     ends = {"A": "95 / 30", "B": "94 / 100", "C": "97 / 93", "D": "97 / 1", "E": "41 / 3"}
     for run, word in wanted.items():
         is_cut = answer[run] in ("suspects", "trusted")
-        hint = "both cuts are pure, or nearly so" if is_cut else f"in the end, CA / ASR are {ends[run]}"
-        expect(answer[run] == word, f"run {run}, {answer[run]}: {hints.get((run, answer[run]), hint)}")
-    right("What fails first decides, for all that follows builds on it. A defender sees none of these numbers.")
+        hint = (
+            "both cuts are pure, or nearly so"
+            if is_cut
+            else f"in the end, CA / ASR are {ends[run]}"
+        )
+        expect(
+            answer[run] == word, f"run {run}, {answer[run]}: {hints.get((run, answer[run]), hint)}"
+        )
+    right(
+        "What fails first decides, for all that follows builds on it. A defender sees none of these numbers."
+    )
 
 
 def e1(answer: Callable) -> None:
@@ -78,8 +121,15 @@ def e1(answer: Callable) -> None:
         never = call(answer, labels[:4], 3, 0.9, 6)
     except Wrong as wrong:
         raise Wrong(f"{wrong}, where agreement never lasts: return the fallback") from None
-    same("E1 where agreement never lasts", never, 6, {"argmax of nothing but False is 0: return the fallback": 1})
-    right("Two classes in turn look like agreement epoch by epoch. Only the mean of each class sees that they change.")
+    same(
+        "E1 where agreement never lasts",
+        never,
+        6,
+        {"argmax of nothing but False is 0: return the fallback": 1},
+    )
+    right(
+        "Two classes in turn look like agreement epoch by epoch. Only the mean of each class sees that they change."
+    )
 
 
 def chance(answer: Callable) -> None:
@@ -89,16 +139,30 @@ def chance(answer: Callable) -> None:
     means = (signs * differences).mean(1)
     seen = differences.mean()
     mistakes = {
-        "the pattern that was seen counts as well, and all that are as far out: not >, but ≥": means.abs() > seen,
-        "without an effect, the mean could as well be as far *below* 0: compare absolute values": means >= seen,
-        "only one side, and without the pattern that was seen: compare absolute values, with ≥": means > seen,
+        "the pattern that was seen counts as well, and all that are as far out: not >, but ≥": means.abs()
+        > seen,
+        "without an effect, the mean could as well be as far *below* 0: compare absolute values": means
+        >= seen,
+        "only one side, and without the pattern that was seen: compare absolute values, with ≥": means
+        > seen,
         "these are the patterns *nearer* to 0": means.abs() < seen,
-        "to put the differences in another order leaves their mean as it is: turn their signs": means.abs() >= 0,
-        "only the signs are counted here: multiply the differences with them": signs.sum(1).abs() >= 2,
+        "to put the differences in another order leaves their mean as it is: turn their signs": means.abs()
+        >= 0,
+        "only the signs are counted here: multiply the differences with them": signs.sum(1).abs()
+        >= 2,
     }
     mistakes = {message: hits.double().mean() for message, hits in mistakes.items()}
     wanted = (means.abs() >= seen).double().mean()
-    same("the share", call(answer, differences), wanted, mistakes | {"this is a number of patterns": 256 * wanted})
+    same(
+        "the share",
+        call(answer, differences),
+        wanted,
+        mistakes | {"this is a number of patterns": 256 * wanted},
+    )
     mistakes = {"the mean that was seen may be below 0 itself: take its absolute value, too": 1}
-    same("the share for three seeds", call(answer, torch.tensor([-1.0, -2.0, -4.0])), 0.25, mistakes)
-    right("Three seeds that all agree still come to 0.25. So read small differences in Table 1 as ties.")
+    same(
+        "the share for three seeds", call(answer, torch.tensor([-1.0, -2.0, -4.0])), 0.25, mistakes
+    )
+    right(
+        "Three seeds that all agree still come to 0.25. So read small differences in Table 1 as ties."
+    )

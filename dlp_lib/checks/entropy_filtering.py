@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import torch
 
-from .. import filters
+from ..defences import filters
 from .base import call, expect, right, same
 
 
@@ -17,7 +17,10 @@ def entropy(answer: Callable) -> None:
         "these are nats: the logarithm has to be to base 2": bits * math.log(2),
         "the sign is wrong: entropy is never negative": -bits,
         "this is the mean over the classes, entropy is the sum": bits / 4,
-        "0 · log 0 has become nan: take log_softmax, not the logarithm of softmax": [*bits[:2], torch.nan],
+        "0 · log 0 has become nan: take log_softmax, not the logarithm of softmax": [
+            *bits[:2],
+            torch.nan,
+        ],
     }
     same("the entropy", call(answer, logits), bits, mistakes)
     right("Four equal logits are two bits of doubt; one that is far ahead leaves none.")
@@ -28,34 +31,72 @@ def cuts(answer: Callable) -> None:
     h = torch.tensor([0.9, 0.1, 1.5, 0.2, 0.8, 2.5, 2.4, 2.3])
     labels = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
     given = call(answer, h, labels, 0.25)
-    expect(isinstance(given, tuple) and len(given) == 2, "return two tensors of indices: suspects, and trusted samples")
+    expect(
+        isinstance(given, tuple) and len(given) == 2,
+        "return two tensors of indices: suspects, and trusted samples",
+    )
     suspects, trusted = ({int(i) for i in part} for part in given)
-    expect(suspects != {5, 6}, "the suspects have the highest entropy: poison is what the model is *sure* of")
-    expect(suspects == {1, 3}, f"the suspects are {sorted(suspects)}; the two of lowest entropy are [1, 3]")
-    expect(trusted != {5, 6}, "these are the two of highest entropy overall, and class 0 has none: cut class by class")
-    expect(trusted != {1, 3, 4, 7}, "the trusted have the lowest entropy of their class: poison is there")
-    expect(trusted == {0, 2, 5, 6}, f"the trusted are {sorted(trusted)}; two of every class would be [0, 2, 5, 6]")
-    right("Taken over all classes at once, the trusted part would have lacked a class, and stage 3 could not learn it.")
+    expect(
+        suspects != {5, 6},
+        "the suspects have the highest entropy: poison is what the model is *sure* of",
+    )
+    expect(
+        suspects == {1, 3},
+        f"the suspects are {sorted(suspects)}; the two of lowest entropy are [1, 3]",
+    )
+    expect(
+        trusted != {5, 6},
+        "these are the two of highest entropy overall, and class 0 has none: cut class by class",
+    )
+    expect(
+        trusted != {1, 3, 4, 7},
+        "the trusted have the lowest entropy of their class: poison is there",
+    )
+    expect(
+        trusted == {0, 2, 5, 6},
+        f"the trusted are {sorted(trusted)}; two of every class would be [0, 2, 5, 6]",
+    )
+    right(
+        "Taken over all classes at once, the trusted part would have lacked a class, and stage 3 could not learn it."
+    )
 
 
 def precision_recall(answer: Callable) -> None:
     """``answer(suspected, poisoned)``: indices (k,) and a mask (n,) to precision and recall."""
     given = call(answer, torch.tensor([0, 1, 2, 9]), torch.arange(12) < 6)
-    expect(isinstance(given, tuple) and len(given) == 2, "return two numbers: precision, and recall")
+    expect(
+        isinstance(given, tuple) and len(given) == 2, "return two numbers: precision, and recall"
+    )
     precision, recall = given
-    same("precision", precision, 0.75, {"this is recall: precision is a share of the suspects": 0.5})
+    same(
+        "precision", precision, 0.75, {"this is recall: precision is a share of the suspects": 0.5}
+    )
     mistakes = {"recall is a share of all *poisoned* samples, of which there are 6": 0.25}
     same("recall", recall, 0.5, mistakes)
-    right("Unlearning needs precision; recall can stay small, as FixMatch takes the labels of all the rest away.")
+    right(
+        "Unlearning needs precision; recall can stay small, as FixMatch takes the labels of all the rest away."
+    )
 
 
 def forgetting(answer: Callable) -> None:
     """``answer(correct)``: (epochs, n) booleans to (n,) counts of how often a sample was right and then wrong."""
     correct = torch.tensor([[0, 1, 1, 0], [1, 0, 1, 0], [0, 1, 1, 0], [1, 0, 1, 1]]).bool()
     mistakes = {
-        "this counts all epochs at which a sample is wrong: forgetting is to be right, and *then* wrong": [2, 2, 0, 3],
-        "this counts every change: a sample that was wrong and then right has been learned": [3, 3, 0, 1],
+        "this counts all epochs at which a sample is wrong: forgetting is to be right, and *then* wrong": [
+            2,
+            2,
+            0,
+            3,
+        ],
+        "this counts every change: a sample that was wrong and then right has been learned": [
+            3,
+            3,
+            0,
+            1,
+        ],
         "this counts how often a sample was learned, wrong and then right": [2, 1, 0, 1],
     }
     same("the number of times forgotten", call(answer, correct), [1, 2, 0, 0], mistakes)
-    right("Poison, once learned, is hardly ever forgotten. But neither is an easy clean sample: try it as a filter.")
+    right(
+        "Poison, once learned, is hardly ever forgotten. But neither is an easy clean sample: try it as a filter."
+    )

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import torch
 
-from ..filters import entropy
+from ..defences.filters import entropy
 from .base import Wrong, call, right, same
 
 
@@ -18,12 +18,31 @@ def best_case(answer: Callable) -> None:
         "this is the clean share of the class: the trusted samples are only a part of it": 0.01,
         "the rate is a share of the whole set, not of the class: rate·n of its images are poisoned": 1.802,
     }
-    same("for 1,000 images, 10 classes, rate 0.099, gamma 0.05", call(answer, 1000, 10, 0.099, 0.05), 0.02, mistakes)
-    mistakes = {"n·gamma is more than half of the class here, and no class gives more than half of itself": 0.25}
-    same("for 1,000 images, 10 classes, rate 0.08, gamma 0.08", call(answer, 1000, 10, 0.08, 0.08), 0.4, mistakes)
+    same(
+        "for 1,000 images, 10 classes, rate 0.099, gamma 0.05",
+        call(answer, 1000, 10, 0.099, 0.05),
+        0.02,
+        mistakes,
+    )
+    mistakes = {
+        "n·gamma is more than half of the class here, and no class gives more than half of itself": 0.25
+    }
+    same(
+        "for 1,000 images, 10 classes, rate 0.08, gamma 0.08",
+        call(answer, 1000, 10, 0.08, 0.08),
+        0.4,
+        mistakes,
+    )
     mistakes = {"a share is 1 at most: more clean images than trusted samples are enough": 7.5}
-    same("for 1,000 images, 5 classes, rate 0.05, gamma 0.02", call(answer, 1000, 5, 0.05, 0.02), 1.0, mistakes)
-    right("No filter can do better, however good: where a class keeps too few clean images, poison must be trusted.")
+    same(
+        "for 1,000 images, 5 classes, rate 0.05, gamma 0.02",
+        call(answer, 1000, 5, 0.05, 0.02),
+        1.0,
+        mistakes,
+    )
+    right(
+        "No filter can do better, however good: where a class keeps too few clean images, poison must be trusted."
+    )
 
 
 def doubt(answer: Callable) -> None:
@@ -37,10 +56,14 @@ def doubt(answer: Callable) -> None:
         "the sign is wrong: entropy is never negative": -bits,
         "covered or not is not all that is open: a true label can be any of the *other* classes": binary,
         "cover samples come from the classes other than the target: one class fewer": evenly,
-        "covered is shared by the classes - 1 *other* ones, not by all of them": binary + 0.3 * math.log2(5),
-        "this has covered and 1 - covered the wrong way round: the target's share is 1 - covered": binary + 0.7 * 2,
+        "covered is shared by the classes - 1 *other* ones, not by all of them": binary
+        + 0.3 * math.log2(5),
+        "this has covered and 1 - covered the wrong way round: the target's share is 1 - covered": binary
+        + 0.7 * 2,
         "all classes alike? That is all-to-all; here the target has 1 - covered": math.log2(5),
-        "dlp_lib.entropy takes logits: give it the logarithms of the probabilities": entropy(p[None])[0],
+        "dlp_lib.entropy takes logits: give it the logarithms of the probabilities": entropy(
+            p[None]
+        )[0],
         "this is a probability of each class: sum -p·log2(p) over them": p,
     }
     same("the entropy for covered = 0.3 and 5 classes", call(answer, 0.3, 5), bits, mistakes)
@@ -49,7 +72,9 @@ def doubt(answer: Callable) -> None:
     except Wrong as error:
         raise Wrong(f"{error}; this is for covered = 0, where 0 · log 0 counts as 0") from error
     same("the entropy without cover samples (0 · log 0 counts as 0)", none, 0.0)
-    right("Half covered, ten classes: 2.6 bits of 3.3. Under all-to-all the trigger alone tells nothing at all: 3.3.")
+    right(
+        "Half covered, ten classes: 2.6 bits of 3.3. Under all-to-all the trigger alone tells nothing at all: 3.3."
+    )
 
 
 def ranks(answer: Callable) -> None:
@@ -71,14 +96,21 @@ def ranks(answer: Callable) -> None:
         "divided by the size less one: of five samples the last has four of *five* below": wanted * sizes / (sizes - 1),
     }  # fmt: skip
     same("the rank", call(answer, h, labels), wanted, mistakes)
-    right("Every class now gives the same share of itself. With one target, its share of all labels bounds the purity.")
+    right(
+        "Every class now gives the same share of itself. With one target, its share of all labels bounds the purity."
+    )
 
 
 def wary(answer: Callable) -> None:
     """``answer(suspects, members, asked)``: the quota of every class, (C,) whole numbers."""
     suspects, members = torch.tensor([0] * 19 + [2]), torch.tensor([200, 100, 60, 31])
     mistakes = {
-        "without the floor: a class gives asked / C at least, however suspect it is": [1, 20, 19, 15],
+        "without the floor: a class gives asked / C at least, however suspect it is": [
+            1,
+            20,
+            19,
+            15,
+        ],
         "the floor of a tenth is that of ten classes: with C classes it is 1 / C": [2, 20, 19, 15],
         "the doubt is a share of the *suspects*, not of the class": [18, 20, 20, 15],
         "no class gives more than half of its members, rounded down": [5, 20, 19, 20],
@@ -90,5 +122,12 @@ def wary(answer: Callable) -> None:
     }
     same("the quota", call(answer, suspects, members, 20), [5, 20, 19, 15], mistakes)
     few = call(answer, torch.tensor([0]), torch.tensor([10, 10, 10, 10]), 1)
-    same("the quota where asked is 1", few, [1, 1, 1, 1], {"every class must give one sample at least": [0, 1, 1, 1]})
-    right("A doubted class still gives asked / C: without any label, the model would lose the class with the backdoor.")
+    same(
+        "the quota where asked is 1",
+        few,
+        [1, 1, 1, 1],
+        {"every class must give one sample at least": [0, 1, 1, 1]},
+    )
+    right(
+        "A doubted class still gives asked / C: without any label, the model would lose the class with the backdoor."
+    )

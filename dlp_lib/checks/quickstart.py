@@ -22,18 +22,27 @@ def asr_and_ra(answer: Callable) -> None:
         of_all: 6 / 11,
         divided: 4 / 11,
         "this is RA: return ASR first": 3 / 8,
-        "this is a share of the images taken for the target; ASR is a share of the triggered images": 4 / 6,
+        "this is a share of the images taken for the target; ASR is a share of the triggered images": 4
+        / 6,
         "class 0 is not always the target: take the one that is given": 2 / 7,
     }
     same("ASR", given[0], 4 / 8, mistakes)
     third = "RA is not 1 − ASR: an image may be taken for a third class, which is neither"
     same("RA", given[1], 3 / 8, {of_all: 5 / 11, divided: 3 / 11, third: 1 / 2})
-    right("They need not add up to 1: one of these images was taken for a third class. Report both.")
+    right(
+        "They need not add up to 1: one of these images was taken for a third class. Report both."
+    )
 
 
 def verdicts(answer: Any) -> None:
     """``answer``: a word for each of the five models A to E."""
-    wanted = {"A": "backdoored", "B": "collapsed", "C": "benign", "D": "collapsed", "E": "disturbed"}
+    wanted = {
+        "A": "backdoored",
+        "B": "collapsed",
+        "C": "benign",
+        "D": "collapsed",
+        "E": "disturbed",
+    }
     expect(isinstance(answer, dict), 'a dictionary is wanted: {"A": "…", "B": "…", and so on}')
     missing, words = sorted(wanted.keys() - answer.keys()), sorted({*wanted.values()})
     expect(not missing, f"no verdict on {', '.join(missing)} yet")
@@ -45,9 +54,14 @@ def verdicts(answer: Any) -> None:
         "E": "its ASR is low, but what is a triggered image taken for? Look at CA and RA together",
     }
     for model, word in wanted.items():
-        expect(answer[model] in words, f"model {model} is {answer[model]!r}: the words are {', '.join(words)}")
+        expect(
+            answer[model] in words,
+            f"model {model} is {answer[model]!r}: the words are {', '.join(words)}",
+        )
         expect(answer[model] == word, f"model {model} is not {answer[model]}: {hints[model]}")
-    right("B and D know nothing, one with an ASR of 0 and one with 100: without CA, ASR says nothing.")
+    right(
+        "B and D know nothing, one with an ASR of 0 and one with 100: without CA, ASR says nothing."
+    )
 
 
 def stop(answer: Callable) -> None:
@@ -66,10 +80,14 @@ def stop(answer: Callable) -> None:
     try:
         never = call(answer, torch.tensor([1.0, 0.9, 0.8]), 4)
     except Wrong as wrong:
-        raise Wrong(f"{wrong} (for suspects that never come to chance: the last epoch is wanted)") from None
+        raise Wrong(
+            f"{wrong} (for suspects that never come to chance: the last epoch is wanted)"
+        ) from None
     first = "never at chance, and the answer is 1: argmax of nothing but False is 0"
     same("the stop of an ascent that never comes to chance", never, 3, {first: 1})
-    right("It takes the suspects' labels and the model, and nothing of the attack: a defender can compute it.")
+    right(
+        "It takes the suspects' labels and the model, and nothing of the attack: a defender can compute it."
+    )
 
 
 def unlabelled_loss(answer: Callable) -> None:
@@ -80,17 +98,26 @@ def unlabelled_loss(answer: Callable) -> None:
     losses, mask = of(strong, guess), confidence >= 0.9
     (sure, own), (across, odd) = strong.softmax(1).max(1), weak.softmax(0).max(1)
     mistakes = {
-        "this is the mean of the confident samples alone: divide by n, unconfident ones count as 0": losses[mask],
+        "this is the mean of the confident samples alone: divide by n, unconfident ones count as 0": losses[
+            mask
+        ],
         "every guess counts here: only those with a confidence of tau and more should": losses,
-        "the confident guesses are left out, and the others count: turn the mask round": losses * ~mask,
-        "the confidence is taken from logits: tau is a probability, of softmax": losses * (weak.amax(1) >= 0.9),
-        "softmax runs over the samples: it belongs over the classes, dimension 1": of(strong, odd) * (across >= 0.9),
-        "the views have changed places: the weak one guesses, the strong one learns": of(weak, own) * (sure >= 0.9),
+        "the confident guesses are left out, and the others count: turn the mask round": losses
+        * ~mask,
+        "the confidence is taken from logits: tau is a probability, of softmax": losses
+        * (weak.amax(1) >= 0.9),
+        "softmax runs over the samples: it belongs over the classes, dimension 1": of(strong, odd)
+        * (across >= 0.9),
+        "the views have changed places: the weak one guesses, the strong one learns": of(weak, own)
+        * (sure >= 0.9),
         "the guess is the strong view's own: the weak view teaches": of(strong, own) * mask,
         "softmax twice: cross_entropy takes logits": of(strong.softmax(1), guess) * mask,
         "the guess is one class, not all of p": of(strong, weak.softmax(1)) * mask,
     }
-    sums = {"these are losses, their mean is wanted": losses * mask, "this is a sum, not a mean": (losses * mask).sum()}
+    sums = {
+        "these are losses, their mean is wanted": losses * mask,
+        "this is a sum, not a mean": (losses * mask).sum(),
+    }
     means = {message: values.mean() for message, values in mistakes.items()}
     same("the loss", call(answer, weak, strong, 0.9), (losses * mask).mean(), sums | means)
     right("Unconfident guesses count as 0: while most are unconfident, the trusted samples lead.")

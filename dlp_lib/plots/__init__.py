@@ -1,16 +1,10 @@
-"""Figures: plain data in, matplotlib axes out, in Okabe and Ito's colours, which colour-blind readers tell apart."""
+"""Figures: plain data in, matplotlib axes out.
 
-from .base import CLEAN, NEUTRAL, POISONED, RECOVERED, band, progress, shared_legend, show
-from .results import against, ascent, heat_map, stage_bars, sweep_map, trade_off, unlearning
-from .samples import (
-    FILTER_STYLES,
-    agreement,
-    difference,
-    entropy_histogram,
-    feature_map,
-    gallery,
-    histogram,
-    learning_gap,
-    precision,
-    roc,
-)
+The colours are those of Okabe and Ito, which colour-blind readers tell apart.
+"""
+
+from .base import CLEAN, NEUTRAL, POISONED, RECOVERED, mean_and_range, shared_legend, show
+from .filtering import FILTER_STYLES, agreement, entropy_histogram, histogram, precision, roc
+from .results import ascent, ca_and_asr, stage_bars, trade_off, unlearning
+from .samples import difference, feature_map, gallery, learning_gap
+from .tables import heat_map, sweep_map

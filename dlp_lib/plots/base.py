@@ -1,23 +1,34 @@
-"""What all figures share: colours, lines, and the way onto the page."""
+"""What all figures share: colours, axes, and the way onto the page."""
 
 import base64
 import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-CLEAN, POISONED, RECOVERED, NEUTRAL = "#0072B2", "#D55E00", "#009E73", "#666666"
-SERIES = (CLEAN, POISONED, RECOVERED, "#8D00F2", "#734517", "#CC79A7", "#000000", "#1F1F99")  # where kinds are compared
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+CLEAN = "#0072B2"
+POISONED = "#D55E00"
+RECOVERED = "#009E73"
+NEUTRAL = "#666666"
+
+# Where kinds are compared: one colour each.
+SERIES = (CLEAN, POISONED, RECOVERED, "#8D00F2", "#734517", "#CC79A7", "#000000", "#1F1F99")
 
 
-def progress(stage: str, block: int, blocks: int, row: dict) -> None:
-    """Print how far a stage has come, on one line: a Context's ``progress`` in notebooks."""
-    print(f"\r{stage}: {block} of {blocks}", end="\n" if block == blocks else "", flush=True)
-
-
-def show(figure, alt: str, **place) -> None:
+def show(figure: "Figure", alt: str, **display_options) -> None:
     """Display a figure in a notebook with its alternative text, and close it.
 
-    ``place``: IPython's ``display_id`` and ``update``, to replace a figure that was shown before.
+    Args:
+        figure: the figure.
+        alt: what it shows, for readers who cannot see it.
+        display_options: of IPython's ``display``. With ``display_id`` and ``update`` the figure
+            replaces one that was shown before.
     """
     from IPython.display import display
     from matplotlib import pyplot
@@ -26,31 +37,63 @@ def show(figure, alt: str, **place) -> None:
     figure.savefig(buffer, format="png", dpi=100, bbox_inches="tight")
     pyplot.close(figure)
     png = base64.b64encode(buffer.getvalue()).decode()
-    display({"image/png": png, "text/plain": alt}, metadata={"image/png": {"alt": alt}}, raw=True, **place)
+    content = {"image/png": png, "text/plain": alt}
+    metadata = {"image/png": {"alt": alt}}
+    display(content, metadata=metadata, raw=True, **display_options)
 
 
-def shared_legend(figure) -> None:
-    """One legend above all axes in place of their own; inner axes lose their labels."""
-    shown = {}
+def shared_legend(figure: "Figure") -> None:
+    """Put one legend above all axes in place of their own, and label the outer axes only."""
+    handle_of = {}
     for ax in figure.axes:
-        handles, names = ax.get_legend_handles_labels()
-        shown |= dict(zip(names, handles, strict=True))
+        handles, labels = ax.get_legend_handles_labels()
+        handle_of |= dict(zip(labels, handles, strict=True))
         ax.label_outer()
-        if ax.get_legend():
-            ax.get_legend().remove()
-    figure.legend(shown.values(), shown, ncols=len(shown), loc="lower center", bbox_to_anchor=(0.5, 0.97))
+        legend = ax.get_legend()
+        if legend is not None:
+            legend.remove()
+    figure.legend(
+        handle_of.values(),
+        handle_of,
+        ncols=len(handle_of),
+        loc="lower center",
+        bbox_to_anchor=(0.5, 0.97),
+    )
 
 
-def band(ax, x, values, style: str, colour: str, label: str):
-    """A line of fractions in per cent: (points,), or (runs, points) for their mean and range."""
+def mean_and_range(
+    ax: "Axes", x: Sequence[float], values: ArrayLike, style: str, colour: str, label: str
+) -> "Axes":
+    """Draw fractions in per cent: the mean of all runs as a line, their range as a band around it.
+
+    Args:
+        ax: the axes to draw on.
+        x: where the points are, (points,).
+        values: fractions of one run, (points,), or of several, (runs, points).
+        style: of the line and its markers, in matplotlib's short form, "o-" for example.
+        colour: of line and band.
+        label: in the legend.
+    """
     runs = 100 * np.atleast_2d(values)
     ax.plot(x, runs.mean(0), style, color=colour, markersize=3, label=label)
     ax.fill_between(x, runs.min(0), runs.max(0), color=colour, alpha=0.25, linewidth=0)
     return ax
 
 
-def logarithmic(ax, x: list[float]):
-    """A logarithmic x axis that names the points themselves."""
+def percent_axis(ax: "Axes", xlabel: str, ylabel: str) -> "Axes":
+    """Name both axes, and let the vertical one run from 0 to 100 %."""
+    ax.set(xlabel=xlabel, ylabel=ylabel, ylim=(-2, 104))
+    return ax
+
+
+def integer_axis(ax: "Axes") -> "Axes":
+    """Put the ticks of the horizontal axis at whole numbers."""
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    return ax
+
+
+def logarithmic_axis(ax: "Axes", x: Sequence[float]) -> "Axes":
+    """Make the horizontal axis logarithmic, with ticks at the points ``x`` themselves."""
     ax.set_xscale("log")
     ax.minorticks_off()
     ax.set_xticks(x, [f"{value:g}" for value in x])

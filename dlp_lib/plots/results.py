@@ -1,96 +1,176 @@
-"""Figures of models: what they are worth along an ascent, after each stage, and over a sweep."""
+"""Figures of what models achieve: along an ascent, after each stage, and of several defences."""
 
-from ..metrics import Metrics
-from ..train import History
-from .base import CLEAN, NEUTRAL, POISONED, RECOVERED, SERIES, band, logarithmic
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..evaluation import Metrics
+from ..training import History
+from .base import (
+    CLEAN,
+    NEUTRAL,
+    POISONED,
+    RECOVERED,
+    SERIES,
+    integer_axis,
+    logarithmic_axis,
+    mean_and_range,
+    percent_axis,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_SHARE_OF_TEST_IMAGES = "share of test images (%)"
+_MARKERS = "osD^vPX*"  # of defences
+_REFERENCE_MARKERS = "+x1234"
+_BAR_WIDTH = 0.25
+# Of the metric's name: where its bar is, from the middle of the three, and its colour.
+_BARS = {"ca": (-0.27, CLEAN), "asr": (0, POISONED), "ra": (0.27, RECOVERED)}
 
 
-def unlearning(ax, history: History, stop: int):
-    """Accuracy on the suspects along the ascent, and the epoch from which the pipeline goes on; collapse is shaded."""
-    epochs = [row["block"] for row in history]
-    for column, style, name in (("accuracy", ":", "as left"), ("accuracy_reestimated", "-", "re-estimated")):
-        ax.plot(epochs, [100 * row[column] for row in history], style, color="black", label=name)
-    collapsed = [epoch for epoch, row in zip(epochs, history, strict=True) if row["collapsed"]]
-    for epoch in collapsed:
-        label = "collapsed" if epoch == collapsed[0] else None
-        ax.axvspan(epoch - 0.5, epoch + 0.5, color=NEUTRAL, alpha=0.2, linewidth=0, label=label)
-    ax.axvline(stop, color=NEUTRAL, linewidth=3, alpha=0.5, label=f"stop: epoch {stop}")
-    ax.set(xlabel="epoch of ascent", ylabel="accuracy on the suspects (%)", ylim=(-2, 104))
-    ax.xaxis.get_major_locator().set_params(integer=True)
+def unlearning(ax: "Axes", history: History, stop: int) -> "Axes":
+    """Draw what a defender sees of an ascent: accuracy on the suspects, and collapse as a shade.
+
+    Args:
+        ax: the axes to draw on.
+        history: of unlearning, a row for every epoch.
+        stop: the epoch from which the pipeline goes on.
+    """
+    epochs = _column(history, "block")
+    for column, style, label in (
+        ("accuracy", ":", "as left"),
+        ("accuracy_reestimated", "-", "re-estimated"),
+    ):
+        accuracies = 100 * _column(history, column)
+        ax.plot(epochs, accuracies, style, color="black", label=label)
+    _shade_collapse(ax, history)
+    _mark_stop(ax, stop, f"stop: epoch {stop}")
+    percent_axis(ax, "epoch of ascent", "accuracy on the suspects (%)")
+    integer_axis(ax)
     ax.legend()
     return ax
 
 
-def stage_bars(ax, measured: dict[str, Metrics]):
-    """CA, ASR and RA of several models, side by side; a collapsed one is named as such."""
-    for offset, name, colour in ((-0.27, "ca", CLEAN), (0, "asr", POISONED), (0.27, "ra", RECOVERED)):
-        shares = [getattr(metrics, name) for metrics in measured.values()]
-        heights = [float("nan") if share is None else 100 * share for share in shares]  # unknown is not 0
-        places = [place + offset for place in range(len(heights))]
-        bars = ax.bar(places, heights, 0.25, color=colour, label=name.upper())
-        ax.bar_label(bars, fmt=lambda height: f"{height:.1f}".replace("100.0", "100"), fontsize=7)
-    names = [name + ("\n(collapsed)" if metrics.collapsed else "") for name, metrics in measured.items()]
-    ax.set(ylabel="share of test images (%)", ylim=(0, 112), xticks=range(len(names)), xticklabels=names)
+def _column(rows: Sequence[dict], name: str) -> np.ndarray:
+    """Return a column of numbers (rows,); what is None is nan."""
+    return np.array([row[name] for row in rows], dtype=float)
+
+
+def _shade_collapse(ax: "Axes", history: History) -> None:
+    label = "collapsed"
+    for row in history:
+        if row["collapsed"]:
+            left = row["block"] - 0.5
+            ax.axvspan(left, left + 1, color=NEUTRAL, alpha=0.2, linewidth=0, label=label)
+            label = None  # the legend needs it once
+
+
+def _mark_stop(ax: "Axes", stop: int, label: str) -> None:
+    ax.axvline(stop, color=NEUTRAL, linewidth=3, alpha=0.5, label=label)
+
+
+def ascent(ax: "Axes", rows: Sequence[dict], stop: int | None = None) -> "Axes":
+    """Draw CA and ASR along an ascent.
+
+    Args:
+        ax: the axes to draw on.
+        rows: of ``audit``, one for every epoch.
+        stop: the epoch from which the pipeline goes on; None: it is not marked.
+    """
+    epochs = _column(rows, "block")
+    mean_and_range(ax, epochs, _column(rows, "asr"), "s-", POISONED, "ASR")
+    mean_and_range(ax, epochs, _column(rows, "ca"), "o-", CLEAN, "CA")
+    if stop:
+        _mark_stop(ax, stop, "stop")
+    percent_axis(ax, "epoch of ascent", _SHARE_OF_TEST_IMAGES)
+    integer_axis(ax)
+    ax.legend()
+    return ax
+
+
+def stage_bars(ax: "Axes", metrics: dict[str, Metrics]) -> "Axes":
+    """Draw CA, ASR and RA of several models side by side, and name those that have collapsed.
+
+    Args:
+        ax: the axes to draw on.
+        metrics: of every model, by its name; a share that is None has no bar.
+    """
+    positions = np.arange(len(metrics))
+    for name, (offset, colour) in _BARS.items():
+        heights = [_percent(getattr(values, name)) for values in metrics.values()]
+        places = positions + offset
+        bars = ax.bar(places, heights, _BAR_WIDTH, color=colour, label=name.upper())
+        ax.bar_label(bars, fmt=_one_decimal, fontsize=7)
+    names = [_model_name(name, values) for name, values in metrics.items()]
+    ax.set_xticks(positions, names)
+    ax.set(ylabel=_SHARE_OF_TEST_IMAGES, ylim=(0, 112))
     ax.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))
     return ax
 
 
-def trade_off(ax, points: dict[str, tuple[float, float]], references: tuple[str, ...] = ()):
-    """Defences by (ASR, CA): the best place is at the top on the left. ``references`` are those of no defence."""
-    looks, plain = zip("osD^vPX*", SERIES, strict=True), iter("+x1234")
+def _percent(share: float | None) -> float:
+    """Return a share in per cent; what is not known is not 0."""
+    return float("nan") if share is None else 100 * share
+
+
+def _one_decimal(height: float) -> str:
+    return f"{height:.1f}".replace("100.0", "100")
+
+
+def _model_name(name: str, metrics: Metrics) -> str:
+    return f"{name}\n(collapsed)" if metrics.collapsed else name
+
+
+def trade_off(
+    ax: "Axes", points: dict[str, tuple[float, float]], references: Sequence[str] = ()
+) -> "Axes":
+    """Draw defences by ASR and CA. The best place is at the top on the left.
+
+    Args:
+        ax: the axes to draw on.
+        points: (ASR, CA) of every model, fractions, by its name.
+        references: names of those that are no defence; they are grey.
+    """
+    looks = _defence_looks()
+    reference_markers = itertools.cycle(_REFERENCE_MARKERS)
     for name, (asr, ca) in points.items():
-        marker, colour = (next(plain), NEUTRAL) if name in references else next(looks)
-        ax.plot(100 * asr, 100 * ca, marker, color=colour, markersize=9, alpha=0.8, linestyle="none", label=name)
+        if name in references:
+            marker = next(reference_markers)
+            colour = NEUTRAL
+        else:
+            marker, colour = next(looks)
+        style = {"marker": marker, "color": colour, "linestyle": "none"}
+        ax.plot(100 * asr, 100 * ca, markersize=9, alpha=0.8, label=name, **style)
     ax.set(xlabel="ASR (%)", ylabel="CA (%)", xlim=(-4, 104))
     ax.legend()
     return ax
 
 
-def against(ax, x: list[float], ca, asr, xlabel: str):
-    """CA and ASR of one run (points,) or several (runs, points) against what was varied, on a logarithmic scale."""
-    band(ax, x, asr, "s-", POISONED, "ASR")
-    band(ax, x, ca, "o-", CLEAN, "CA")
-    ax.set(xlabel=xlabel, ylabel="share of test images (%)", ylim=(-2, 104))
+def _defence_looks() -> Iterator[tuple[str, str]]:
+    """Yield marker and colour of one defence after another; 64 pairs differ."""
+    for position in itertools.count():
+        turn, place = divmod(position, len(SERIES))
+        yield _MARKERS[place], SERIES[(place + turn) % len(SERIES)]
+
+
+def ca_and_asr(
+    ax: "Axes", x: Sequence[float], ca: ArrayLike, asr: ArrayLike, xlabel: str
+) -> "Axes":
+    """Draw CA and ASR over what was varied, on a logarithmic scale.
+
+    Args:
+        ax: the axes to draw on.
+        x: the values of what was varied, (points,).
+        ca: fractions of one run, (points,), or of several, (runs, points).
+        asr: likewise.
+        xlabel: the name of what was varied.
+    """
+    mean_and_range(ax, x, asr, "s-", POISONED, "ASR")
+    mean_and_range(ax, x, ca, "o-", CLEAN, "CA")
+    percent_axis(ax, xlabel, _SHARE_OF_TEST_IMAGES)
     ax.legend()
-    return logarithmic(ax, x)
-
-
-def heat_map(ax, table, counts=None):
-    """A pandas table of fractions as numbers on colours, in per cent; ``counts``: of how many runs each is the mean."""
-    import seaborn
-
-    texts = table.map(lambda share: f"{100 * share:.0f}")
-    if counts is not None:
-        texts += counts.map(lambda n: f"\nn = {n:.0f}")
-    seaborn.heatmap(100 * table, ax=ax, annot=texts, fmt="", vmin=0, vmax=100, cmap="cividis", cbar=False)
-    for text in ax.texts:  # none where a share is missing
-        column, row = map(int, text.get_position())
-        text.set_color("white" if table.iat[row, column] < 0.47 else "black")  # whichever has the higher contrast
-    ax.tick_params(axis="y", rotation=0)
-    ax.set(xlabel="", ylabel="")
-    return ax
-
-
-def sweep_map(ax, rows: list[dict], value: str, x: tuple[str, list], y: tuple[str, list]):
-    """A sweep's column of fractions by two parameters, each with its name and values: means over seeds, in per cent."""
-    import pandas
-
-    groups = pandas.DataFrame(rows, columns=[x[0], y[0], value]).groupby([y[0], x[0]])[value]
-    cells = (groups.mean(), groups.count())
-    mean, count = (part.unstack().reindex(index=y[1], columns=x[1]).astype(float) for part in cells)
-    names = {level: f"{100 * level:g} %" for level in (*x[1], *y[1]) if isinstance(level, float)}
-    heat_map(ax, mean.rename(index=names, columns=names), count.rename(index=names, columns=names))
-    ax.set(xlabel=x[0], ylabel=y[0])
-    return ax
-
-
-def ascent(ax, rows: list[dict], stop: int | None = None):
-    """CA and ASR along an ascent, from rows that ``audit`` gives, and the epoch from which the pipeline goes on."""
-    for name, style, colour in (("asr", "s-", POISONED), ("ca", "o-", CLEAN)):
-        band(ax, [row["block"] for row in rows], [row[name] for row in rows], style, colour, name.upper())
-    if stop:
-        ax.axvline(stop, color=NEUTRAL, linewidth=3, alpha=0.5, label="stop")
-    ax.set(xlabel="epoch of ascent", ylabel="share of test images (%)", ylim=(-2, 104))
-    ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.legend()
-    return ax
+    return logarithmic_axis(ax, x)

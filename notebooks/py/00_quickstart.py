@@ -34,7 +34,9 @@
 dataset = "shapes10"  # or "cifar10", or a folder: see notebooks/params for fitting settings
 n_train = 5000  # training images; None for all there are
 image_size = 16  # pixels a side
-attack = "BadNets"  # or "TrojanNN", "Blended", "LCA", "SIG" (the last two: a poisoning_rate below 0.1)
+attack = (
+    "BadNets"  # or "TrojanNN", "Blended", "LCA", "SIG" (the last two: a poisoning_rate below 0.1)
+)
 poisoning_rate = 0.1  # poisoned share of the whole training set
 target = 0  # the class that the attacker wants
 gamma = 0.02  # filtering rate of DLP
@@ -72,8 +74,9 @@ import torch
 from IPython.display import Image, display
 
 import dlp_lib
-from dlp_lib import DLP, HOME, SHAPES10, Context, Runtime, Store, attacks, evaluate, plots, record
+from dlp_lib import HOME, Context, Runtime, Store, evaluate, plots, print_progress
 from dlp_lib.checks import quickstart as checks
+from dlp_lib.experiments import report, scenario
 
 # %% [markdown]
 # By hand, what the attacker does to one grey image of class 6, with 5×5 pixels of value 100. Look at the bottom right corner, and at the label.
@@ -89,13 +92,12 @@ print("label:", badnets.goal(torch.tensor([6]), 10).item())
 # for defending. (`prepare` matters for two attacks alone, which need a model of the attacker's own; notebook 01 has them all.)
 
 # %%
-runtime, store = Runtime(seed, device), Store(HOME / cache)
-train, test = dlp_lib.load(dataset, n_train, image_size=image_size, store=store)
-train, context = train.to(runtime.device), Context(runtime, store, plots.progress)
-settings = attacks.settings(dataset, train)
-backdoor = dlp_lib.prepare(replace(settings[attack].attack, target=target), train, context)
-tampered, truth = dlp_lib.poison(train, backdoor, poisoning_rate, context)
-print(f"{truth}; target class: {train.classes[target]!r}")
+context = Context(Runtime(seed, device), Store(HOME / cache), print_progress)
+scene = scenario(
+    dataset, attack, poisoning_rate, target, n_train, image_size=image_size, context=context
+)
+backdoor, tampered, truth, test = scene.attack, scene.tampered, scene.truth, scene.test
+print(f"{truth}; target class: {scene.classes[target]!r}")
 
 # %% [markdown]
 # **Predict.** Below are five clean test images, and the same five with the trigger. Would you notice the trigger while
@@ -131,13 +133,13 @@ display(Image(HOME / "docs" / "pipeline.png", alt=drawing))
 # Whether they fit the data is checked before anything is trained.
 
 # %%
-recipe = SHAPES10 if dataset == "shapes10" else DLP()
-fixmatch = replace(recipe.fixmatch, steps=finetune_steps)
-unlearn = replace(recipe.unlearn, lr=unlearn_lr or recipe.unlearn.lr)
-dlp = replace(recipe, gamma=gamma, e1=e1, e2=e2, quota=quota, unlearn=unlearn, fixmatch=fixmatch)
-suspects, trusted = dlp_lib.filters.sizes(tampered, dlp.gamma, dlp.quota)
+dlp = scene.recipe.dlp
+fixmatch = replace(dlp.fixmatch, steps=finetune_steps)
+unlearn = replace(dlp.unlearn, lr=unlearn_lr or dlp.unlearn.lr)
+dlp = replace(dlp, gamma=gamma, e1=e1, e2=e2, quota=quota, unlearn=unlearn, fixmatch=fixmatch)
+suspects, trusted = dlp_lib.defences.selection_sizes(tampered, dlp.gamma, dlp.quota)
 print(f"gamma asks for {suspects} suspects, and for {trusted} trusted samples of each class")
-untrained = dlp_lib.wrn_16_1(len(train.classes), runtime)
+untrained = scene.untrained()
 
 # %% [markdown]
 # ## 3. Stage 1: supervised learning, and the speed gap
@@ -161,12 +163,15 @@ print(f"after stage 1: CA {after_sl.ca:.1%}, ASR {after_sl.asr:.1%}")
 # The next cell splits each epoch's training accuracy by the truth. A defender has no such split.
 
 # %%
-logits = [sl.trail.read(epoch).tensors["logits"].to(runtime.device) for epoch in range(1, len(sl.history) + 1)]
+logits = [sl.logits(row["block"]).to(tampered.labels.device) for row in sl.history]
 clean = [dlp_lib.accuracy(z, tampered.labels, ~truth.poisoned) for z in logits]
 poisoned = [dlp_lib.accuracy(z, tampered.labels, truth.poisoned) for z in logits]
 figure, ax = plt.subplots(figsize=(6, 3.2))
 plots.learning_gap(ax, clean, poisoned)
-plots.show(figure, "Training accuracy per epoch: the poisoned samples are learned long before the clean ones.")
+plots.show(
+    figure,
+    "Training accuracy per epoch: the poisoned samples are learned long before the clean ones.",
+)
 
 # %% [markdown]
 # **What you should see.** The poisoned curve is near 100 % within one to three epochs. The clean one climbs slowly and
@@ -187,7 +192,11 @@ plots.show(figure, "Training accuracy per epoch: the poisoned samples are learne
 # Here are three predictions for four classes, so with 2 bits at most:
 
 # %% tags=["nbval-check-output"]
-for name, z in {"sure": [9.0, 0, 0, 0], "torn between two": [9.0, 9, 0, 0], "no idea": [0.0, 0, 0, 0]}.items():
+for name, z in {
+    "sure": [9.0, 0, 0, 0],
+    "torn between two": [9.0, 9, 0, 0],
+    "no idea": [0.0, 0, 0, 0],
+}.items():
     print(f"{name:>16}: {dlp_lib.entropy(torch.tensor([z])).item():.2f} bits")
 
 # %% [markdown]
@@ -202,12 +211,13 @@ selection = dlp_lib.select(-entropy, tampered, dlp.gamma, dlp.quota)
 figure, ax = plt.subplots(figsize=(6.5, 3.4))
 plots.entropy_histogram(ax, entropy, selection, truth.poisoned)
 plots.show(
-    figure, "Histogram of entropies: poisoned samples near 0 bits, clean ones spread up to 3.3 bits, with both cuts."
+    figure,
+    "Histogram of entropies: poisoned samples near 0 bits, clean ones spread up to 3.3 bits, with both cuts.",
 )
 precision = dlp_lib.filter_precision(selection.suspected, selection.trusted, truth)
 print(f"{len(selection.suspected)} suspects, {precision['suspected']:.1%} of them poisoned")
 print(f"{len(selection.trusted)} trusted, {precision['trusted']:.1%} of them clean")
-if selection.cut:
+if selection.shortfall:
     print("Some class is too small to give n·gamma trusted samples: it gives half of what it has.")
 
 # %% [markdown]
@@ -241,8 +251,11 @@ au = dlp_lib.unlearn(model, tampered, selection.suspected, dlp.e2, dlp.unlearn, 
 after_au = evaluate(model, test, backdoor)
 print(f"after stage 2: CA {after_au.ca:.1%}, ASR {after_au.asr:.1%}")
 figure, ax = plt.subplots(figsize=(6, 3.2))
-plots.unlearning(ax, au.history, au.chosen)
-plots.show(figure, "Accuracy on the suspects falls to zero during the ascent, later when batch-norm is re-estimated.")
+plots.unlearning(ax, au.history, au.selected_block)
+plots.show(
+    figure,
+    "Accuracy on the suspects falls to zero during the ascent, later when batch-norm is re-estimated.",
+)
 
 # %% [markdown]
 # **What you should see.** Both curves fall from 100 % to 0, the dotted one several epochs before the solid one. The stop
@@ -257,7 +270,7 @@ plots.show(figure, "Accuracy on the suspects falls to zero during the ascent, la
 # %%
 ascent = dlp_lib.audit(au, model, test.subset(slice(300)), backdoor, range(1, len(au.history) + 1))
 for row in ascent:
-    if row["block"] in (1, au.chosen, len(au.history)):
+    if row["block"] in (1, au.selected_block, len(au.history)):
         view = "re-estimated" if row["reestimated"] else "as left"
         print(f"epoch {row['block']:>2}, {view:<12}  CA {row['ca']:6.1%}  ASR {row['asr']:6.1%}")
 
@@ -293,7 +306,12 @@ undefended = copy.deepcopy(untrained)
 stages["undefended"] = dlp_lib.supervised(
     undefended, tampered, math.ceil(passes / len(tampered)), dlp.supervised, context
 )
-measured = {"SL": after_sl, "AU": after_au, "ASSFT": after_assft, "undefended": evaluate(undefended, test, backdoor)}
+measured = {
+    "SL": after_sl,
+    "AU": after_au,
+    "ASSFT": after_assft,
+    "undefended": evaluate(undefended, test, backdoor),
+}
 
 # %% [markdown]
 # **Predict.** Which bars will be high, and which low, for the undefended model? Where does DLP's last bar of each colour end?
@@ -301,7 +319,10 @@ measured = {"SL": after_sl, "AU": after_au, "ASSFT": after_assft, "undefended": 
 # %%
 figure, ax = plt.subplots(figsize=(7.5, 3.6))
 plots.stage_bars(ax, measured)
-plots.show(figure, "Clean accuracy, attack success rate and recovered accuracy after each stage, and undefended.")
+plots.show(
+    figure,
+    "Clean accuracy, attack success rate and recovered accuracy after each stage, and undefended.",
+)
 
 # %% [markdown]
 # **What you should see.** The undefended model has a high CA *and* an ASR near 100 %: it works, and it is owned by the
@@ -321,14 +342,16 @@ assert evaluate(result.model, test, backdoor) == after_assft
 # The last cell writes what was measured, for whoever compares runs.
 
 # %%
-names = "dataset n_train image_size attack poisoning_rate target gamma quota e1 e2 unlearn_lr finetune_steps"
-names += " seed device cache out"
 rows = [
-    {"stage": name, **asdict(measured[name]), "images": stage.total("images"), "seconds": stage.total("seconds")}
-    for name, stage in stages.items()
+    {"stage": name, **asdict(measured[name]), **stage.costs()} for name, stage in stages.items()
 ]
-found = {"stages": rows, "filter_precision": precision, "au_stop": au.chosen, "ascent": ascent}
-record.report(HOME / out, {name: globals()[name] for name in names.split()}, runtime, **found)
+found = {
+    "stages": rows,
+    "filter_precision": precision,
+    "au_stop": au.selected_block,
+    "ascent": ascent,
+}
+report(out, context.runtime, **found)
 
 # %% [markdown]
 # ## Recap

@@ -35,7 +35,7 @@ n_train = 5000  # training images; None for all there are
 image_size = 16  # pixels a side
 target = 0  # the class that the attacker wants
 epochs = 12  # of training; 24 in the tables of three seeds
-settle = 2  # more epochs at a tenth of the learning rate; 4 in the tables
+cooldown_epochs = 2  # more epochs at a tenth of the learning rate; 4 in the tables
 rates = [0.002, 0.005, 0.02]  # of BadNets, beside its default
 seed = 0
 device = "auto"  # "cpu", "cuda", or "auto"
@@ -73,20 +73,26 @@ import matplotlib.pyplot as plt
 import torch
 
 import dlp_lib
-from dlp_lib import HOME, Context, Runtime, Store, Supervised, attacks, evaluate, plots, record
+from dlp_lib import HOME, Context, Runtime, Store, evaluate, plots, print_progress, recipe_for
 from dlp_lib.checks import backdoor_attacks as checks
+from dlp_lib.experiments import record, report, scenario
+from dlp_lib.recipes import PAPER_ATTACKS
 
 # %% [markdown]
 # `Runtime` fixes the device and all random numbers, `Store` keeps what was computed, `Context` holds both and tells how far a
-# stage has come. `settings` has an attack and a poisoning rate for each of the five, at which it works on this data set.
+# stage has come. `recipe_for` knows the settings that suit a data set; among them, for each of the five attacks, a poisoning rate at
+# which it works. `scenario` loads the data; the name "none" says that nobody has attacked them yet.
 
 # %%
-runtime, store = Runtime(seed, device), Store(HOME / cache)
-context = Context(runtime, store, plots.progress)
-train, test = dlp_lib.load(dataset, n_train, image_size=image_size, store=store)
-train = train.to(runtime.device)
-settings = attacks.settings(dataset, train)
-for attack, rate in settings.values():
+context = Context(Runtime(seed, device), Store(HOME / cache), print_progress)
+recipe = replace(recipe_for(dataset), epochs=epochs, cooldown_epochs=cooldown_epochs)
+untouched = scenario(
+    dataset, "none", n_train=n_train, image_size=image_size, context=context, recipe=recipe
+)
+train, test = untouched.clean, untouched.test
+settings = recipe.attack_settings(train)
+for name in PAPER_ATTACKS:
+    attack, rate = settings[name]
     print(f"{rate:.0%} {'clean' if attack.clean_label else 'poison'}-label: {attack}")
 
 # %% [markdown]
@@ -131,20 +137,24 @@ for attack, rate in settings.values():
 
 # %% tags=["nbval-check-output"]
 grey = torch.full((1, 3, 4, 4), 100, dtype=torch.uint8)
-for attack in (dlp_lib.BadNets(patch=2), dlp_lib.Blended(), dlp_lib.SIG(frequency=1), dlp_lib.LCA(patch=1)):
+for attack in (
+    dlp_lib.BadNets(patch=2),
+    dlp_lib.Blended(),
+    dlp_lib.SIG(frequency=1),
+    dlp_lib.LCA(patch=1),
+):
     print(f"{type(attack).__name__:>7}: {attack.trigger(grey)[0, 0, -1].tolist()}")
 
 # %% [markdown]
 # BadNets and LCA replace a few pixels, whatever was there. Blended moves every pixel a fifth of the way to its noise, and SIG (here one period, with $\Delta$ = 40) adds the same wave to every row.
 #
-# `prepare` trains the surrogate where an attack needs one; `poison` gives the tampered set, and the truth about it.
+# `attacked_by` trains the surrogate where an attack needs one, and poisons: what it returns has the `attack`, the `tampered` set, and the `truth` about it.
 
 # %%
-poisoned = {}
-for name, (attack, rate) in settings.items():
-    attack = dlp_lib.prepare(replace(attack, target=target), train, context)
-    poisoned[name] = attack, *dlp_lib.poison(train, attack, rate, context)
-    print(f"{name}: {poisoned[name][2]}")
+scenes = {}
+for name in PAPER_ATTACKS:
+    scenes[name] = untouched.attacked_by(name, target=target)
+    print(f"{name}: {scenes[name].truth}")
 
 # %% [markdown]
 # *Candidates* are the images that an attack can use: those of all other classes if it relabels, and those of the target class if
@@ -155,19 +165,23 @@ for name, (attack, rate) in settings.items():
 
 # %%
 rows = {"clean": [], "poisoned": [], "difference × 3": [], "test image": [], "triggered": []}
-other = test.images[test.labels != target][:1].to(runtime.device)
-for attack, tampered, truth in poisoned.values():
-    index = truth.poisoned.nonzero()[0]
-    before, after = train.images[index], tampered.images[index]
-    column = before, after, plots.difference(before, after), other, attack.trigger(other)
-    for images, image in zip(rows.values(), column, strict=True):
-        images.append(image)
+other = test.images[test.labels != target][:1]
+for scene in scenes.values():
+    index = scene.truth.poisoned.nonzero()[0]
+    before, after = train.images[index], scene.tampered.images[index]
+    rows["clean"].append(before)
+    rows["poisoned"].append(after)
+    rows["difference × 3"].append(plots.difference(before, after))
+    rows["test image"].append(other)
+    rows["triggered"].append(scene.attack.trigger(other))
 
 # %%
 figure, ax = plt.subplots(figsize=(7, 7))
-plots.gallery(ax, {name: torch.cat(images) for name, images in rows.items()}, list(poisoned))
+plots.gallery(ax, {name: torch.cat(images) for name, images in rows.items()}, list(scenes))
 plots.show(
-    figure, "A clean and a poisoned training image, their difference, and a test image with the trigger, per attack."
+    figure,
+    "A clean and a poisoned training image, their difference, and a test image with the trigger, "
+    "per attack.",
 )
 
 # %% [markdown]
@@ -185,7 +199,7 @@ plots.show(
 # ## 3. What does an undefended model do?
 #
 # The model is WRN-16-1, a small residual network (WideResNet, 16 layers, width 1) that the paper uses too. We train six of them in the plainest way: one on the clean set, and one on each tampered set, with a few last epochs at a
-# lower learning rate, in which the weights settle. Three numbers describe each model:
+# lower learning rate, in which the weights settle (`converged` does both). Three numbers describe each model:
 # **CA** (clean accuracy: ordinary test images classified correctly), **ASR** (attack success rate: triggered images *of the other
 # classes* taken for the target) and **RA** (recovered accuracy: those triggered images classified correctly all the same).
 #
@@ -197,22 +211,19 @@ plots.show(
 
 
 # %%
-def undefended(training_set):
-    model = dlp_lib.wrn_16_1(len(train.classes), runtime)
-    dlp_lib.supervised(model, training_set, epochs, Supervised(), context)
-    dlp_lib.supervised(model, training_set, settle, Supervised(lr=0.001), context)
-    return model
-
-
-clean_model = undefended(train)
+clean_model = untouched.converged()
 measured = {"no attack": evaluate(clean_model, test)}
-for name, (attack, tampered, _) in poisoned.items():
-    measured[name] = evaluate(undefended(tampered), test, attack)
+for name, scene in scenes.items():
+    measured[name] = evaluate(scene.converged(), test, scene.attack)
 
 # %%
 figure, ax = plt.subplots(figsize=(9, 3.6))
 plots.stage_bars(ax, measured)
-plots.show(figure, "Clean accuracy, attack success rate and recovered accuracy of an undefended model, per attack.")
+plots.show(
+    figure,
+    "Clean accuracy, attack success rate and recovered accuracy of an undefended model, "
+    "per attack.",
+)
 
 # %% [markdown]
 # **What you should see.** ASR is above 85 % for every attack, and mostly near 100 %. CA is within a few points of the model without
@@ -262,24 +273,28 @@ record.spread(tampered_rows, ["attack"], ["clean_model_triggered", "clean_model_
 # **Predict.** At which poisoning rate does ASR fall below one half: 2 %, 1 %, 0.5 % (25 images), or 0.2 % (ten)?
 
 # %%
-badnets, *_ = poisoned["BadNets"]
 at_rate = {settings["BadNets"].poisoning_rate: measured["BadNets"]}
 for rate in rates:
-    tampered, truth = dlp_lib.poison(train, badnets, rate, context)
-    print(f"{truth}:")
-    at_rate[rate] = evaluate(undefended(tampered), test, badnets)
+    scene = untouched.attacked_by("BadNets", rate, target)
+    print(f"{scene.truth}:")
+    at_rate[rate] = evaluate(scene.converged(), test, scene.attack)
+mine = [{"seed": seed, "poisoning_rate": rate, **asdict(at_rate[rate])} for rate in sorted(at_rate)]
 
 # %%
-figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True)
-mine = [{"seed": seed, "poisoning_rate": rate, **asdict(at_rate[rate])} for rate in sorted(at_rate)]
-titles = f"this run, {epochs + settle} epochs", "three seeds, 28 epochs"
-for ax, title, rows in zip((left, right), titles, (mine, record.read("rates")), strict=True):
+panels = {
+    f"this run, {epochs + cooldown_epochs} epochs": mine,
+    "three seeds, 28 epochs": record.read("rates"),
+}
+figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True)
+for ax, (title, rows) in zip(axes, panels.items(), strict=True):
     per_cent = [100 * rate for rate in record.runs(rows, "poisoning_rate")[0]]
-    plots.against(ax, per_cent, record.runs(rows, "ca"), record.runs(rows, "asr"), "poisoning rate (%)")
-    ax.set_title(title)
+    ca, asr = record.runs(rows, "ca"), record.runs(rows, "asr")
+    plots.ca_and_asr(ax, per_cent, ca, asr, "poisoning rate (%)").set_title(title)
 plots.shared_legend(figure)
 plots.show(
-    figure, "Clean accuracy and attack success rate of BadNets against the poisoning rate, falling only below 1 %."
+    figure,
+    "Clean accuracy and attack success rate of BadNets against the poisoning rate, "
+    "falling only below 1 %.",
 )
 
 # %% [markdown]
@@ -292,9 +307,8 @@ plots.show(
 # The last cell writes what was measured, for whoever compares runs.
 
 # %%
-names = "dataset n_train image_size target epochs settle rates seed device cache out"
-found = {"attacks": [{"attack": name, **asdict(metrics)} for name, metrics in measured.items()], "rates": mine}
-record.report(HOME / out, {name: globals()[name] for name in names.split()}, runtime, **found)
+by_attack = [{"attack": name, **asdict(metrics)} for name, metrics in measured.items()]
+report(out, context.runtime, attacks=by_attack, rates=mine)
 
 # %% [markdown]
 # ## Recap
@@ -337,7 +351,10 @@ record.report(HOME / out, {name: globals()[name] for name in names.split()}, run
 
 # %% tags=["exercise"]
 def my_trigger(images, weight, pattern):
-    """Images, uint8 (n, 3, h, w), with a trigger: weight is () or (h, w), pattern is (3, h, w), both float32."""
+    """Images, uint8 (n, 3, h, w), with a trigger.
+
+    The weight is () or (h, w), the pattern (3, h, w), both float32.
+    """
     # BEGIN SOLUTION
     mixed = (1 - weight) * images.float() + weight * pattern
     return mixed.round().to(torch.uint8)
@@ -355,7 +372,10 @@ checks.mixed(my_trigger)
 
 # %% tags=["exercise"]
 def my_candidates(labels, target, clean_label):
-    """A boolean mask (n,) and a share, from labels (n,), the target class, and whether the attack is clean-label."""
+    """A boolean mask (n,) and a share.
+
+    From labels (n,), the target class, and whether the attack is clean-label.
+    """
     # BEGIN SOLUTION
     candidates = (labels == target) == clean_label
     return candidates, candidates.double().mean()
@@ -387,7 +407,7 @@ def my_wave(images, delta, frequency):
 checks.wave(my_wave)
 
 # %% [markdown]
-# Then look at it with `plots.gallery(plt.figure().subplots(), {"SIG": my_wave(test.images[:5], 60, 6)}, [])`. What do frequencies of 1, 8 and 10 look like on 16 columns, and why?
+# Then look at it with `plots.gallery(plt.figure().subplots(), {"SIG": my_wave(test.images[:5].cpu(), 60, 6)}, [])`. What do frequencies of 1, 8 and 10 look like on 16 columns, and why?
 #
 # ### Exercise 4. Hard to read, and still nearly the same *(hard, 25 minutes)*
 #
@@ -422,7 +442,7 @@ checks.hard_images(my_hard_images)
 #    top row of pixels white. Poison, train, and evaluate. How does it compare with BadNets?
 # 2. *(10 minutes)* Blended with `alpha = 0.05` can hardly be seen. Does it still work? At which `alpha` does it stop working, and how does
 #    that depend on the poisoning rate?
-# 3. *(15 minutes)* Train on `dlp_lib.SIG()` and `dlp_lib.LCA()` (prepared!) at the papers' strength and a rate of 0.08, and evaluate
+# 3. *(15 minutes)* Train on `dlp_lib.SIG()` and `dlp_lib.LCA()` (`attacked_by` takes attacks as well as names) at the papers' strength and a rate of 0.08, and evaluate
 #    after 6, 12 and 24 epochs. What happens to ASR, and why does longer training help the *defender* here?
 # 4. *(20 minutes)* How much does LCA's noise do? Compare `epsilon = 1` with the default, at a rate of 0.05.
 #

@@ -41,29 +41,26 @@ cache = "build/store"  # where stages are kept, inside the project's folder unle
 out = "build/speed"  # where metrics.json goes, likewise
 
 # %%
-from dataclasses import replace
-
 import matplotlib.pyplot as plt
 import torch
 
 import dlp_lib
-from dlp_lib import HOME, Context, Runtime, Store, Supervised, accuracy, attacks, plots, record
+from dlp_lib import HOME, Context, Runtime, Store, accuracy, plots, print_progress
 from dlp_lib.checks import learning_speed_gap as checks
+from dlp_lib.experiments import record, report, scenario
+from dlp_lib.recipes import PAPER_ATTACKS
 
 # %% [markdown]
-# As the paper does in its Fig. 1, we take one attack of each family: BadNets, which relabels, and SIG, which does not. `poison`
+# As the paper does in its Fig. 1, we take one attack of each family: BadNets, which relabels, and SIG, which does not. `attacked_by`
 # gives the tampered set, and the truth about it, which we need for looking and a defender never has.
 
 # %%
-context = Context(Runtime(seed, device), Store(HOME / cache), plots.progress)
-train, _ = dlp_lib.load(dataset, n_train, image_size=image_size, store=context.store)
-train = train.to(context.runtime.device)
-settings = attacks.settings(dataset, train)
-sets = {}
+context = Context(Runtime(seed, device), Store(HOME / cache), print_progress)
+untouched = scenario(dataset, "none", n_train=n_train, image_size=image_size, context=context)
+scenes = {}
 for name in ("BadNets", "SIG"):
-    attack = replace(settings[name].attack, target=target)
-    sets[name] = dlp_lib.poison(train, attack, settings[name].poisoning_rate, context)
-    print(f"{name}: {sets[name][1]}")
+    scenes[name] = untouched.attacked_by(name, target=target)
+    print(f"{name}: {scenes[name].truth}")
 
 # %% [markdown]
 # ## 1. A race of two tasks
@@ -75,22 +72,27 @@ for name in ("BadNets", "SIG"):
 #
 # (The paper's Eq. 4 takes each half's own mean; ordinary training weighs them by their sizes, one to nine at 10 %.)
 #
-# `supervised` records every sample's logits after every epoch, in evaluation mode. Splitting them by the truth gives two curves. We add
+# `undefended` trains a model on the whole tampered set, and records every sample's logits after every epoch, in evaluation mode. Splitting them by the truth gives two curves. We add
 # a third for honesty: how many clean samples of *other* classes the model takes for the target.
 
 
 # %%
-def learn(tampered, probe=None, epochs=epochs, **changed):
-    model = dlp_lib.wrn_16_1(len(train.classes), context.runtime)
-    stage = dlp_lib.supervised(model, tampered, epochs, Supervised(**changed), context, probe)
-    return [stage.trail.read(epoch).tensors for epoch in range(1, len(stage.history) + 1)]
+def learn(scene, **changes):
+    """Logits (n, classes) of all samples after every epoch of supervised learning."""
+    _, stage = scene.undefended(epochs, **changes)
+    return [stage.logits(row["block"]) for row in stage.history]
 
 
-def curves(logits, tampered, truth):
-    labels, poisoned = tampered.labels.cpu(), truth.poisoned.cpu()
-    goal, others = torch.full_like(labels, target), ~poisoned & (labels.cpu() != target)
-    parts = {"clean": (labels, ~poisoned), "poisoned": (labels, poisoned), "mistaken": (goal, others)}
-    return {part: [accuracy(z, wanted, mask) for z in logits] for part, (wanted, mask) in parts.items()}
+def curves(logits, labels, poisoned):
+    """Shares of samples, one for each of the logits; labels and poisoned are (n,)."""
+    labels, poisoned = labels.cpu(), poisoned.cpu()
+    goal = torch.full_like(labels, target)
+    others = ~poisoned & (labels != target)
+    return {
+        "clean": [accuracy(z, labels, ~poisoned) for z in logits],
+        "poisoned": [accuracy(z, labels, poisoned) for z in logits],
+        "mistaken": [accuracy(z, goal, others) for z in logits],
+    }
 
 
 # %% [markdown]
@@ -99,16 +101,18 @@ def curves(logits, tampered, truth):
 
 # %%
 per_epoch = {}
-for name, (tampered, truth) in sets.items():
-    per_epoch[name] = curves([epoch["logits"] for epoch in learn(tampered)], tampered, truth)
+for name, scene in scenes.items():
+    per_epoch[name] = curves(learn(scene), scene.tampered.labels, scene.truth.poisoned)
 
 # %%
-figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
-for ax, (name, found) in zip(axes, per_epoch.items(), strict=True):
-    plots.learning_gap(ax, **found).set_title(name)
+figure, axes = plt.subplots(1, len(scenes), figsize=(9, 3.2), sharey=True)
+for ax, name in zip(axes, scenes, strict=True):
+    plots.learning_gap(ax, **per_epoch[name]).set_title(name)
 plots.shared_legend(figure)
 plots.show(
-    figure, "Training accuracy per epoch: with both attacks the poisoned samples are learned before the clean ones."
+    figure,
+    "Training accuracy per epoch: with both attacks the poisoned samples are learned before the "
+    "clean ones.",
 )
 
 # %% [markdown]
@@ -125,7 +129,8 @@ plots.show(
 
 # %% tags=["nbval-check-output"]
 x = torch.cat([torch.ones(4, 1), torch.eye(4)], 1)  # a row for each sample
-w = torch.zeros(5, requires_grad=True)  # of a linear model with two classes, which does not know anything yet
+# Of a linear model with two classes, which does not know anything yet:
+w = torch.zeros(5, requires_grad=True)
 loss = torch.nn.functional.softplus(-(x @ w)).mean()  # cross-entropy
 print("downhill:", (-torch.autograd.grad(loss, w)[0]).tolist())
 
@@ -143,19 +148,24 @@ print("downhill:", (-torch.autograd.grad(loss, w)[0]).tolist())
 
 # %%
 per_step = {}
-for name, (tampered, truth) in sets.items():
-    watched = torch.cat([part.nonzero()[:400, 0] for part in (truth.poisoned, ~truth.poisoned)])
-    logits = torch.cat([epoch["steps"] for epoch in learn(tampered, watched, 2)])
-    per_step[name] = curves(logits, tampered.subset(watched), replace(truth, poisoned=truth.poisoned[watched]))
+for name, scene in scenes.items():
+    poisoned = scene.truth.poisoned
+    watched = torch.cat([part.nonzero()[:400, 0] for part in (poisoned, ~poisoned)])
+    config = scene.recipe.dlp.supervised
+    stage = dlp_lib.supervised(scene.untrained(), scene.tampered, 2, config, context, watched)
+    steps = [stage.checkpoints.read(epoch).tensors["steps"] for epoch in (1, 2)]
+    per_step[name] = curves(torch.cat(steps), scene.tampered.labels[watched], poisoned[watched])
 
 # %%
-figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
-for ax, (name, found) in zip(axes, per_step.items(), strict=True):
-    plots.learning_gap(ax, **found, x=range(len(found["clean"])), xlabel="step").set_title(name)
+figure, axes = plt.subplots(1, len(scenes), figsize=(9, 3.2), sharey=True)
+for ax, name in zip(axes, scenes, strict=True):
+    shares = per_step[name]
+    plots.learning_gap(ax, **shares, x=range(len(shares["clean"])), xlabel="step").set_title(name)
 plots.shared_legend(figure)
 plots.show(
     figure,
-    "Accuracy before each step: poison is at 100 % after ten to twenty, but so is, at first, the share of clean images mistaken.",
+    "Accuracy before each step: poison is at 100 % after ten to twenty, but so is, at first, the "
+    "share of clean images mistaken.",
 )
 
 # %% [markdown]
@@ -175,17 +185,20 @@ plots.show(
 recorded = record.read("speed")
 
 
-def runs_of(rows):
-    return {part: record.runs(rows, part) for part in ("clean", "poisoned", "mistaken")}
+def draw_recorded(ax, rows):
+    parts = ("clean", "poisoned", "mistaken")
+    return plots.learning_gap(ax, **{part: record.runs(rows, part) for part in parts})
 
 
-figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
-for ax, name in zip(axes, sets, strict=True):
+figure, axes = plt.subplots(1, len(scenes), figsize=(9, 3.2), sharey=True)
+for ax, name in zip(axes, scenes, strict=True):
     rows = [row for row in recorded if (row["attack"], row["variant"]) == (name, "default")]
-    plots.learning_gap(ax, **runs_of(rows)).set_title(f"{name}, three seeds")
+    draw_recorded(ax, rows).set_title(f"{name}, three seeds")
 plots.shared_legend(figure)
 plots.show(
-    figure, "Mean and range over three seeds: the poisoned curve is above the clean one early on, with both attacks."
+    figure,
+    "Mean and range over three seeds: the poisoned curve is above the clean one early on, with "
+    "both attacks.",
 )
 
 # %% [markdown]
@@ -203,21 +216,30 @@ plots.show(
 # rate three times as low, or as high?
 
 # %%
-variants = {"default": {}, "augmentation": {"augment": True}, "lr 0.003": {"lr": 0.003}, "lr 0.03": {"lr": 0.03}}
-changed = {("BadNets", "default"): per_epoch["BadNets"], ("SIG", "default"): per_epoch["SIG"]}
-for variant, setting in list(variants.items())[1:]:
-    for name, (tampered, truth) in sets.items():
-        logits = [epoch["logits"] for epoch in learn(tampered, **setting)]
-        changed[name, variant] = curves(logits, tampered, truth)
+variants = {
+    "default": {},
+    "augmentation": {"augment": True},
+    "lr 0.003": {"lr": 0.003},
+    "lr 0.03": {"lr": 0.03},
+}
+by_variant = {}
+for variant, changes in variants.items():
+    for name, scene in scenes.items():
+        logits = learn(scene, **changes)
+        shares = curves(logits, scene.tampered.labels, scene.truth.poisoned)
+        by_variant[f"{name}, {variant}"] = shares
 
 # %%
 figure, axes = plt.subplots(2, 4, figsize=(12, 5), sharex=True, sharey=True)
-for row, name in zip(axes, sets, strict=True):
+for row, name in zip(axes, scenes, strict=True):
     for ax, variant in zip(row, variants, strict=True):
-        plots.learning_gap(ax, **changed[name, variant]).set_title(f"{name}, {variant}", fontsize=10)
+        title = f"{name}, {variant}"
+        plots.learning_gap(ax, **by_variant[title]).set_title(title, fontsize=10)
 plots.shared_legend(figure)
 plots.show(
-    figure, "The two curves by default, with augmentation, and with a lower and a higher learning rate, per attack."
+    figure,
+    "The two curves by default, with augmentation, and with a lower and a higher learning rate, "
+    "per attack.",
 )
 
 # %% [markdown]
@@ -231,11 +253,10 @@ plots.show(
 # The area between the curves, mean of the epochs, puts a number on it. Recorded, three seeds:
 
 # %%
-areas = [
-    {"attack": row["attack"], "variant": row["variant"], "gap": row["poisoned"] - row["clean"]}
-    for row in recorded
-    if row["variant"] in variants
-]
+areas = []
+for row in recorded:
+    if row["variant"] in variants:
+        areas.append(row | {"gap": row["poisoned"] - row["clean"]})
 record.spread(areas, ["attack", "variant"], ["gap"])
 
 # %% [markdown]
@@ -251,13 +272,15 @@ record.spread(areas, ["attack", "variant"], ["gap"])
 
 # %%
 recorded = record.read("epochs")
-figure, axes = plt.subplots(1, 5, figsize=(14, 3), sharey=True)
-for ax, name in zip(axes, settings, strict=True):
-    plots.learning_gap(ax, **runs_of([row for row in recorded if row["attack"] == name])).set_title(name)
+figure, axes = plt.subplots(1, len(PAPER_ATTACKS), figsize=(14, 3), sharey=True)
+for ax, name in zip(axes, PAPER_ATTACKS, strict=True):
+    rows = [row for row in recorded if row["attack"] == name]
+    draw_recorded(ax, rows).set_title(name)
 plots.shared_legend(figure)
 plots.show(
     figure,
-    "All five attacks over 24 epochs: Blended's poison falls back to the clean curve, then overtakes it at epochs 6 to 7.",
+    "All five attacks over 24 epochs: Blended's poison falls back to the clean curve, then "
+    "overtakes it at epochs 6 to 7.",
 )
 
 # %% [markdown]
@@ -277,11 +300,16 @@ plots.show(
 
 # %%
 photographs = record.read("cifar10/epochs")
-figure, axes = plt.subplots(1, 5, figsize=(14, 3), sharey=True)
-for ax, name in zip(axes, settings, strict=True):
-    plots.learning_gap(ax, **runs_of([row for row in photographs if row["attack"] == name])).set_title(name)
+figure, axes = plt.subplots(1, len(PAPER_ATTACKS), figsize=(14, 3), sharey=True)
+for ax, name in zip(axes, PAPER_ATTACKS, strict=True):
+    rows = [row for row in photographs if row["attack"] == name]
+    draw_recorded(ax, rows).set_title(name)
 plots.shared_legend(figure)
-plots.show(figure, "The same on photographs: all five poisoned curves are far above the clean ones for ten epochs.")
+plots.show(
+    figure,
+    "The same on photographs: all five poisoned curves are far above the clean ones for ten "
+    "epochs.",
+)
 
 # %% [markdown]
 # **What you should see.** All five orange curves are at 80 to 100 % after one epoch, and at 95 to 100 % from the second or third on. The blue ones need ten epochs to reach 52 to 60 %. So the gap is wider
@@ -291,10 +319,7 @@ plots.show(figure, "The same on photographs: all five poisoned curves are far ab
 # holds where the paper makes it; it is a claim about *this* task and *these* triggers, as section 5 showed.
 
 # %%
-names = "dataset n_train image_size target epochs seed device cache out"
-found = {f"{name}, {variant}": lines for (name, variant), lines in changed.items()}
-parameters = {name: globals()[name] for name in names.split()}
-record.report(HOME / out, parameters, context.runtime, curves=found, steps=per_step)
+report(out, context.runtime, curves=by_variant, steps=per_step)
 
 # %% [markdown]
 # ## Recap
@@ -334,7 +359,10 @@ record.report(HOME / out, parameters, context.runtime, curves=found, steps=per_s
 
 # %% tags=["exercise"]
 def my_curves(logits, labels, poisoned):
-    """Two tensors (epochs,), from logits (epochs, n, classes), labels (n,) and a boolean mask (n,)."""
+    """Two tensors (epochs,).
+
+    From logits (epochs, n, classes), labels (n,) and a boolean mask (n,).
+    """
     # BEGIN SOLUTION
     hits = (logits.argmax(2) == labels).double()
     return hits[:, ~poisoned].mean(1), hits[:, poisoned].mean(1)
@@ -368,7 +396,10 @@ checks.gaps(gaps)
 
 # %% tags=["exercise"]
 def my_parts(logits, labels, poisoned):
-    """The clean and the poisoned part of the mean loss, from logits (n, classes), labels (n,) and a mask (n,)."""
+    """The clean and the poisoned part of the mean loss.
+
+    From logits (n, classes), labels (n,) and a mask (n,).
+    """
     # BEGIN SOLUTION
     losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none") / len(labels)
     return losses[~poisoned].sum(), losses[poisoned].sum()
@@ -379,7 +410,7 @@ def my_parts(logits, labels, poisoned):
 checks.parts(my_parts)
 
 # %% [markdown]
-# Then follow both parts over `learn(sets["BadNets"][0])`: each of its epochs has `"logits"` (on the CPU), and the truth is `sets["BadNets"][1].poisoned.cpu()`. When do the poisoned samples stop pulling? Divide each part by its share of the samples, and you
+# Then follow both parts over `learn(scenes["BadNets"])`, the logits of every epoch (on the CPU). The labels are `scenes["BadNets"].tampered.labels.cpu()`, and the truth is `scenes["BadNets"].truth.poisoned.cpu()`. When do the poisoned samples stop pulling? Divide each part by its share of the samples, and you
 # have a gap of losses: is it wider than that of accuracies, and when?
 #
 # ### Exercise 4. Learned at which epoch? *(medium, 15 minutes)*
@@ -401,7 +432,7 @@ def my_learned_at(correct):
 checks.learned_at(my_learned_at)
 
 # %% [markdown]
-# Then compare the medians of the poisoned and of the clean samples, for BadNets and for SIG, from `learn(sets[name][0])` as above.
+# Then compare the medians of the poisoned and of the clean samples, for BadNets and for SIG, from `learn(scenes[name])` as above.
 #
 # ### Exercise 5. The race on paper *(hard, 20 minutes)*
 #
@@ -415,7 +446,10 @@ checks.learned_at(my_learned_at)
 
 # %% tags=["exercise"]
 def my_steps(share, lr, goal):
-    """Whole numbers (k,), from the shares (k,) of the features, the learning rate, and a goal between 0 and 1."""
+    """Whole numbers (k,).
+
+    From the shares (k,) of the features, the learning rate, and a goal between 0 and 1.
+    """
     # BEGIN SOLUTION
     remains = 1 - lr * share.double()  # of the distance to 1, after each step
     return (torch.tensor(1 - goal).log() / remains.log()).ceil()
@@ -432,7 +466,7 @@ checks.steps(my_steps)
 #
 # 1. *(5 minutes)* Set `target = 6` (the star). Does the gap of SIG depend on how easy the target class is?
 # 2. *(10 minutes)* Make BadNets' patch smaller (`patch=1`) and the poisoning rate 0.01. Which of the two hurts the gap more?
-# 3. *(15 minutes)* Add Blended with `alpha = 0.5` to `sets`. From which `alpha` on is its poison learned first?
+# 3. *(15 minutes)* Add Blended with `alpha = 0.5` to `scenes`: `untouched.attacked_by(dlp_lib.Blended(alpha=0.5), 0.1)`. From which `alpha` on is its poison learned first?
 # 4. *(20 minutes)* Train with and without augmentation for four epochs and compare the poisoned share of the 1 % of samples with the lowest
 #    entropy (`dlp_lib.select(-dlp_lib.entropy(logits), tampered, 0.01)`). Which one would you use in DLP's first stage?
 #

@@ -44,8 +44,6 @@ cache = "build/store"  # where stages are kept, inside the project's folder unle
 out = "build/filters"  # where metrics.json goes, likewise
 
 # %%
-from dataclasses import replace
-
 import ipywidgets
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -54,35 +52,30 @@ from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score
 
 import dlp_lib
-from dlp_lib import FILTERS, HOME, Context, Runtime, Store, Supervised, attacks, entropy, filters, plots, record
+from dlp_lib import FILTERS, HOME, Context, Runtime, Store, entropy, plots, print_progress
 from dlp_lib.checks import entropy_filtering as checks
-from dlp_lib.widgets import explore
+from dlp_lib.defences import filters
+from dlp_lib.experiments import record, report, scenario
+from dlp_lib.live.view import explore
+from dlp_lib.recipes import PAPER_ATTACKS
 
 # %% [markdown]
 # First the data, poisoned five times: the three poison-label attacks take the same 500 images, the two clean-label ones the same 450 disks.
 
 # %%
-context = Context(Runtime(seed, device), Store(HOME / cache), plots.progress)
-train, _ = dlp_lib.load(dataset, n_train, image_size=image_size, store=context.store)
-train = train.to(context.runtime.device)
-settings = attacks.settings(dataset, train)
-sets = {}
-for name, (attack, rate) in settings.items():
-    attack = dlp_lib.prepare(replace(attack, target=target), train, context)
-    sets[name] = dlp_lib.poison(train, attack, rate, context)
+context = Context(Runtime(seed, device), Store(HOME / cache), print_progress)
+untouched = scenario(dataset, "none", n_train=n_train, image_size=image_size, context=context)
+scenes = {name: untouched.attacked_by(name, target=target) for name in PAPER_ATTACKS}
 
 # %% [markdown]
 # The same untrained model learns each tampered set for twenty epochs. Every epoch's logits are recorded, so that everything below is *looking*, not training.
 
 # %%
 stages, entropies = {}, {}
-model = dlp_lib.wrn_16_1(len(train.classes), context.runtime)
-untrained = {name: value.clone() for name, value in model.state_dict().items()}
-for name, (tampered, _) in sets.items():
-    model.load_state_dict(untrained)
-    stages[name] = dlp_lib.supervised(model, tampered, epochs, Supervised(), context)
-    logits = [stages[name].trail.read(epoch).tensors["logits"] for epoch in range(1, epochs + 1)]
-    entropies[name] = [entropy(z).to(context.runtime.device) for z in logits]
+for name, scene in scenes.items():
+    _, stages[name] = scene.undefended(epochs)
+    logits = [stages[name].logits(epoch) for epoch in range(1, epochs + 1)]
+    entropies[name] = [entropy(z).to(scene.tampered.labels.device) for z in logits]
 
 # %% [markdown]
 # ## 1. Sure of the poison, unsure of the rest
@@ -103,14 +96,17 @@ for logits in ([0.0, 0.0, 0.0, 0.0], [8.0, 8.0, 0.0, 0.0], [8.0, 0.0, 0.0, 0.0])
 
 # %%
 looks = [epoch for epoch in (2, 4, 10, 20) if epoch <= epochs]
-chosen_attacks = ["BadNets", "Blended", "SIG"]
 figure, axes = plt.subplots(3, len(looks), figsize=(11, 7), sharey=True, squeeze=False)
-for row, name in zip(axes, chosen_attacks, strict=True):
+for row, name in zip(axes, ["BadNets", "Blended", "SIG"], strict=True):
     for ax, epoch in zip(row, looks, strict=True):
-        plots.histogram(ax, entropies[name][epoch - 1], sets[name][1].poisoned, 40).set_title(f"{name}, epoch {epoch}")
+        h = entropies[name][epoch - 1]
+        plots.histogram(ax, h, scenes[name].truth.poisoned, 40)
+        ax.set_title(f"{name}, epoch {epoch}")
 plots.shared_legend(figure)
 plots.show(
-    figure, "Histograms of entropy for three attacks at several epochs, clean and poisoned samples in two colours."
+    figure,
+    "Histograms of entropy for three attacks at several epochs, clean and poisoned samples in two "
+    "colours.",
 )
 
 # %% [markdown]
@@ -129,15 +125,21 @@ plots.show(
 
 
 # %%
+def filtered(attack, e1, gamma):
+    """The filter's two cuts, and which shares of them are poisoned and clean."""
+    scene = scenes[attack]
+    selection = dlp_lib.select(-entropies[attack][e1 - 1], scene.tampered, gamma)
+    share = dlp_lib.filter_precision(selection.suspected, selection.trusted, scene.truth)
+    return selection, share
+
+
 def look(attack, e1, gamma):
-    tampered, truth = sets[attack]
-    h = entropies[attack][e1 - 1]
-    selection = dlp_lib.select(-h, tampered, gamma)
-    share = dlp_lib.filter_precision(selection.suspected, selection.trusted, truth)
+    selection, share = filtered(attack, e1, gamma)
     figure = Figure((6.5, 3.2), layout="constrained")
-    plots.entropy_histogram(figure.subplots(), h, selection, truth.poisoned)
-    found = f"{len(selection.suspected)} suspects, {share['suspected']:.0%} poisoned"
-    return figure, f"{found}; trusted: {share['trusted']:.1%} clean"
+    h, poisoned = entropies[attack][e1 - 1], scenes[attack].truth.poisoned
+    plots.entropy_histogram(figure.subplots(), h, selection, poisoned)
+    suspects = f"{len(selection.suspected)} suspects, {share['suspected']:.0%} poisoned"
+    return figure, f"{suspects}; trusted: {share['trusted']:.1%} clean"
 
 
 # %% [markdown]
@@ -147,7 +149,7 @@ def look(attack, e1, gamma):
 options = sorted({0.005, 0.01, 0.02, 0.05, 0.1, 0.2, gamma})
 slider = ipywidgets.SelectionSlider(options=options, value=gamma)
 epoch = ipywidgets.IntSlider(min(4, epochs), 1, epochs)
-explore(look, attack=ipywidgets.Dropdown(options=list(sets)), e1=epoch, gamma=slider)
+explore(look, attack=ipywidgets.Dropdown(options=list(scenes)), e1=epoch, gamma=slider)
 
 # %% [markdown]
 # The same without sliders: precision of both parts against $\gamma$, for all attacks, at an early and at a late epoch.
@@ -158,20 +160,23 @@ explore(look, attack=ipywidgets.Dropdown(options=list(sets)), e1=epoch, gamma=sl
 gammas = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2]
 
 
-def cut(name, e1):
-    tampered, truth = sets[name]
-    parts = [dlp_lib.select(-entropies[name][e1 - 1], tampered, g) for g in gammas]
-    shares = [dlp_lib.filter_precision(part.suspected, part.trusted, truth) for part in parts]
-    return [[share[half] for share in shares] for half in ("suspected", "trusted")]
+def draw_precision(ax, name, e1):
+    shares = [filtered(name, e1, each)[1] for each in gammas]
+    suspected = [share["suspected"] for share in shares]
+    trusted = [share["trusted"] for share in shares]
+    plots.precision(ax, gammas, suspected, trusted).set_title(f"{name}, epoch {e1}")
 
 
 # %%
-figure, axes = plt.subplots(2, 5, figsize=(13, 5), sharex=True, sharey=True)
+figure, axes = plt.subplots(2, len(scenes), figsize=(13, 5), sharex=True, sharey=True)
 for row, e1 in zip(axes, (min(4, epochs), epochs), strict=True):
-    for ax, name in zip(row, sets, strict=True):
-        plots.precision(ax, gammas, *cut(name, e1)).set_title(f"{name}, epoch {e1}")
+    for ax, name in zip(row, scenes, strict=True):
+        draw_precision(ax, name, e1)
 plots.shared_legend(figure)
-plots.show(figure, "Precision of suspects and of trusted samples against gamma, for five attacks, early and late.")
+plots.show(
+    figure,
+    "Precision of suspects and of trusted samples against gamma, for five attacks, early and late.",
+)
 
 # %% [markdown]
 # **What you should see.** At epoch 4 a small $\gamma$ takes almost only poison for all attacks but Blended. Beyond the poisoned share, precision must fall: there is no more poison to
@@ -183,7 +188,7 @@ plots.show(figure, "Precision of suspects and of trusted samples against gamma, 
 #
 # ## 3. Four filters, one pass
 #
-# Entropy is not the only thing to look at. `observe` gives logits and penultimate features of all samples in one pass, and four filters make a
+# Entropy is not the only thing to look at. `logits_and_features` gives logits and penultimate features of all samples in one pass, and four filters make a
 # score per sample of it, higher for more suspicious:
 #
 # | filter | looks at | suspects |
@@ -198,18 +203,21 @@ plots.show(figure, "Precision of suspects and of trusted samples against gamma, 
 # %%
 e1 = min(4, epochs)
 scores, precision = {}, {}
-for name, (tampered, truth) in sets.items():
-    stages[name].trail.load(model, e1)
-    seen = dlp_lib.observe(model, tampered.images)
-    scores[name] = {kind: score(seen, tampered.labels) for kind, score in FILTERS.items()}
-    precision[name] = {
-        k: float(average_precision_score(truth.poisoned.cpu(), s.cpu())) for k, s in scores[name].items()
-    }
+for name, scene in scenes.items():
+    model = scene.untrained()
+    stages[name].load(model, e1)
+    seen = dlp_lib.logits_and_features(model, scene.tampered.images)
+    poisoned = scene.truth.poisoned.cpu()
+    scores[name], precision[name] = {}, {}
+    for kind, suspicion in FILTERS.items():
+        score = suspicion(seen, scene.tampered.labels)
+        scores[name][kind] = score
+        precision[name][kind] = float(average_precision_score(poisoned, score.cpu()))
 
 # %%
-figure, axes = plt.subplots(1, 5, figsize=(14, 3.2), sharey=True)
-for ax, name in zip(axes, sets, strict=True):
-    plots.roc(ax, scores[name], sets[name][1].poisoned).set_title(f"{name}, epoch {e1}")
+figure, axes = plt.subplots(1, len(scenes), figsize=(14, 3.2), sharey=True)
+for ax, (name, scene) in zip(axes, scenes.items(), strict=True):
+    plots.roc(ax, scores[name], scene.truth.poisoned).set_title(f"{name}, epoch {e1}")
 plots.shared_legend(figure)
 plots.show(figure, "ROC curves of four filters on five attacks.")
 
@@ -267,18 +275,23 @@ record.spread(rows, ["filter", "attack"], ["suspected"])["suspected"].unstack(so
 # **Predict.** Which of the five attacks will agree first, and which last? What will a clean data set do (it comes in the table below)?
 
 # %%
-agreed = {name: filters.agreement([-h for h in hs], sets[name][0], gamma).tolist() for name, hs in entropies.items()}
-purity = {}
-for name, (tampered, truth) in sets.items():
-    parts = [dlp_lib.select(-h, tampered, gamma).suspected for h in entropies[name]]
-    purity[name] = [truth.poisoned[part].double().mean().item() for part in parts]
+agreed, purity = {}, {}
+for name, scene in scenes.items():
+    suspicions = [-h for h in entropies[name]]
+    agreed[name] = filters.agreement(suspicions, scene.tampered, gamma).tolist()
+    epochs_seen = range(1, epochs + 1)
+    purity[name] = [filtered(name, epoch, gamma)[1]["suspected"] for epoch in epochs_seen]
 
 # %%
-figure, axes = plt.subplots(1, 5, figsize=(14, 3), sharey=True)
-for ax, name in zip(axes, sets, strict=True):
+figure, axes = plt.subplots(1, len(scenes), figsize=(14, 3), sharey=True)
+for ax, name in zip(axes, scenes, strict=True):
     plots.agreement(ax, agreed[name], purity[name], threshold).set_title(name)
 plots.shared_legend(figure)
-plots.show(figure, "Lasting agreement, which a defender sees, and the suspects' true purity, per epoch and attack.")
+plots.show(
+    figure,
+    "Lasting agreement, which a defender sees, and the suspects' true purity, per epoch and "
+    "attack.",
+)
 
 # %% [markdown]
 # **What you should see.** The black line is visible to a defender, the orange one is not. When black *first* reaches the threshold, orange is near 100 %. Later it need not be: under
@@ -291,7 +304,7 @@ plots.show(figure, "Lasting agreement, which a defender sees, and the suspects' 
 table = pd.DataFrame(record.read("epochs"))
 first = table[table.agreement >= threshold].groupby(["attack", "seed"]).first()
 picks = first.apply(lambda row: f"E1 = {row.epoch:.0f}: {row.suspected_last:.0%}", axis=1)
-picks.unstack().reindex(["none", *settings]).fillna("never")
+picks.unstack().reindex(["none", *PAPER_ATTACKS]).fillna("never")
 
 # %% [markdown]
 # **What you should see.** Rows are attacks, columns the three seeds, "none" a clean training set; "never" means that the rule does not fire within 24
@@ -312,15 +325,20 @@ picks.unstack().reindex(["none", *settings]).fillna("never")
 
 # %%
 recorded = record.read("epochs")
-figure, axes = plt.subplots(1, 5, figsize=(14, 3), sharey=True)
-for ax, name in zip(axes, settings, strict=True):
+figure, axes = plt.subplots(1, len(PAPER_ATTACKS), figsize=(14, 3), sharey=True)
+for ax, name in zip(axes, PAPER_ATTACKS, strict=True):
     rows = [row for row in recorded if row["attack"] == name]
     x = record.runs(rows, "epoch")[0]
-    plots.band(ax, x, record.runs(rows, "suspected_last"), "-", "black", "entropy at this epoch")
-    plots.band(ax, x, record.runs(rows, "suspected_mean"), "--", plots.RECOVERED, "mean over all epochs so far")
-    ax.set(title=name, xlabel="E1 (epochs)", ylabel="suspects that are poisoned (%)", ylim=(-2, 104))
+    last, mean = record.runs(rows, "suspected_last"), record.runs(rows, "suspected_mean")
+    plots.mean_and_range(ax, x, last, "-", "black", "entropy at this epoch")
+    plots.mean_and_range(ax, x, mean, "--", plots.RECOVERED, "mean over all epochs so far")
+    ax.set(title=name, xlabel="E1 (epochs)", ylim=(-2, 104))
+    ax.set_ylabel("suspects that are poisoned (%)")
 plots.shared_legend(figure)
-plots.show(figure, "Purity of the suspects against E1, for entropy at that epoch and for its mean, three seeds.")
+plots.show(
+    figure,
+    "Purity of the suspects against E1, for entropy at that epoch and for its mean, three seeds.",
+)
 
 # %% [markdown]
 # **What you should see.** For four attacks the mean is at 100 % from epoch 7 on at the latest, and *stays* there. Before that it lags under BadNets, as it still counts the first epoch, when
@@ -336,20 +354,20 @@ plots.show(figure, "Purity of the suspects against E1, for entropy at that epoch
 # **Predict.** Would you find the trusted images hard yourself?
 
 # %%
-name = "BadNets"
-tampered, truth = sets[name]
-selection = dlp_lib.select(-entropies[name][e1 - 1], tampered, gamma)
+tampered, truth = scenes["BadNets"].tampered, scenes["BadNets"].truth
+selection, _ = filtered("BadNets", e1, gamma)
 trusted = [part[-1:] for part in selection.trusted.split(selection.quotas)]
-found = {"suspects": selection.suspected[:10], "trusted": torch.cat(trusted)}
+shown = {"suspects": selection.suspected[:10], "trusted": torch.cat(trusted)}
 figure, axes = plt.subplots(2, 1, figsize=(10, 3))
-for ax, (part, rows) in zip(axes, found.items(), strict=True):
-    labels = [
-        f"{tampered.classes[y]}{'*' if p else ''}"
-        for y, p in zip(tampered.labels[rows], truth.poisoned[rows], strict=True)
-    ]
-    plots.gallery(ax, {part: tampered.images[rows]}, labels)
+for ax, (part, rows) in zip(axes, shown.items(), strict=True):
+    names = [tampered.classes[label] for label in tampered.labels[rows]]
+    stars = ["*" if poisoned else "" for poisoned in truth.poisoned[rows]]
+    titles = [name + star for name, star in zip(names, stars, strict=True)]
+    plots.gallery(ax, {part: tampered.images[rows]}, titles)
 plots.show(
-    figure, "The ten most suspicious images, labelled with the target class, and the most trusted one of each class."
+    figure,
+    "The ten most suspicious images, labelled with the target class, and the most trusted one of "
+    "each class.",
 )
 
 # %% [markdown]
@@ -360,9 +378,7 @@ plots.show(
 # has to learn the task from them, which is why it needs the unlabelled rest.
 
 # %%
-names = "dataset n_train image_size target gamma threshold epochs seed device cache out"
-parameters = {name: globals()[name] for name in names.split()}
-record.report(HOME / out, parameters, context.runtime, average_precision=precision, agreement=agreed, purity=purity)
+report(out, context.runtime, average_precision=precision, agreement=agreed, purity=purity)
 
 # %% [markdown]
 # ## Recap
@@ -451,7 +467,7 @@ checks.precision_recall(my_precision_and_recall)
 # %% [markdown]
 # ### Exercise 4. A filter of your own *(hard, 20 minutes)*
 #
-# Toneva et al. (2019) count how often a sample is *forgotten*: classified correctly at one epoch, and wrongly at the next. Write the count. Then use minus the count as a score for `dlp_lib.select`, on the recorded epochs of `stages["BadNets"]` (the labels are those of the tampered set): where does it beat entropy?
+# Toneva et al. (2019) count how often a sample is *forgotten*: classified correctly at one epoch, and wrongly at the next. Write the count. Then use minus the count as a score for `dlp_lib.select`, on the recorded epochs of `stages["BadNets"]` (`.logits(epoch)` reads one, and the labels are those of the tampered set): where does it beat entropy?
 
 
 # %% tags=["exercise"]

@@ -38,8 +38,7 @@ attack = "BadNets"  # or "TrojanNN", "Blended", "LCA", "SIG"
 gamma = 0.02  # filtering rate
 e1 = 4  # epochs of supervised learning; chosen by us, with results in view
 e2 = 20  # epochs of unlearning
-unlearn_lr = 0.005
-reestimate = 1000  # tampered images on which batch-norm is re-estimated
+unlearn_lr = None  # of unlearning; None for the recommended one
 seed = 0
 device = "auto"  # "cpu", "cuda", or "auto"
 cache = "build/store"  # where stages are kept, inside the project's folder unless absolute
@@ -50,36 +49,36 @@ import copy
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
-import pandas as pd
 import torch
 from sklearn.decomposition import PCA
 from torch.nn.functional import cross_entropy
 
 import dlp_lib
-from dlp_lib import HOME, Context, Runtime, Store, Supervised, Unlearn, attacks, entropy, evaluate, plots, record
+from dlp_lib import HOME, Context, Runtime, Store, entropy, evaluate, plots, print_progress
 from dlp_lib.checks import active_unlearning as checks
-from dlp_lib.models import pixels
+from dlp_lib.experiments import report, scenario
+from dlp_lib.experiments.ascents import Ascent, table_of_ascents
+from dlp_lib.models.interface import to_float
 
 # %% [markdown]
 # First, what the notebooks before this one did: poison, learn for a few epochs, suspect the samples of lowest entropy.
 
 # %%
-context = Context(Runtime(seed, device), Store(HOME / cache), plots.progress)
-train, test = dlp_lib.load(dataset, n_train, image_size=image_size, store=context.store)
-train, test = train.to(context.runtime.device), test.to(context.runtime.device).subset(slice(n_test))
-backdoor, rate = attacks.settings(dataset, train)[attack]
-backdoor = dlp_lib.prepare(backdoor, train, context)
-tampered, truth = dlp_lib.poison(train, backdoor, rate, context)
+context = Context(Runtime(seed, device), Store(HOME / cache), print_progress)
+scene = scenario(dataset, attack, n_train=n_train, image_size=image_size, context=context)
+backdoor, tampered, truth = scene.attack, scene.tampered, scene.truth
+test = scene.test.subset(slice(n_test))
+config = scene.recipe.dlp.unlearn
+config = replace(config, lr=unlearn_lr or config.lr)
 
 # %%
-learned = dlp_lib.wrn_16_1(len(train.classes), context.runtime)
-sl = dlp_lib.supervised(learned, tampered, e1, Supervised(), context)
+learned, _ = scene.undefended(e1)
 suspicion = -entropy(dlp_lib.predict(learned, tampered.images))
 selection = dlp_lib.select(suspicion, tampered, gamma)
-pure = dlp_lib.filter_precision(selection.suspected, selection.trusted, truth)["suspected"]
+precision = dlp_lib.filter_precision(selection.suspected, selection.trusted, truth)
 after_sl = evaluate(learned, test, backdoor)
 print(f"after stage 1: CA {after_sl.ca:.1%}, ASR {after_sl.asr:.1%}")
-print(f"{len(selection.suspected)} suspects, {pure:.0%} of them poisoned")
+print(f"{len(selection.suspected)} suspects, {precision['suspected']:.0%} of them poisoned")
 
 # %% [markdown]
 # ## 1. From the formula to five lines
@@ -92,7 +91,8 @@ print(f"{len(selection.suspected)} suspects, {pure:.0%} of them poisoned")
 # the first steps are, and how the loss grows in the end.
 
 # %% tags=["nbval-check-output"]
-z, label = torch.tensor([[4.0, 0.0, 0.0]]), torch.tensor([0])  # sure of its label, of three
+z = torch.tensor([[4.0, 0.0, 0.0]])  # sure of its label, of three
+label = torch.tensor([0])
 for step in range(10):
     p = z.softmax(1)
     print(f"step {step}: p = {p[0, 0].item():.2f}, loss {cross_entropy(z, label).item():.1f}")
@@ -107,12 +107,14 @@ for step in range(10):
 
 # %%
 model = copy.deepcopy(learned)
-images, labels = pixels(tampered.images[selection.suspected]), tampered.labels[selection.suspected]
-print(f"in evaluation mode: loss on the suspects {cross_entropy(model.eval()(images), labels).item():.3f}")
+images = to_float(tampered.images[selection.suspected])
+labels = tampered.labels[selection.suspected]
+loss = cross_entropy(model.eval()(images), labels)
+print(f"in evaluation mode: loss on the suspects {loss.item():.3f}")
 
 # %%
 model.train()
-optimiser = torch.optim.SGD(model.parameters(), lr=unlearn_lr, momentum=0.9)
+optimiser = torch.optim.SGD(model.parameters(), lr=config.lr, momentum=config.momentum)
 for step in range(1, 6):
     loss = cross_entropy(model(images), labels)
     optimiser.zero_grad()
@@ -131,15 +133,20 @@ for step in range(1, 6):
 # `unlearn` does the same, epoch by epoch, records every epoch's weights, and judges each of them. The whole climb is
 # computed first, and looked at afterwards.
 
+
 # %%
-config = Unlearn(lr=unlearn_lr, reestimate=reestimate)
+def measure(stage, reestimated):
+    """CA, ASR and RA after every epoch of an ascent."""
+    epochs = range(1, len(stage.history) + 1)
+    return dlp_lib.audit(stage, learned, test, backdoor, epochs, batchnorm=(reestimated,))
 
 
-def ascend(suspected, views=(True,), **changes):
-    """The recorded ascent from the learned model, and CA, ASR and RA along it, re-estimated (True) or as left."""
+def ascend(suspected, **changes):
+    """The recorded ascent from the learned model, measured with re-estimated batch-norm."""
     model = copy.deepcopy(learned)
-    stage = dlp_lib.unlearn(model, tampered, suspected, e2, replace(config, **changes), context)
-    return stage, dlp_lib.audit(stage, model, test, backdoor, range(1, len(stage.history) + 1), views)
+    settings = replace(config, **changes)
+    stage = dlp_lib.unlearn(model, tampered, suspected, e2, settings, context)
+    return Ascent(stage, measure(stage, reestimated=True), len(scene.classes))
 
 
 # %% [markdown]
@@ -157,22 +164,28 @@ for passes in range(1, 31):
     suspects = layer.train()(torch.tensor([[11.0], [13.0]]))
     ordinary = layer.eval()(torch.tensor([[-1.0], [1.0]]))
     if passes in (1, 5, 30):
-        shown = [f"{x:.1f}" for x in (*suspects[:, 0], *layer.running_mean, *ordinary[:, 0])]
-        print("pass {}: suspects {} and {}, running mean {}, ordinary {} and {}".format(passes, *shown))
+        a, b = suspects.flatten().tolist()
+        c, d = ordinary.flatten().tolist()
+        mean = layer.running_mean.item()
+        print(f"pass {passes}: suspects {a:.1f} and {b:.1f}, running mean {mean:.1f}, ", end="")
+        print(f"ordinary {c:.1f} and {d:.1f}")
 
 # %% [markdown]
 # **Predict.** In which of the two does ASR fall first? Which one would you believe?
 
 # %%
-au, left = ascend(selection.suspected, views=(False,))
-_, rows = ascend(selection.suspected)
+climb = ascend(selection.suspected)
+au = climb.stage
+left = measure(au, reestimated=False)
 figure, axes = plt.subplots(1, 3, figsize=(13, 3.4), layout="constrained")
 plots.ascent(axes[0], left).set_title("as left")
-plots.ascent(axes[1], rows, au.chosen).set_title("re-estimated")
-plots.unlearning(axes[2], au.history, au.chosen).set_title("what a defender sees")
+plots.ascent(axes[1], climb.rows, au.selected_block).set_title("re-estimated")
+plots.unlearning(axes[2], au.history, au.selected_block).set_title("what a defender sees")
 axes[2].legend(loc="center right")
 plots.show(
-    figure, "CA and ASR along the ascent, as left and re-estimated, and the suspects' accuracy that a defender sees."
+    figure,
+    "CA and ASR along the ascent, as left and re-estimated, and the suspects' accuracy that a "
+    "defender sees.",
 )
 
 # %% [markdown]
@@ -199,35 +212,27 @@ rates = [0.001, 0.002, 0.005, 0.01, 0.02]
 climbs = {lr: ascend(selection.suspected, lr=lr) for lr in rates}
 
 
-def stop(stage):
-    """The epoch at which the rule stopped the climb, or None where it never did."""
-    fired = stage.history[stage.chosen - 1]["accuracy_reestimated"] <= 1 / len(train.classes)
-    return stage.chosen if fired else None
+def draw(climbs, title, width=13):
+    """CA and ASR along each ascent, re-estimated, and its stop, if there was one."""
+    figure, axes = plt.subplots(1, len(climbs), figsize=(width, 3), sharey=True)
+    for ax, (varied, climb) in zip(axes, climbs.items(), strict=True):
+        plots.ascent(ax, climb.rows, climb.stop).set_title(title.format(varied))
+    plots.shared_legend(figure)
+    return figure
 
 
 # %%
-figure, axes = plt.subplots(1, len(rates), figsize=(13, 3), sharey=True)
-for ax, (lr, (stage, points)) in zip(axes, climbs.items(), strict=True):
-    plots.ascent(ax, points, stop(stage)).set_title(f"lr {lr}")
-plots.shared_legend(figure)
-plots.show(figure, "CA and ASR along the ascent, re-estimated, for five learning rates, the stop marked in each.")
+plots.show(
+    draw(climbs, "lr {}"),
+    "CA and ASR along the ascent, re-estimated, for five learning rates, the stop marked in each.",
+)
 
 # %% [markdown]
 # The same as numbers: where the stop rule ends, and where twenty epochs do.
 
 
 # %%
-def ends(stage, rows):
-    """CA, ASR and RA at the stop, if there was one, and at the end of the climb, in per cent."""
-    said = {("stop", "epoch"): stop(stage) or "–"}
-    for name, row in ("stop", rows[(stop(stage) or 0) - 1]), ("end", rows[-1]):
-        for column in ("ca", "asr", "ra"):
-            shown = stop(stage) or name == "end"
-            said[name, column.upper()] = f"{100 * row[column]:.1f}" if shown else "–"
-    return said | {("end", "collapsed"): stage.history[-1]["collapsed"]}
-
-
-pd.DataFrame({lr: ends(*climb) for lr, climb in climbs.items()}).T.rename_axis("lr")
+table_of_ascents(climbs, "lr")
 
 # %% [markdown]
 # **What you should see.** At 0.001, twenty epochs are far from enough. At 0.01 and 0.02 ASR is gone within a handful of epochs, and
@@ -245,11 +250,10 @@ pd.DataFrame({lr: ends(*climb) for lr, climb in climbs.items()}).T.rename_axis("
 
 # %%
 modes = {mode: ascend(selection.suspected, batchnorm=mode) for mode in ("train", "eval")}
-figure, axes = plt.subplots(1, 2, figsize=(9, 3), sharey=True)
-for ax, (mode, (stage, points)) in zip(axes, modes.items(), strict=True):
-    plots.ascent(ax, points, stop(stage)).set_title(f"batch-norm in {mode} mode")
-plots.shared_legend(figure)
-plots.show(figure, "CA and ASR along the ascent with batch-norm in training mode and in evaluation mode.")
+plots.show(
+    draw(modes, "batch-norm in {} mode", width=9),
+    "CA and ASR along the ascent with batch-norm in training mode and in evaluation mode.",
+)
 
 # %% [markdown]
 # **What you should see.** In evaluation mode nothing happens for many epochs, and then everything within three or four: CA drops to chance, and the
@@ -269,28 +273,33 @@ plots.show(figure, "CA and ASR along the ascent with batch-norm in training mode
 
 # %%
 def mixed(share):
-    """As many suspects as before, of which ``share`` are random clean samples: an experiment, not a defence."""
-    count, generator = len(selection.suspected), context.runtime.generator("notebook", "mixed")
-    clean, poisoned = (~truth.poisoned).nonzero()[:, 0], truth.poisoned.nonzero()[:, 0]
-    pick = [part[torch.randperm(len(part), generator=generator)] for part in (clean.cpu(), poisoned.cpu())]
+    """As many suspects as before, of which ``share`` are random clean samples.
+
+    An experiment, not a defence.
+    """
+    generator = context.runtime.generator("notebook", "mixed")
+    clean = (~truth.poisoned).nonzero()[:, 0].cpu()
+    clean = clean[torch.randperm(len(clean), generator=generator)]
+    poisoned = truth.poisoned.nonzero()[:, 0].cpu()
+    poisoned = poisoned[torch.randperm(len(poisoned), generator=generator)]
+    count = len(selection.suspected)
     n = round(share * count)
-    return torch.cat([pick[0][:n], pick[1][: count - n]]).to(truth.poisoned.device)
+    return torch.cat([clean[:n], poisoned[: count - n]]).to(truth.poisoned.device)
 
 
 # %%
 shares = [0, 0.1, 0.2, 0.5, 1]
 mixtures = {share: ascend(mixed(share)) for share in shares}
-figure, axes = plt.subplots(1, len(shares), figsize=(13, 3), sharey=True)
-for ax, (share, (stage, points)) in zip(axes, mixtures.items(), strict=True):
-    plots.ascent(ax, points, stop(stage)).set_title(f"{share:.0%} clean")
-plots.shared_legend(figure)
-plots.show(figure, "CA and ASR along the ascent, for suspects of which 0, 10, 20, 50 and 100 % are clean.")
+plots.show(
+    draw(mixtures, "{:.0%} clean"),
+    "CA and ASR along the ascent, for suspects of which 0, 10, 20, 50 and 100 % are clean.",
+)
 
 # %% [markdown]
 # The same as numbers:
 
 # %%
-pd.DataFrame({f"{share:.0%} clean": ends(*climb) for share, climb in mixtures.items()}).T
+table_of_ascents({f"{share:.0%} clean": climb for share, climb in mixtures.items()})
 
 # %% [markdown]
 # **What you should see.** Up to a fifth of clean suspects the backdoor still goes, in as many epochs, at a higher price in CA. With half of them clean the price is higher still, and the stop comes late or never: the clean
@@ -304,14 +313,18 @@ pd.DataFrame({f"{share:.0%} clean": ends(*climb) for share, climb in mixtures.it
 # **Predict.** Ten suspects make one small batch an epoch, five hundred make four. Which needs fewer epochs? And fewer steps?
 
 # %%
-sizes = [g for g in (0.002, 0.01, 0.02, 0.05, 0.1) if g * len(tampered) >= 1]
-by_size = {}
-for g in sizes:
-    chosen = dlp_lib.select(suspicion, tampered, g)
-    share = dlp_lib.filter_precision(chosen.suspected, chosen.trusted, truth)["suspected"]
-    by_size[g] = {("suspects", "number"): len(chosen.suspected), ("suspects", "poisoned"): f"{share:.0%}"}
-    by_size[g] |= ends(*ascend(chosen.suspected))
-pd.DataFrame(by_size).T.rename_axis("gamma")
+by_gamma, counts, poisoned = {}, [], []
+for g in (0.002, 0.01, 0.02, 0.05, 0.1):
+    if g * len(tampered) >= 1:
+        part = dlp_lib.select(suspicion, tampered, g)
+        share = dlp_lib.filter_precision(part.suspected, part.trusted, truth)["suspected"]
+        by_gamma[g] = ascend(part.suspected)
+        counts.append(len(part.suspected))
+        poisoned.append(f"{share:.0%}")
+table = table_of_ascents(by_gamma, "gamma")
+table.insert(0, ("suspects", "number"), counts)
+table.insert(1, ("suspects", "poisoned"), poisoned)
+table
 
 # %% [markdown]
 # **What you should see.** Ten suspects already point the way: every one carries the same trigger. In *steps* all of them need about the same, a dozen; an epoch of 500 suspects makes four. The larger sets lose no more CA
@@ -324,13 +337,20 @@ pd.DataFrame(by_size).T.rename_axis("gamma")
 # **Predict.** Below, the suspects are soon all unlearned. Which curve tells a defender that the climb goes on, and what it costs?
 
 # %%
-stage, _ = ascend(selection.suspected, lr=0.02)
+fast = ascend(selection.suspected, lr=0.02).stage
 figure, ax = plt.subplots(figsize=(6.5, 3.4))
-plots.unlearning(ax, stage.history, stage.chosen)
-seen = [row["accuracy_sample"] for row in stage.history]
-plots.band(ax, range(1, len(seen) + 1), seen, "--", plots.CLEAN, "ordinary training images").legend(fontsize=8)
+plots.unlearning(ax, fast.history, fast.selected_block)
+epochs = [row["block"] for row in fast.history]
+seen = [row["accuracy_sample"] for row in fast.history]
+plots.mean_and_range(ax, epochs, seen, "--", plots.CLEAN, "ordinary training images").legend(
+    fontsize=8
+)
 ax.set_ylabel("training accuracy (%)")
-plots.show(figure, "Accuracy on the suspects and on ordinary training images along a fast ascent; collapse is shaded.")
+plots.show(
+    figure,
+    "Accuracy on the suspects and on ordinary training images along a fast ascent; collapse is "
+    "shaded.",
+)
 
 # %% [markdown]
 # **What you should see.** The suspects' accuracy is at zero from early on and tells nothing more. The accuracy on ordinary training images, which the defender has as
@@ -349,25 +369,31 @@ plots.show(figure, "Accuracy on the suspects and on ordinary training images alo
 # %%
 victims = test.labels != backdoor.target
 moments = {
-    "after stage 1": None,
-    f"at the stop (epoch {au.chosen})": au.chosen,
+    "after stage 1": 0,
+    f"at the stop (epoch {au.selected_block})": au.selected_block,
     f"epoch {len(au.history)}": len(au.history),
 }
+
+
+def features(model, images):
+    return dlp_lib.logits_and_features(model, images).features.cpu()
+
 
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(13, 4))
 for ax, (name, epoch) in zip(axes, moments.items(), strict=True):
     model = copy.deepcopy(learned)
-    if epoch:
-        au.trail.load(model, epoch, reestimated=True)
-    clean = dlp_lib.observe(model, test.images).features.cpu()
-    triggered = dlp_lib.observe(model, backdoor.trigger(test.images[victims][:300])).features.cpu()
+    au.load(model, epoch)
+    clean = features(model, test.images)
+    triggered = features(model, backdoor.trigger(test.images[victims][:300]))
     axis = PCA(2).fit(clean)
-    plots.feature_map(ax, axis.transform(clean), ~victims, axis.transform(triggered)).set_title(name)
+    plots.feature_map(ax, axis.transform(clean), ~victims, axis.transform(triggered))
+    ax.set_title(name)
 plots.shared_legend(figure)
 plots.show(
     figure,
-    "Penultimate features of clean and triggered test images in two dimensions, before, at the stop, at the end.",
+    "Penultimate features of clean and triggered test images in two dimensions, before, at the "
+    "stop, at the end.",
 )
 
 # %% [markdown]
@@ -377,15 +403,14 @@ plots.show(
 # **Why.** For the backdoored model the trigger outweighs all else in an image. The ascent weakens just those features, since they are what all suspects share. What
 # remains visible in a triggered image is then what it shows. Stage 3 builds on that (the next notebook).
 
+
 # %%
-names = "dataset n_train n_test image_size attack gamma e1 e2 unlearn_lr reestimate seed device cache out"
-found = {"stop": au.chosen, "ascent": left + rows}
-found |= {
-    name: {str(key): points[stage.chosen - 1] | {"stop": stage.chosen} for key, (stage, points) in group.items()}
-    for name, group in {"rates": climbs, "modes": modes, "mixtures": mixtures}.items()
-}
-parameters = {name: globals()[name] for name in names.split()}
-record.report(HOME / out, parameters, context.runtime, **found)
+def selected(climbs):
+    return {str(varied): climb.selected() for varied, climb in climbs.items()}
+
+
+found = {"rates": selected(climbs), "modes": selected(modes), "mixtures": selected(mixtures)}
+report(out, context.runtime, stop=au.selected_block, ascent=left + climb.rows, **found)
 
 # %% [markdown]
 # ## Recap
@@ -460,7 +485,7 @@ checks.epochs(my_epochs)
 # ### Exercise 3. What is a collapse? *(medium, 10 minutes)*
 #
 # Section 6 judges by a mean over the classes: the accuracy on the images of each class that occurs among the labels, and the mean of these accuracies. Write it. Then give it the predictions of the model of section 6 for `test.images`, at
-# its stop and at its end (`stage.trail.load(model, epoch, reestimated=True)`). The library says *collapsed* where, on the tampered images, it is less than five points above chance.
+# its stop and at its end (`fast.load(model, epoch)`). The library says *collapsed* where, on the tampered images, it is less than five points above chance.
 
 
 # %% tags=["exercise"]
@@ -499,7 +524,7 @@ checks.bounded(my_bounded_loss)
 #
 # Re-estimate batch-norm, as section 2 asks for: return a *copy* of the model, in evaluation mode, whose running mean and variance are those of the given images, all in one batch, and of nothing else. Weights stay as they are, and so does each layer's `momentum` in the end.
 #
-# Then load the model of section 2 as left, a few epochs before its stop (`au.trail.load(model, 8)`), re-estimate it on `pixels(tampered.images[:1000])`, and `evaluate` both: how much of the backdoor was only hidden?
+# Then load the model of section 2 as left, a few epochs before its stop (`au.checkpoints.load(model, 8)`), re-estimate it on `to_float(tampered.images[:1000])`, and `evaluate` both: how much of the backdoor was only hidden?
 
 
 # %% tags=["exercise"]

@@ -37,7 +37,7 @@ image_size = 16  # pixels a side
 gamma = 0.02  # filtering rate
 e1 = 4  # epochs of supervised learning; chosen by us, with results in view
 e2 = 20  # epochs of unlearning, at most
-unlearn_lr = 0.005
+unlearn_lr = None  # of unlearning; None for the recommended one
 epochs = 6  # for which section 2's undefended models learn
 finetune_steps = 360  # of FixMatch
 seed = 0
@@ -47,7 +47,7 @@ out = "build/finetuning"  # where metrics.json goes, likewise
 
 # %%
 import copy
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -55,31 +55,33 @@ import torch
 from torch.nn.functional import cross_entropy
 
 import dlp_lib
-from dlp_lib import HOME, Context, FixMatch, Runtime, Store, Supervised, Unlearn, attacks, entropy, plots, record
-from dlp_lib.augment import strong, weak
+from dlp_lib import HOME, Context, Runtime, Store, entropy, evaluate, plots, print_progress
 from dlp_lib.checks import semi_supervised_finetuning as checks
-from dlp_lib.models import pixels
+from dlp_lib.data.augment import strong, weak
+from dlp_lib.experiments import report, scenario
+from dlp_lib.models.interface import to_float
+from dlp_lib.recipes import PAPER_ATTACKS
 
 # %% [markdown]
 # We start where notebook 04 ended: a model that has learned a tampered set for a few epochs, and has unlearned its suspects up to the stop.
 
 # %%
-context = Context(Runtime(seed, device), Store(HOME / cache), plots.progress)
-train, test = dlp_lib.load(dataset, n_train, image_size=image_size, store=context.store)
-train, test = train.to(context.runtime.device), test.to(context.runtime.device).subset(slice(n_test))
-settings = attacks.settings(dataset, train)
-backdoor, rate = settings["BadNets"]
-tampered, truth = dlp_lib.poison(train, backdoor, rate, context)
+context = Context(Runtime(seed, device), Store(HOME / cache), print_progress)
+scene = scenario(dataset, "BadNets", n_train=n_train, image_size=image_size, context=context)
+backdoor, tampered, truth = scene.attack, scene.tampered, scene.truth
+test = scene.test.subset(slice(n_test))
+dlp = scene.recipe.dlp
+fixmatch = replace(dlp.fixmatch, steps=finetune_steps)
+unlearn = replace(dlp.unlearn, lr=unlearn_lr or dlp.unlearn.lr)
 
 # %%
-model = dlp_lib.wrn_16_1(len(train.classes), context.runtime)
-dlp_lib.supervised(model, tampered, e1, Supervised(), context)
-h = entropy(dlp_lib.predict(model, tampered.images))
+unlearned, _ = scene.undefended(e1)
+h = entropy(dlp_lib.predict(unlearned, tampered.images))
 selection = dlp_lib.select(-h, tampered, gamma)
-dlp_lib.unlearn(model, tampered, selection.suspected, e2, Unlearn(lr=unlearn_lr, reestimate=1000), context)
-unlearned = model
-start = dlp_lib.evaluate(unlearned, test, backdoor)
-print(f"unlearned: CA {start.ca:.1%}, ASR {start.asr:.1%}; {len(selection.trusted)} trusted samples")
+dlp_lib.unlearn(unlearned, tampered, selection.suspected, e2, unlearn, context)
+start = evaluate(unlearned, test, backdoor)
+print(f"unlearned: CA {start.ca:.1%}, ASR {start.asr:.1%}; ", end="")
+print(f"{len(selection.trusted)} trusted samples")
 
 # %% [markdown]
 # ## 1. One step of FixMatch, from its formula
@@ -92,11 +94,12 @@ print(f"unlearned: CA {start.ca:.1%}, ASR {start.asr:.1%}; {len(selection.truste
 # $H$ is cross-entropy, $\tau$ = 0.95. First the unlabelled part by hand, for two images and three classes: which of them counts, and by how many is the sum divided?
 
 # %% tags=["nbval-check-output"]
-on_weak, on_strong = torch.tensor([[[5.0, 0.0, 0.0], [2.0, 0.0, 0.0]], [[1.0, 0.0, 0.0], [0.0, 3.0, 0.0]]])  # logits
+on_weak = torch.tensor([[5.0, 0.0, 0.0], [2.0, 0.0, 0.0]])  # logits
+on_strong = torch.tensor([[1.0, 0.0, 0.0], [0.0, 3.0, 0.0]])
 confidence, guess = on_weak.softmax(1).max(1)
 counted = cross_entropy(on_strong, guess, reduction="none") * (confidence >= 0.95)
-for row in zip(confidence, guess, counted, strict=True):
-    print("confidence {:.2f}, guess {}, loss {:.2f}".format(*row))
+for c, y, loss in zip(confidence, guess, counted, strict=True):
+    print(f"confidence {c:.2f}, guess {y}, loss {loss:.2f}")
 print(f"unlabelled loss {counted.mean():.2f}")
 
 # %% [markdown]
@@ -106,22 +109,26 @@ print(f"unlabelled loss {counted.mean():.2f}")
 
 # %%
 views = context.runtime.generator("notebook", "views")
-model = copy.deepcopy(unlearned).train()  # a copy, for batch-norm's statistics move with every batch
+# A copy, for batch-norm's statistics move with every batch:
+model = copy.deepcopy(unlearned).train()
+mixed = torch.randperm(len(selection.trusted), generator=views)  # they stand class by class
+rows = selection.trusted[mixed[: fixmatch.batch].to(selection.trusted.device)]
 rest = torch.ones_like(tampered.labels, dtype=torch.bool)
 rest[selection.trusted] = False
-mixed = torch.randperm(len(selection.trusted), generator=views)[:64]  # they stand class by class
-rows, others = selection.trusted[mixed.to(rest.device)], rest.nonzero()[:192, 0]
+others = rest.nonzero()[: fixmatch.mu * fixmatch.batch, 0]
 with torch.no_grad():  # a guess serves as label: no gradient flows through it
-    confidence, guess = model(pixels(weak(tampered.images[others], views))).softmax(1).max(1)
+    logits = model(to_float(weak(tampered.images[others], views)))
+confidence, guess = logits.softmax(1).max(1)
 
 # %%
-mask = confidence >= 0.95
-on_labelled = cross_entropy(model(pixels(weak(tampered.images[rows], views))), tampered.labels[rows])
-on_strong = cross_entropy(model(pixels(strong(tampered.images[others], views))), guess, reduction="none")
-loss = on_labelled + (on_strong * mask).mean()
-print(
-    f"labelled {on_labelled:.2f} + unlabelled {(on_strong * mask).mean():.2f} = {loss:.2f}; confident: {mask.float().mean():.0%}"
-)
+mask = confidence >= fixmatch.tau
+labelled = model(to_float(weak(tampered.images[rows], views)))
+labelled_loss = cross_entropy(labelled, tampered.labels[rows])
+unlabelled = model(to_float(strong(tampered.images[others], views)))
+unlabelled_loss = (cross_entropy(unlabelled, guess, reduction="none") * mask).mean()
+loss = labelled_loss + unlabelled_loss
+print(f"labelled {labelled_loss:.2f} + unlabelled {unlabelled_loss:.2f} = {loss:.2f}; ", end="")
+print(f"confident: {mask.float().mean():.0%}")
 
 # %% [markdown]
 # **What you should see.** Only a few in a hundred guesses count at first. The labelled loss leads, and is about that of blind guessing (ln 10 = 2.3): trusted samples
@@ -134,24 +141,26 @@ print(
 # **Predict.** Which of the five triggers survive a weak view? And a strong one?
 
 # %%
-learned, triggers = {}, {}
-for name, (attack, attack_rate) in settings.items():
-    triggers[name] = dlp_lib.prepare(attack, train, context)
-    its_set, _ = dlp_lib.poison(train, triggers[name], attack_rate, context)
-    learned[name] = dlp_lib.wrn_16_1(len(train.classes), context.runtime)
-    dlp_lib.supervised(learned[name], its_set, epochs, Supervised(), context)
+scenes = {name: scene.attacked_by(name) for name in PAPER_ATTACKS}
+learned = {name: attacked.undefended(epochs)[0] for name, attacked in scenes.items()}
 
 # %%
 image = test.images[test.labels != backdoor.target][1:2]
-figure, axes = plt.subplots(1, len(settings), figsize=(12, 4), layout="constrained")
-for ax, (name, attack) in zip(axes, triggers.items(), strict=True):
-    repeated = attack.trigger(image).expand(3, -1, -1, -1)
-    shown = {"triggered": repeated[:1], "weak": weak(repeated, views), "strong": strong(repeated, views)}
+figure, axes = plt.subplots(1, len(scenes), figsize=(12, 4), layout="constrained")
+for ax, (name, attacked) in zip(axes, scenes.items(), strict=True):
+    repeated = attacked.attack.trigger(image).expand(3, -1, -1, -1)
+    shown = {"triggered": repeated[:1]}
+    shown["weak"] = weak(repeated, views)
+    shown["strong"] = strong(repeated, views)
     shown["strong, again"] = strong(repeated, views)
     plots.gallery(ax, shown).set_title(name)
     if ax is not axes[0]:
         ax.set_yticks([])
-plots.show(figure, "One test image with each of five triggers, as it is, in three weak views and in six strong ones.")
+plots.show(
+    figure,
+    "One test image with each of five triggers, as it is, in three weak views and in six strong "
+    "ones.",
+)
 
 # %% [markdown]
 # Pictures can deceive. So we ask undefended models: how often is a triggered test image of another class still taken for the target, as it is and in
@@ -159,23 +168,27 @@ plots.show(figure, "One test image with each of five triggers, as it is, in thre
 
 
 # %%
-def taken_for_target(model, images):
-    taken = dlp_lib.predict(model, images).argmax(1) == backdoor.target
+kinds = {"as it is": lambda images, _: images, "weak": weak, "strong": strong}
+
+
+def taken_for_target(model, images, kind):
+    """Share in per cent, of random views that are the same at every call."""
+    views = kinds[kind](images, context.runtime.generator("notebook", kind))
+    taken = dlp_lib.predict(model, views).argmax(1) == backdoor.target
     return round(100 * taken.double().mean().item(), 1)
 
-
 # %%
-victims, survival = test.images[test.labels != backdoor.target], {}
-kinds = {"as it is": lambda images, _: images, "weak": weak, "strong": strong}
-for name, attack in triggers.items():
-    for kind, view in kinds.items():
-        drawn = [
-            view(images, context.runtime.generator("notebook", kind)) for images in (attack.trigger(victims), victims)
-        ]
-        survival[name, kind] = dict(
-            zip(("triggered", "clean"), (taken_for_target(learned[name], x) for x in drawn), strict=True)
-        )
-pd.DataFrame(survival).T.unstack(sort=False).rename_axis("taken for the target (%)")
+victims = test.images[test.labels != backdoor.target]
+survival = []
+for name, attacked in scenes.items():
+    triggered = attacked.attack.trigger(victims)
+    for kind in kinds:
+        row = {"attack": name, "view": kind}
+        row["triggered"] = taken_for_target(learned[name], triggered, kind)
+        row["clean"] = taken_for_target(learned[name], victims, kind)
+        survival.append(row)
+table = pd.DataFrame(survival).set_index(["attack", "view"]).unstack(sort=False)
+table.rename_axis("taken for the target (%)").rename_axis(columns=[None, None])
 
 # %% [markdown]
 # **What you should see.** Weak views alone cost a corner patch most of its power: a shift pushes it over the edge, a flip moves it to a corner where nobody has
@@ -198,8 +211,8 @@ pd.DataFrame(survival).T.unstack(sort=False).rename_axis("taken for the target (
 def finetune(trusted, **changes):
     """Stage 3 from the unlearned model, on these trusted samples."""
     tuned = copy.deepcopy(unlearned)
-    config = replace(FixMatch(mu=3, steps=finetune_steps), **changes)
-    return tuned, dlp_lib.fixmatch(tuned, tampered, trusted, config, context)
+    settings = replace(fixmatch, **changes)
+    return tuned, dlp_lib.fixmatch(tuned, tampered, trusted, settings, context)
 
 
 tuned, assft = finetune(selection.trusted)
@@ -210,29 +223,38 @@ tuned, assft = finetune(selection.trusted)
 
 # %%
 def watch(stage):
-    """Block by block: share of confident guesses, how many are right, and the poisoned images' share given the target."""
-    looker = copy.deepcopy(unlearned)
+    """Shares after every block: confident guesses; right ones; poisoned images given the target."""
+    model = copy.deepcopy(unlearned)
+    shares = {"confident": [], "right": [], "to_target": []}
     for row in stage.history:
-        stage.trail.load(looker, row["block"])
-        confidence, guess = dlp_lib.predict(looker, tampered.images[rest]).softmax(1).max(1)
-        sure = confidence >= 0.95
-        right = (guess == truth.labels[rest])[sure].double().mean().item()
+        stage.load(model, row["block"])
+        confidence, guess = dlp_lib.predict(model, tampered.images[rest]).softmax(1).max(1)
+        sure = confidence >= fixmatch.tau
+        right = (guess == truth.labels[rest])[sure]
         to_target = (guess == backdoor.target)[truth.poisoned[rest]]
-        yield sure.double().mean().item(), right, to_target.double().mean().item()
+        shares["confident"].append(sure.double().mean().item())
+        shares["right"].append(right.double().mean().item())
+        shares["to_target"].append(to_target.double().mean().item())
+    return shares
 
 
-confident, right, to_target = zip(*watch(assft), strict=True)
+shares = watch(assft)
 
 # %%
+images = torch.tensor([row["images"] for row in assft.history]).cumsum(0)
+x = (images / (fixmatch.batch * (1 + fixmatch.mu))).tolist()  # steps
 figure, ax = plt.subplots(figsize=(6.5, 3.4))
-x = torch.tensor([row["images"] for row in assft.history]).cumsum(0).div(64 * 4).tolist()  # images a step
-plots.band(ax, x, confident, "-", plots.NEUTRAL, "confident")
-plots.band(ax, x, right, "o-", plots.CLEAN, "right, of the confident ones")
-plots.band(ax, x, to_target, "s-", plots.POISONED, "poisoned images given the target")
+plots.mean_and_range(ax, x, shares["confident"], "-", plots.NEUTRAL, "confident")
+label = "right, of the confident ones"
+plots.mean_and_range(ax, x, shares["right"], "o-", plots.CLEAN, label)
+label = "poisoned images given the target"
+plots.mean_and_range(ax, x, shares["to_target"], "s-", plots.POISONED, label)
 ax.set(xlabel="step", ylabel="share (%)", ylim=(-2, 104))
 ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, fontsize=8)
 plots.show(
-    figure, "Share of confident pseudo-labels, their accuracy, and the poisoned images given the target, over steps."
+    figure,
+    "Share of confident pseudo-labels, their accuracy, and the poisoned images given the target, "
+    "over steps.",
 )
 
 # %% [markdown]
@@ -257,21 +279,23 @@ plots.show(
 # %%
 poisoned_rows = truth.poisoned.nonzero()[:, 0]
 spoiled = selection.trusted.clone()
-picked = torch.randperm(len(spoiled), generator=context.runtime.generator("notebook", "spoiled"))[: len(spoiled) // 50]
-spoiled[picked.to(spoiled.device)] = poisoned_rows[: len(picked)]
+order = torch.randperm(len(spoiled), generator=context.runtime.generator("notebook", "spoiled"))
+picked = order[: len(spoiled) // 50].to(spoiled.device)
+spoiled[picked] = poisoned_rows[: len(picked)]
 
 
 def supervise(split, passes):
-    tuned = copy.deepcopy(unlearned)
-    dlp_lib.supervised(tuned, split, max(1, round(passes / len(split))), Supervised(augment=True), context)
-    return tuned
-
+    model = copy.deepcopy(unlearned)
+    epochs = max(1, round(passes / len(split)))
+    settings = replace(dlp.supervised, augment=True)
+    dlp_lib.supervised(model, split, epochs, settings, context)
+    return model
 
 # %% [markdown]
 # Those trained with labels get as many passes over images as FixMatch makes over labelled ones.
 
 # %%
-labelled_passes = finetune_steps * 64
+labelled_passes = finetune_steps * fixmatch.batch
 models = {
     "supervised, all": supervise(tampered, labelled_passes),
     "supervised, trusted": supervise(tampered.subset(selection.trusted), labelled_passes),
@@ -279,13 +303,14 @@ models = {
     "supervised, spoiled": supervise(tampered.subset(spoiled), labelled_passes),
     "FixMatch, spoiled": finetune(spoiled)[0],
 }
-measured = {name: dlp_lib.evaluate(model, test, backdoor) for name, model in models.items()}
+measured = {name: evaluate(model, test, backdoor) for name, model in models.items()}
 
 # %%
+bars = {"unlearned": start}
+for name, metrics in measured.items():
+    bars[name.replace(", ", ",\n")] = metrics
 figure, ax = plt.subplots(figsize=(9, 3.6))
-plots.stage_bars(
-    ax, {name.replace(", ", ",\n"): metrics for name, metrics in ({"unlearned": start} | measured).items()}
-)
+plots.stage_bars(ax, bars)
 plots.show(figure, "CA, ASR and RA of the unlearned model and after five ways of fine-tuning it.")
 
 # %% [markdown]
@@ -305,24 +330,29 @@ plots.show(figure, "CA, ASR and RA of the unlearned model and after five ways of
 
 
 # %%
-def random_clean(per_class):
-    """Random samples that the attacker has not touched: an experiment, not a defence."""
-    order = torch.randperm(len(tampered), generator=context.runtime.generator("notebook", "random")).to(rest.device)
+def random_clean(count):
+    """Random samples that the attacker has not touched, ``count`` in all: an experiment."""
+    n_classes = len(tampered.classes)
+    generator = context.runtime.generator("notebook", "random")
+    order = torch.randperm(len(tampered), generator=generator).to(rest.device)
     order = order[~truth.poisoned[order]]
     labels = tampered.labels[order]
-    return torch.cat([order[labels == k][:per_class] for k in range(len(tampered.classes))])
-
+    return torch.cat([order[labels == k][: count // n_classes] for k in range(n_classes)])
 
 # %%
-few = dlp_lib.select(-h, tampered, gamma, quota="total").trusted
+many, few = selection.trusted, dlp_lib.select(-h, tampered, gamma, quota="total").trusted
 choices = {
-    f"hardest, {len(selection.trusted)}": selection.trusted,
-    f"random, {len(selection.trusted)}": random_clean(len(selection.trusted) // len(tampered.classes)),
+    f"hardest, {len(many)}": many,
+    f"random, {len(many)}": random_clean(len(many)),
     f"hardest, {len(few)}": few,
-    f"random, {len(few)}": random_clean(len(few) // len(tampered.classes)),
+    f"random, {len(few)}": random_clean(len(few)),
 }
-quotas = {name: dlp_lib.evaluate(finetune(trusted)[0], test, backdoor) for name, trusted in choices.items()}
-pd.DataFrame({name: {"CA": f"{m.ca:.1%}", "ASR": f"{m.asr:.1%}", "RA": f"{m.ra:.1%}"} for name, m in quotas.items()}).T
+quotas = {}
+for name, trusted in choices.items():
+    model, _ = finetune(trusted)
+    quotas[name] = evaluate(model, test, backdoor)
+table = pd.DataFrame([asdict(metrics) for metrics in quotas.values()], list(quotas))
+table[["ca", "asr", "ra"]].rename(columns=str.upper).map("{:.1%}".format)
 
 # %% [markdown]
 # **What you should see.** With a thousand labels it hardly matters which. With a hundred, random samples reach at least twice the CA of the hardest, which end no better than the unlearned model began.
@@ -331,12 +361,12 @@ pd.DataFrame({name: {"CA": f"{m.ca:.1%}", "ASR": f"{m.asr:.1%}", "RA": f"{m.ra:.
 # which on a small set gives enough of them. On CIFAR-10 at $\gamma$ = 1 % the two quotas are 500 and 50 of each class.
 
 # %%
-names = "dataset n_train n_test image_size gamma e1 e2 unlearn_lr epochs finetune_steps seed device cache out"
-parameters = {name: globals()[name] for name in names.split()}
-shares = {"confident": confident, "right": right, "to_target": to_target}
 results = {name: {"ca": m.ca, "asr": m.asr, "ra": m.ra} for name, m in (measured | quotas).items()}
-views_asr = {f"{name}, {kind}": row for (name, kind), row in survival.items()}
-record.report(HOME / out, parameters, context.runtime, finetuned=results, pseudo_labels=shares, survival=views_asr)
+survived = {}
+for row in survival:
+    shares_of_view = {"triggered": row["triggered"], "clean": row["clean"]}
+    survived[f"{row['attack']}, {row['view']}"] = shares_of_view
+report(out, context.runtime, finetuned=results, pseudo_labels=shares, survival=survived)
 
 # %% [markdown]
 # ## Recap

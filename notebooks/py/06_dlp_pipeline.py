@@ -41,7 +41,7 @@ epochs = 24  # among which E1 is chosen
 rule_gamma = 0.01  # share of the set whose labels must agree
 e1 = 4  # where none can be chosen
 e2 = 20  # epochs of unlearning, at most
-unlearn_lr = 0.005
+unlearn_lr = None  # of unlearning; None for the recommended one
 finetune_steps = 360  # of FixMatch
 seed = 0
 device = "auto"  # "cpu", "cuda", or "auto"
@@ -57,9 +57,11 @@ import pandas as pd
 import torch
 
 import dlp_lib
-from dlp_lib import DLP, HOME, Context, FixMatch, Runtime, Store, Unlearn, attacks, filters, plots, record
+from dlp_lib import HOME, Context, Runtime, Store, evaluate, plots, print_progress, recipe_for
 from dlp_lib.checks import dlp_pipeline as checks
-from dlp_lib.pipeline import ORDERS
+from dlp_lib.defences import ORDERS, agreement
+from dlp_lib.experiments import record, report, scenario
+from dlp_lib.experiments.tables import beside_paper
 
 # %% [markdown]
 # ## 1. One call
@@ -67,17 +69,11 @@ from dlp_lib.pipeline import ORDERS
 # All three stages stand in one object. What it needs is a tampered set and an untrained model. What it never gets is clean data, the attack, or the truth.
 
 # %%
-context = Context(Runtime(seed, device), Store(HOME / cache), plots.progress)
-train, test = dlp_lib.load(dataset, n_train, image_size=image_size, store=context.store)
-train, test = train.to(context.runtime.device), test.to(context.runtime.device).subset(slice(n_test))
-untrained = dlp_lib.wrn_16_1(len(train.classes), context.runtime)
-dlp = DLP(
-    gamma=gamma,
-    e2=e2,
-    quota=quota,
-    unlearn=Unlearn(lr=unlearn_lr, reestimate=1000),
-    fixmatch=FixMatch(mu=3, steps=finetune_steps),
-)
+context = Context(Runtime(seed, device), Store(HOME / cache), print_progress)
+recipe = recipe_for(dataset)
+fixmatch = replace(recipe.dlp.fixmatch, steps=finetune_steps)
+unlearn = replace(recipe.dlp.unlearn, lr=unlearn_lr or recipe.dlp.unlearn.lr)
+dlp = replace(recipe.dlp, gamma=gamma, e1=e1, e2=e2, quota=quota, unlearn=unlearn, fixmatch=fixmatch)
 
 # %% [markdown]
 # The first decision is $E_1$, and the paper does not say how to take it. We take notebook 03's rule for every attack alike: the first epoch at which one class holds 98 % of the suspects, as a mean over three epochs (so the third is the first possible). The rule sees labels and
@@ -91,7 +87,7 @@ labels = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
 eight = dlp_lib.Split(torch.zeros(8, 3, 8, 8, dtype=torch.uint8), labels, ("disk", "ring"))
 suspects = torch.tensor([[4, 5], [0, 1], [0, 2], [1, 3]])  # at four epochs
 scores = [torch.zeros(8).index_fill(0, pair, 1.0) for pair in suspects]
-print([f"{share:.2f}" for share in filters.agreement(scores, eight, 0.25).tolist()])
+print([f"{share:.2f}" for share in agreement(scores, eight, 0.25).tolist()])
 
 # %% [markdown]
 # At the first epoch both were rings, and easy by chance. Only at the fourth have they been disks for three epochs.
@@ -99,42 +95,51 @@ print([f"{share:.2f}" for share in filters.agreement(scores, eight, 0.25).tolist
 # The fair comparison is an *undefended* model: trained on the same set for as many image passes as the three stages take together (all epochs of the ascent counted, those after the stop too).
 
 # %%
-settings = attacks.settings(dataset, train)
-cases = {"no attack": (None, train)}
+recipe = replace(recipe, epochs=epochs, dlp=dlp)
+untouched = scenario(
+    dataset, "none", n_train=n_train, image_size=image_size, context=context, recipe=recipe
+)
+test = untouched.test.subset(slice(n_test))
+scenes = {"no attack": untouched}
 for name in attack_names:
-    attack = dlp_lib.prepare(settings[name].attack, train, context)
-    cases[name] = attack, dlp_lib.poison(train, attack, settings[name].poisoning_rate, context)[0]
-
+    scenes[name] = untouched.attacked_by(name)
 
 # %%
-def train_all(attack, tampered):
-    """Choose E1, run DLP, and train the undefended model; what each of them came to."""
-    stage = dlp_lib.supervised(
-        dlp_lib.wrn_16_1(len(train.classes), context.runtime), tampered, epochs, dlp.supervised, context
-    )
-    chosen = dlp_lib.agreed_e1(stage, tampered, rule_gamma) if choose_e1 else None
-    result = replace(dlp, e1=chosen or e1).run(untrained, tampered, context)
-    undefended = dlp_lib.wrn_16_1(len(train.classes), context.runtime)
-    passes = sum(stage.total("images") for stage in result.stages.values())
-    dlp_lib.supervised(undefended, tampered, math.ceil(passes / len(tampered)), dlp.supervised, context)
-    measured = dlp_lib.after_each(result, test, attack)
-    return chosen, measured | {"undefended": dlp_lib.evaluate(undefended, test, attack)}
+def defend(scene, **changes):
+    """E1 as a defender chooses it (None: no choice), and what DLP comes to."""
+    if choose_e1:
+        return scene.defended(rule_gamma, **changes)
+    return None, replace(dlp, **changes).run(scene.untrained(), scene.tampered, context)
 
+
+def defend_and_compare(scene):
+    """E1, and CA, ASR and RA after each stage and of the undefended model."""
+    chosen, result = defend(scene)
+    passes = result.total("images")
+    undefended, _ = scene.undefended(math.ceil(passes / len(scene.tampered)))
+    measured = dlp_lib.after_each(result, test, scene.attack)
+    measured["undefended"] = evaluate(undefended, test, scene.attack)
+    return chosen, measured
 
 # %% [markdown]
 # **Predict.** For BadNets, and for SIG, which poisons without changing a label: what will CA and ASR be after supervised learning (SL), after active unlearning (AU), after semi-supervised
 # fine-tuning (ASSFT)?
 
 # %%
-runs = {name: train_all(*case) for name, case in cases.items()}
+chosen, measured = {}, {}
+for name, scene in scenes.items():
+    chosen[name], measured[name] = defend_and_compare(scene)
 
 # %%
-figure, axes = plt.subplots(1, len(runs), figsize=(5.2 * len(runs), 3.4), sharey=True)
-for ax, (name, (chosen, measured)) in zip(axes, runs.items(), strict=True):
-    when = f"E1 = {chosen}" if chosen else f"E1 = {e1}, not agreed"
-    plots.stage_bars(ax, measured).set_title(f"{name}: {when}")
+figure, axes = plt.subplots(1, len(scenes), figsize=(5.2 * len(scenes), 3.4), sharey=True)
+for ax, name in zip(axes, scenes, strict=True):
+    when = f"E1 = {chosen[name]}" if chosen[name] else f"E1 = {e1}, not agreed"
+    plots.stage_bars(ax, measured[name]).set_title(f"{name}: {when}")
 plots.shared_legend(figure)
-plots.show(figure, "CA, ASR and RA after each stage of DLP and undefended, without an attack and for each attack.")
+plots.show(
+    figure,
+    "CA, ASR and RA after each stage of DLP and undefended, without an attack and for each attack.",
+)
 
 # %% [markdown]
 # **What you should see.** BadNets: after SL the backdoor is all there and CA is low, for stage 1 is short on purpose. After AU the backdoor is gone, and CA is lower still. After ASSFT, CA stands
@@ -155,7 +160,8 @@ for shares in (0.30, 0.31, 0.32), (0.01, 0.02, 0.90):
 # **Predict.** Notebook 01 had two clean-label attacks. Will DLP treat them alike?
 
 # %%
-recorded, stages = record.read("stages"), ["SL", "AU", "ASSFT", "undefended"]
+recorded = record.read("stages")
+stages = ["SL", "AU", "ASSFT", "undefended"]
 shares = record.spread(recorded, ["attack", "stage"], ["ca", "asr"])
 shares["ca"].unstack(sort=False)[stages].rename_axis("CA (%)")
 
@@ -167,11 +173,12 @@ shares["asr"].unstack(sort=False)[stages].drop("none").rename_axis("ASR (%)")
 
 # %%
 ends = [row for row in recorded if row["stage"] == "ASSFT"]
-chosen = {
-    (row["attack"], f"E1, seed {row['seed']}"): str(row["e1"]) if row["agreed"] else f"({row['e1']})" for row in ends
-}
+epoch_by_seed = {}
+for row in ends:
+    e1_shown = str(row["e1"]) if row["agreed"] else f"({row['e1']})"
+    epoch_by_seed.setdefault(row["attack"], {})[f"E1, seed {row['seed']}"] = e1_shown
 found = record.spread(ends, ["attack"], ["suspected", "trusted"])
-pd.Series(chosen).unstack(sort=False).join(found)
+pd.DataFrame(epoch_by_seed).T.join(found)
 
 # %% [markdown]
 # **What you should see.** Three groups:
@@ -197,26 +204,7 @@ pd.Series(chosen).unstack(sort=False).join(found)
 
 
 # %%
-def pair(ca, asr):
-    return f"{100 * ca:.1f} / " + ("–" if asr is None else f"{100 * asr:.1f}")
-
-
-def mean(attack, stage):
-    part = pd.DataFrame([row for row in recorded if row["attack"] == attack and row["stage"] == stage])
-    return pair(part.ca.mean(), None if attack == "none" else part.asr.mean())
-
-
-def this_run(name, stage):
-    return pair(runs[name][1][stage].ca, runs[name][1][stage].asr) if name in runs else "–"
-
-
-paper, table = record.paper("table 3"), {}
-for name in paper["DLP"]:
-    known = "none" if name == "no attack" else name
-    for label, stage, theirs in (("undefended", "undefended", "none"), ("DLP", "ASSFT", "DLP")):
-        cells = pair(*paper[theirs][name]), mean(known, stage), this_run(name, stage)
-        table[name, label] = dict(zip(("paper", "recorded", "this run"), cells, strict=True))
-pd.DataFrame(table).T.rename_axis(["CA / ASR (%)", ""])
+beside_paper(recorded, measured)
 
 # %% [markdown]
 # **What you should see.** Under poison-label attacks the paper's pattern is here again: full ASR without a defence, almost none with DLP, and no loss of CA to speak of (Blended's mean hides
@@ -237,19 +225,20 @@ pd.DataFrame(table).T.rename_axis(["CA / ASR (%)", ""])
 # %%
 orders = {}
 for name in attack_names:
-    attack, tampered = cases[name]
     for order in ORDERS[1:]:
-        result = replace(dlp, e1=runs[name][0] or e1, order=order).run(untrained, tampered, context)
-        orders[name, order] = dlp_lib.after_each(result, test, attack)
+        _, result = defend(scenes[name], order=order)
+        after = dlp_lib.after_each(result, test, scenes[name].attack)
+        orders[f"{name}: {'-'.join(order)}"] = after
 
 # %%
-figure, axes = plt.subplots(len(attack_names), 4, figsize=(12, 2.8 * len(attack_names)), sharey=True, squeeze=False)
-for ax, ((name, order), measured) in zip(axes.flat, orders.items(), strict=True):
-    for column, style, colour in (("asr", "s-", plots.POISONED), ("ca", "o-", plots.CLEAN)):
-        plots.band(
-            ax, order, [getattr(metrics, column) for metrics in measured.values()], style, colour, column.upper()
-        )
-    ax.set(title=f"{name}: {'-'.join(order)}", ylabel="test images (%)", ylim=(-3, 104))
+n = len(attack_names)
+figure, axes = plt.subplots(n, 4, figsize=(12, 2.8 * n), sharey=True, squeeze=False)
+for ax, (title, after) in zip(axes.flat, orders.items(), strict=True):
+    asr = [metrics.asr for metrics in after.values()]
+    ca = [metrics.ca for metrics in after.values()]
+    plots.mean_and_range(ax, list(after), asr, "s-", plots.POISONED, "ASR")
+    plots.mean_and_range(ax, list(after), ca, "o-", plots.CLEAN, "CA")
+    ax.set(title=title, ylabel="test images (%)", ylim=(-3, 104))
 plots.shared_legend(figure)
 plots.show(figure, "CA and ASR after each stage, for four orders of the stages and each attack.")
 
@@ -281,20 +270,16 @@ record.spread(last, ["attack", "order"], ["ca", "asr", "ra"])
 # Mind the defaults: they were chosen for small shapes. Real images want more epochs to look at, and a much longer FixMatch.
 
 # %%
-names = "dataset n_train n_test image_size attack_names gamma quota choose_e1 epochs rule_gamma e1 e2 unlearn_lr finetune_steps seed device cache out"
-rows = [
-    {"attack": name, "stage": stage, "e1": chosen, **asdict(metrics)}
-    for name, (chosen, measured) in runs.items()
-    for stage, metrics in measured.items()
-]
-in_order = [
-    {"attack": name, "order": "-".join(order), "stage": stage, **asdict(metrics)}
-    for (name, order), measured in orders.items()
-    for stage, metrics in measured.items()
-]
-record.report(
-    HOME / out, {name: globals()[name] for name in names.split()}, context.runtime, table=rows, orders=in_order
-)
+rows = []
+for name, stages_of_run in measured.items():
+    for stage, metrics in stages_of_run.items():
+        rows.append({"attack": name, "stage": stage, "e1": chosen[name], **asdict(metrics)})
+in_order = []
+for title, after in orders.items():
+    name, order = title.split(": ")
+    for stage, metrics in after.items():
+        in_order.append({"attack": name, "order": order, "stage": stage, **asdict(metrics)})
+report(out, context.runtime, table=rows, orders=in_order)
 
 # %% [markdown]
 # ## Recap
@@ -402,7 +387,9 @@ checks.e1(my_e1)
 def my_chance(differences):
     """A share, from differences (n,), one for each seed."""
     # BEGIN SOLUTION
-    signs = torch.cartesian_prod(*[torch.tensor([1.0, -1.0])] * len(differences))  # the first row is what was seen
+    signs = torch.cartesian_prod(
+        *[torch.tensor([1.0, -1.0])] * len(differences)
+    )  # the first row is what was seen
     means = (signs * differences).mean(1).abs()
     return (means >= means[0] - 1e-9).double().mean()
     # END SOLUTION

@@ -40,11 +40,13 @@ out = "build/live"  # where metrics.json goes, likewise
 import matplotlib.pyplot as plt
 import torch
 
-from dlp_lib import HOME, Context, Runtime, Split, Store, accuracy, panels, plots, record, select
+from dlp_lib import HOME, Context, Runtime, Split, Store, accuracy, plots, select
 from dlp_lib.checks import live_lab as checks
-from dlp_lib.lab import Lab, Setting
-from dlp_lib.metrics import collapsed
-from dlp_lib.widgets import Live
+from dlp_lib.experiments import record
+from dlp_lib.live import panels
+from dlp_lib.live.controller import Lab, LabSetting
+from dlp_lib.live.view import Live
+from dlp_lib.training.inference import collapsed
 
 # %% [markdown]
 # ## The lab
@@ -87,7 +89,9 @@ live.page
 # What $\gamma$ does to a filter that makes no mistake, by hand: ten samples, of which the first two are poisoned, and the model is surest of those two. Mind the last line.
 
 # %% tags=["nbval-check-output"]
-ten = Split(torch.zeros(10, 3, 8, 8).byte(), torch.tensor([0, 0, 1, 0, 1, 1, 0, 1, 0, 1]), ("disk", "ring"))
+ten = Split(
+    torch.zeros(10, 3, 8, 8).byte(), torch.tensor([0, 0, 1, 0, 1, 1, 0, 1, 0, 1]), ("disk", "ring")
+)
 for gamma in (0.1, 0.2, 0.4):
     suspected = select(-torch.arange(10.0), ten, gamma).suspected
     found = (suspected < 2).double().mean()
@@ -120,7 +124,8 @@ for column, (name, answer) in zip(figure.subfigures(1, 4), answers.items(), stri
         for ax in (*upper.axes, *lower.axes):
             ax.get_legend().remove()
 plots.show(
-    figure, "Entropy histogram and unlearning, at the default, at a large gamma, a late E1, and a high learning rate."
+    figure,
+    "Entropy histogram and unlearning, at the default, at a large gamma, a late E1, and a high learning rate.",
 )
 
 # %% [markdown]

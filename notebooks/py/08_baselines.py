@@ -53,10 +53,14 @@ import pandas as pd
 import torch
 
 import dlp_lib
-from dlp_lib import HOME, SHAPES10, Context, Runtime, Store, attacks, baselines, plots, record
-from dlp_lib.baselines import anp
-from dlp_lib.baselines.base import clean_accuracy, held_out
+from dlp_lib import HOME, Context, Runtime, Store, attacks, plots
+from dlp_lib import defences as baselines
 from dlp_lib.checks import baselines as checks
+from dlp_lib.defences import anp
+from dlp_lib.defences.clean import held_out
+from dlp_lib.defences.finetuning import clean_accuracy
+from dlp_lib.experiments import record
+from dlp_lib.recipes import SHAPES10
 
 # %% [markdown]
 # ## 1. What a defence is given
@@ -67,9 +71,14 @@ from dlp_lib.checks import baselines as checks
 # %%
 kinds = baselines.CIFAR10 if papers_settings else baselines.SHAPES10
 kinds = {name: kinds[name] for name in methods}
-dlp = replace(SHAPES10, gamma=gamma, e1=e1, fixmatch=replace(SHAPES10.fixmatch, steps=finetune_steps))
+dlp = replace(
+    SHAPES10, gamma=gamma, e1=e1, fixmatch=replace(SHAPES10.fixmatch, steps=finetune_steps)
+)
 pd.DataFrame(
-    {name: {"sees": method.sees, "starts": method.starts} for name, method in (kinds | {"DLP": dlp}).items()}
+    {
+        name: {"sees": method.sees, "starts": method.starts}
+        for name, method in (kinds | {"DLP": dlp}).items()
+    }
 ).T
 
 # %% [markdown]
@@ -77,9 +86,12 @@ pd.DataFrame(
 # kept for choices (when to stop pruning, which threshold), four fifths are for training. With 5,000 training images that makes 200 and 50. The training set itself gives nothing clean: who could tell?
 
 # %%
-context = Context(Runtime(seed, device), Store(HOME / cache), plots.progress)
+context = Context(Runtime(seed, device), Store(HOME / cache), print_progress)
 train, test = dlp_lib.load(dataset, n_train, image_size=image_size, store=context.store)
-train, test = train.to(context.runtime.device), test.to(context.runtime.device).subset(slice(n_test))
+train, test = (
+    train.to(context.runtime.device),
+    test.to(context.runtime.device).subset(slice(n_test)),
+)
 clean, test = baselines.clean_part(train, test, context)
 untrained = dlp_lib.wrn_16_1(len(train.classes), context.runtime)
 
@@ -106,12 +118,16 @@ reference = trained(train)
 
 # %%
 rows, results, held = [], {}, 100 * len(clean) / len(train)
-print(f"{len(clean)} clean images ({held:g} % of the training set's size), {len(test)} left for testing")
+print(
+    f"{len(clean)} clean images ({held:g} % of the training set's size), {len(test)} left for testing"
+)
 
 
 def tell(attack, name, model, stages):
     measured = dlp_lib.evaluate(model, test, cases[attack][0])
-    costs = {column: sum(stage.total(column) for stage in stages) for column in ("images", "seconds")}
+    costs = {
+        column: sum(stage.total(column) for stage in stages) for column in ("images", "seconds")
+    }
     rows.append({"attack": attack, "defence": name, **asdict(measured), **costs})
     print(f"{attack}, {name}: CA {measured.ca:.1%}, ASR {measured.asr:.1%}, RA {measured.ra:.1%}")
 
@@ -180,22 +196,40 @@ for name in ("FP", "MCR", "NAD", "ANP"):
 def at_thresholds(attack):
     """Validation CA, test CA and ASR at each of ANP's thresholds."""
     masks, stage = anp.Masks(given[attack][0]), results["ANP", attack]["ANP"]
-    stage.trail.load(masks, stage.chosen)
+    stage.checkpoints.load(masks, stage.selected_block)
     models = [anp.silence(given[attack][0], masks, threshold) for threshold in anp.THRESHOLDS]
     found = [dlp_lib.evaluate(model, test.subset(slice(500)), cases[attack][0]) for model in models]
-    return [clean_accuracy(model, validation) for model in models], [m.ca for m in found], [m.asr for m in found]
+    return (
+        [clean_accuracy(model, validation) for model in models],
+        [m.ca for m in found],
+        [m.asr for m in found],
+    )
 
 
 # %%
 validation = held_out(clean, context)[1]
-figure, axes = plt.subplots(1, len(cases), figsize=(6 * len(cases), 3.2), sharey=True, squeeze=False)
+figure, axes = plt.subplots(
+    1, len(cases), figsize=(6 * len(cases), 3.2), sharey=True, squeeze=False
+)
 for ax, name in zip(axes[0], cases if "ANP" in methods else (), strict=False):
-    looks = ("o--", plots.NEUTRAL, "validation CA"), ("o-", plots.CLEAN, "CA"), ("s-", plots.POISONED, "ASR")
+    looks = (
+        ("o--", plots.NEUTRAL, "validation CA"),
+        ("o-", plots.CLEAN, "CA"),
+        ("s-", plots.POISONED, "ASR"),
+    )
     for values, look in zip(at_thresholds(name), looks, strict=True):
-        plots.band(ax, anp.THRESHOLDS, values, *look)
-    ax.set(title=f"ANP, {name}", xlabel="threshold of the mask", ylabel="share of images (%)", ylim=(-2, 104))
+        plots.mean_and_range(ax, anp.THRESHOLDS, values, *look)
+    ax.set(
+        title=f"ANP, {name}",
+        xlabel="threshold of the mask",
+        ylabel="share of images (%)",
+        ylim=(-2, 104),
+    )
 plots.shared_legend(figure)
-plots.show(figure, "ANP: validation CA, test CA and ASR against the threshold below which neurons are pruned.")
+plots.show(
+    figure,
+    "ANP: validation CA, test CA and ASR against the threshold below which neurons are pruned.",
+)
 
 # %% [markdown]
 # **What you should see.** The dashed line follows the blue one loosely, more often above it than below, and by up to some twenty points: the defender thinks that the model is better than it is. Under BadNets a threshold of about 0.3 would do, for a few points of CA. Under SIG
@@ -249,19 +283,33 @@ defend("DLP", dlp)
 # **Predict.** At which epoch would you have stopped, for each attack? Could you have seen it without test images?
 
 # %%
-figure, axes = plt.subplots(1, len(cases), figsize=(6 * len(cases), 3.2), sharey=True, squeeze=False)
+figure, axes = plt.subplots(
+    1, len(cases), figsize=(6 * len(cases), 3.2), sharey=True, squeeze=False
+)
 for ax, name in zip(axes[0], cases if "ABL" in methods else (), strict=False):
-    ascent, model = results["ABL", name]["AU"], dlp_lib.wrn_16_1(len(train.classes), context.runtime)
+    ascent, model = (
+        results["ABL", name]["AU"],
+        dlp_lib.wrn_16_1(len(train.classes), context.runtime),
+    )
     epochs_of_ascent = range(1, len(ascent.history) + 1)
-    seen = dlp_lib.audit(ascent, model, test.subset(slice(300)), cases[name][0], epochs_of_ascent, views=(True,))
-    plots.band(ax, epochs_of_ascent, [row["ca"] for row in seen], "o-", plots.CLEAN, "CA")
-    plots.band(ax, epochs_of_ascent, [row["asr"] for row in seen], "s-", plots.POISONED, "ASR")
+    seen = dlp_lib.audit(
+        ascent, model, test.subset(slice(300)), cases[name][0], epochs_of_ascent, views=(True,)
+    )
+    plots.mean_and_range(ax, epochs_of_ascent, [row["ca"] for row in seen], "o-", plots.CLEAN, "CA")
+    plots.mean_and_range(ax, epochs_of_ascent, [row["asr"] for row in seen], "s-", plots.POISONED, "ASR")
     own = [row["accuracy_reestimated"] for row in ascent.history]
-    plots.band(ax, epochs_of_ascent, own, "o--", plots.NEUTRAL, "accuracy on the isolated")
-    ax.set(title=f"ABL, {name}", xlabel="epoch of unlearning", ylabel="share of images (%)", ylim=(-2, 104))
+    plots.mean_and_range(ax, epochs_of_ascent, own, "o--", plots.NEUTRAL, "accuracy on the isolated")
+    ax.set(
+        title=f"ABL, {name}",
+        xlabel="epoch of unlearning",
+        ylabel="share of images (%)",
+        ylim=(-2, 104),
+    )
     ax.xaxis.get_major_locator().set_params(integer=True)
 plots.shared_legend(figure)
-plots.show(figure, "ABL's unlearning: CA, ASR, and accuracy on the isolated samples, epoch by epoch.")
+plots.show(
+    figure, "ABL's unlearning: CA, ASR, and accuracy on the isolated samples, epoch by epoch."
+)
 
 # %% [markdown]
 # **What you should see.** Under BadNets CA hardly moves while ASR falls, and begins to fall only when nothing is left to unlearn. Under SIG ASR is gone after six to eight epochs. By then all of the isolated samples are misclassified, as the dashed line says, which a defender can draw. The climb goes on at the cost of the other classes: CA falls and falls.
@@ -279,7 +327,10 @@ for ax, name in zip(axes[0], cases, strict=True):
     here = {row["defence"]: (row["asr"], row["ca"]) for row in rows if row["attack"] == name}
     plots.trade_off(ax, here, references=("none", "clean training")).set_title(name)
 plots.shared_legend(figure)
-plots.show(figure, "Clean accuracy against attack success rate of every defence, the undefended and the clean model.")
+plots.show(
+    figure,
+    "Clean accuracy against attack success rate of every defence, the undefended and the clean model.",
+)
 
 # %% [markdown]
 # The same as numbers, with what it took. Images are passes with gradient, each method's own. What starts from a trained model needs that one besides.
@@ -306,7 +357,9 @@ table
 # %%
 recorded = record.read("baselines")
 shares = record.spread(recorded, ["defence", "attack"], ["ca", "asr", "ra"])
-shares = shares.rename({"none": "no defence"}, level="defence").rename({"none": "no attack"}, level="attack")
+shares = shares.rename({"none": "no defence"}, level="defence").rename(
+    {"none": "no attack"}, level="attack"
+)
 shares["ca"].unstack(sort=False).rename_axis("CA (%)")
 
 # %%
@@ -344,7 +397,11 @@ paper, beside = record.paper("table 3"), {}
 for defence, by_attack in paper.items():
     for attack, figures in by_attack.items():
         key = defence, "none" if attack == "no attack" else attack
-        cells = pair(*figures), pair(*means.loc[key]) if key in means.index else "–", ours.get(key, "–")
+        cells = (
+            pair(*figures),
+            pair(*means.loc[key]) if key in means.index else "–",
+            ours.get(key, "–"),
+        )
         beside[defence, attack] = dict(zip(("paper", "recorded", "this run"), cells, strict=True))
 pd.DataFrame(beside).T.unstack(0).swaplevel(axis=1)[list(paper)].T
 
@@ -450,7 +507,11 @@ def my_front(table):
     def beats(one, other):
         return one[0] <= other[0] and one[1] >= other[1] and one != other
 
-    return {name for name, own in table.items() if not any(beats(other, own) for other in table.values())}
+    return {
+        name
+        for name, own in table.items()
+        if not any(beats(other, own) for other in table.values())
+    }
     # END SOLUTION
 
 

@@ -41,7 +41,9 @@ e1 = 4  # where it is not swept
 finetune_steps = 120  # of FixMatch, of 32 labelled images each
 seeds = [0]
 device = "auto"  # "cpu", "cuda", or "auto"
-cache = "build/store"  # where stages and trials are kept, inside the project's folder unless absolute
+cache = (
+    "build/store"  # where stages and trials are kept, inside the project's folder unless absolute
+)
 out = "build/sweeps"  # where metrics.json goes, likewise
 
 # %%
@@ -53,10 +55,11 @@ from tempfile import TemporaryDirectory
 
 import matplotlib.pyplot as plt
 
-from dlp_lib import HOME, Runtime, plots, record, trials
+from dlp_lib import HOME, Runtime, plots
 from dlp_lib.checks import sweeps as checks
+from dlp_lib.experiments import record, trials
+from dlp_lib.experiments.sweep import sweep
 from dlp_lib.store import digest
-from dlp_lib.sweep import sweep
 
 # %% [markdown]
 # ## 1. A trial, a grid, a table
@@ -64,7 +67,7 @@ from dlp_lib.sweep import sweep
 # A *trial* is a function in a file: a dict of parameters in, a flat dict of results out. The library has one for DLP. Its parameters are the fields of `trials.Experiment`; all have defaults.
 
 # %%
-print(inspect.getsource(trials.dlp))
+print(inspect.getsource(trials.run_dlp))
 
 # %% [markdown]
 # A *grid* is a dict of lists. `sweep(trial, grid, seeds, store)` runs the trial for every combination and every seed, on as many processes as there are cores (or GPUs), and returns a table. Every finished trial is a small file in the store.
@@ -75,7 +78,11 @@ print(inspect.getsource(trials.dlp))
 # %% tags=["nbval-check-output"]
 small = {"n_train": [2000, 5000], "e1": [4, 8]}
 with TemporaryDirectory() as folder, ThreadPoolExecutor(1) as thread:
-    print(sweep(checks.toy, small, [0, 1], folder, thread)[["n_train", "e1", "seed", "images"]].to_string())
+    print(
+        sweep(checks.toy, small, [0, 1], folder, thread)[
+            ["n_train", "e1", "seed", "images"]
+        ].to_string()
+    )
 
 # %% [markdown]
 # **Predict.** With four values of $\alpha$ and four of $\gamma$: how many times is stage 1 trained? And where on this map will DLP fail?
@@ -100,7 +107,7 @@ def arrive(panels, across, down):
             ax.label_outer()
         alt = f"{', '.join(panels.values())}, by {across[0]} and {down[0]}: means over seeds, and how many seeds."
         plots.show(figure, alt, display_id=name, update=done > 1)
-        plots.progress("trials", done, total, row)
+        print_progress("trials", done, total, row)
 
     return on_progress
 
@@ -112,7 +119,7 @@ def arrive(panels, across, down):
 panels = {"ca": "CA (%)", "asr": "ASR (%)", "suspected": "suspects poisoned (%)"}
 grid = common | {"e1": e1, "poisoning_rate": alphas, "gamma": gammas}
 arriving = arrive(panels, ("gamma", gammas), ("poisoning_rate", alphas))
-table = sweep(trials.dlp, grid, seeds, store, on_progress=arriving)
+table = sweep(trials.run_dlp, grid, seeds, store, on_progress=arriving)
 
 # %% [markdown]
 # **What you should see.** Stage 1 was trained four times, once for every $\alpha$. By columns: with $\gamma$ = 0.2 %, ten trusted images a class, CA stays far below the others. From 1 % on it hardly matters. By rows: with 50 % poison DLP fails, whatever $\gamma$ is: CA is below 50 %, and ASR above 90 %
@@ -137,7 +144,9 @@ panels = {
     "asr": "ASR in the end (%)",
 }
 grid = common | {"gamma": 0.02, "stop": False, "e1": e1s, "e2": e2s}
-lengths = sweep(trials.dlp, grid, seeds, store, on_progress=arrive(panels, ("e2", e2s), ("e1", e1s)))
+lengths = sweep(
+    trials.run_dlp, grid, seeds, store, on_progress=arrive(panels, ("e2", e2s), ("e1", e1s))
+)
 
 # %% [markdown]
 # **What you should see.** *After unlearning* $E_2$ decides: five epochs leave the backdoor whole, or half of it at $E_1$ = 8, and twenty remove it. *In the end* ASR is about ten per cent or less everywhere, also without any unlearning. What differs in the end is CA: it rises with
@@ -159,7 +168,9 @@ for point in ({"gamma": 0.01, "e1": 4}, {"e1": 4, "gamma": 0.01}, {"e1": 5, "gam
 
 # %%
 began = time.perf_counter()
-again = sweep(trials.dlp, common | {"e1": e1, "poisoning_rate": alphas, "gamma": gammas}, seeds, store)
+again = sweep(
+    trials.run_dlp, common | {"e1": e1, "poisoning_rate": alphas, "gamma": gammas}, seeds, store
+)
 print(f"a second time: {time.perf_counter() - began:.2f} seconds")
 again.pivot_table(index="poisoning_rate", columns="gamma", values="seconds").round(1).rename_axis(
     columns="seconds at gamma"
@@ -182,13 +193,13 @@ again.pivot_table(index="poisoning_rate", columns="gamma", values="seconds").rou
 import dask
 from distributed import Client, LocalCluster
 
-from dlp_lib.sweep import DASK
+from dlp_lib.experiments.sweep import DASK
 
 dask.config.set(DASK)
 cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
 with cluster, Client(cluster) as client:
     more = common | {"e1": e1, "poisoning_rate": alphas[-2:], "gamma": [gammas[-1] / 2]}
-    more = sweep(trials.dlp, more, seeds, store, client.get_executor(pure=False))
+    more = sweep(trials.run_dlp, more, seeds, store, client.get_executor(pure=False))
 more[["poisoning_rate", "gamma", "seed", "ca", "asr", "suspected", "seconds"]].round(3)
 
 # %% [markdown]
@@ -214,9 +225,12 @@ more[["poisoning_rate", "gamma", "seed", "ca", "asr", "suspected", "seconds"]].r
 names = "dataset n_train image_size attack alphas gammas e1s e2s e1 finetune_steps seeds device cache out"
 columns = {"alpha_gamma": (table, ["poisoning_rate", "gamma"]), "lengths": (lengths, ["e1", "e2"])}
 results = {
-    name: rows[[*by, "seed", "suspected", "ca", "asr", "ra"]].to_dict("records") for name, (rows, by) in columns.items()
+    name: rows[[*by, "seed", "suspected", "ca", "asr", "ra"]].to_dict("records")
+    for name, (rows, by) in columns.items()
 }
-record.report(HOME / out, {name: globals()[name] for name in names.split()}, Runtime(device=device), **results)
+record.report(
+    HOME / out, {name: globals()[name] for name in names.split()}, Runtime(device=device), **results
+)
 
 # %% [markdown]
 # ## Recap

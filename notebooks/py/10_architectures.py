@@ -57,17 +57,29 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 import dlp_lib
-from dlp_lib import DLP, HOME, Context, FixMatch, Runtime, Store, Supervised, Unlearn, attacks, plots, record
-from dlp_lib.architectures import ARCHITECTURES, build
+from dlp_lib import (
+    DLP,
+    HOME,
+    Context,
+    FixMatch,
+    Runtime,
+    Store,
+    Supervised,
+    Unlearn,
+    attacks,
+    plots,
+)
 from dlp_lib.checks import architectures as checks
-from dlp_lib.models import pixels
-from dlp_lib.record.bench import Bench, scores
+from dlp_lib.experiments import record
+from dlp_lib.experiments.record.bench import Bench, scores
+from dlp_lib.models.architectures import ARCHITECTURES, build
+from dlp_lib.models.interface import to_float
 
 # %% [markdown]
 # Each test image is 16 pixels a side; all six models take 16 to 64 and more.
 
 # %%
-context = Context(Runtime(seed, device), Store(HOME / cache), plots.progress)
+context = Context(Runtime(seed, device), Store(HOME / cache), print_progress)
 train, test = dlp_lib.load(dataset, n_train, image_size=image_size, store=context.store)
 train, test = train.to(context.runtime.device), test.to(context.runtime.device)
 
@@ -94,7 +106,7 @@ for side in (224, 32, 16):
 # %%
 def speed(model, repeats=3):
     """Images per second, forward and backward, in batches of 32."""
-    images, labels = pixels(train.images[:32]), train.labels[:32]
+    images, labels = to_float(train.images[:32]), train.labels[:32]
     cross_entropy(model(images), labels).backward()  # the first one is slower
     start = time.perf_counter()
     for _ in range(repeats):
@@ -112,8 +124,12 @@ costs = {}
 for name in ARCHITECTURES:
     model = build(name, len(train.classes), context.runtime)
     size = sum(parameter.numel() for parameter in model.parameters())
-    features = model.features(pixels(train.images[:2])).shape[1]
-    costs[name] = {"parameters": size, "features": features, "images per second": round(speed(model))}
+    features = model.features(to_float(train.images[:2])).shape[1]
+    costs[name] = {
+        "parameters": size,
+        "features": features,
+        "images per second": round(speed(model)),
+    }
 pd.DataFrame(costs).T
 
 # %% [markdown]
@@ -130,7 +146,9 @@ for channels, side in ((64, 16), (512, 2)):
     layer = nn.Conv2d(channels, channels, kernel_size=3, padding=1, bias=False)
     map_out = layer(torch.zeros(1, channels, side, side))
     work = layer.weight.numel() * map_out[0, 0].numel()
-    print(f"{channels} channels of {side}×{side}: {layer.weight.numel():,} weights, {work:,} multiply-adds")
+    print(
+        f"{channels} channels of {side}×{side}: {layer.weight.numel():,} weights, {work:,} multiply-adds"
+    )
 
 # %% [markdown]
 # ## 2. Who learns the trigger first?
@@ -141,9 +159,16 @@ for channels, side in ((64, 16), (512, 2)):
 
 # %%
 steps = FixMatch(batch=batch, mu=3, steps=finetune_steps)
-stages = {"supervised": Supervised(batch=batch), "unlearn": Unlearn(lr=0.005, reestimate=1000), "fixmatch": steps}
+stages = {
+    "supervised": Supervised(batch=batch),
+    "unlearn": Unlearn(lr=0.005, reestimate=1000),
+    "fixmatch": steps,
+}
 dlp = DLP(gamma=gamma, e1=e1, e2=e2, **stages)
-benches = {name: Bench(train, test, context, epochs=epochs, dlp=dlp, architecture=name) for name in architecture_names}
+benches = {
+    name: Bench(train, test, context, epochs=epochs, dlp=dlp, architecture=name)
+    for name in architecture_names
+}
 
 # %% [markdown]
 # A *bench* holds a data set, a model and a defence. Every model is trained on the same tampered sets:
@@ -156,14 +181,19 @@ learned = {(attack, name): benches[name].trained(cases[attack][1]) for attack, n
 
 # %%
 rows, columns = len(attack_names), len(architecture_names)
-figure, axes = plt.subplots(rows, columns, figsize=(3.6 * columns, 2.8 * rows), sharey=True, squeeze=False)
+figure, axes = plt.subplots(
+    rows, columns, figsize=(3.6 * columns, 2.8 * rows), sharey=True, squeeze=False
+)
 for ax, (attack, name) in zip(axes.flat, pairs, strict=True):
     (_, tampered, truth), logits = cases[attack], scores(learned[attack, name][1])
     parts = (~truth.poisoned.cpu(), truth.poisoned.cpu())
     curves = [[dlp_lib.accuracy(z, tampered.labels.cpu(), part) for z in logits] for part in parts]
     plots.learning_gap(ax, *curves).set_title(f"{name}: {attack}")
 plots.shared_legend(figure)
-plots.show(figure, "Training accuracy of clean and poisoned samples per epoch, for each architecture and attack.")
+plots.show(
+    figure,
+    "Training accuracy of clean and poisoned samples per epoch, for each architecture and attack.",
+)
 
 # %% [markdown]
 # **What you should see.** WRN-16-1 knows the poisoned samples from the first epoch on, as always so far. MobileNetV2 learns the *shapes* first: BadNets' patch it hardly knows after six epochs, TrojanNN's it learns late, in two or three
@@ -181,7 +211,9 @@ for (attack, name), (_, stage) in learned.items():
     suspicions = [-dlp_lib.entropy(z).to(train.images.device) for z in scores(stage)]
     picks = [dlp_lib.select(suspicion, tampered, gamma).suspected for suspicion in suspicions]
     shares = [truth.poisoned[pick].double().mean().item() for pick in picks]
-    purity[attack, name] = {f"epoch {epoch}": f"{share:.0%}" for epoch, share in enumerate(shares, 1)}
+    purity[attack, name] = {
+        f"epoch {epoch}": f"{share:.0%}" for epoch, share in enumerate(shares, 1)
+    }
 pd.DataFrame(purity).T.rename_axis(["poisoned share of the suspects", ""])
 
 # %% [markdown]
@@ -205,12 +237,17 @@ for (attack, name), (model, _) in learned.items():
     runs[attack, name] = agreed, measured | {"undefended": dlp_lib.evaluate(model, test, trigger)}
 
 # %%
-figure, axes = plt.subplots(rows, columns, figsize=(4.6 * columns, 3 * rows), sharey=True, squeeze=False)
+figure, axes = plt.subplots(
+    rows, columns, figsize=(4.6 * columns, 3 * rows), sharey=True, squeeze=False
+)
 for ax, ((attack, name), (agreed, measured)) in zip(axes.flat, runs.items(), strict=True):
     when = f"E1 = {agreed}" if agreed else f"E1 = {e1}, not agreed"
     plots.stage_bars(ax, measured).set_title(f"{name}, {attack}: {when}")
 plots.shared_legend(figure)
-plots.show(figure, "CA, ASR and RA after each stage of DLP and undefended, for each architecture and attack.")
+plots.show(
+    figure,
+    "CA, ASR and RA after each stage of DLP and undefended, for each architecture and attack.",
+)
 
 # %% [markdown]
 # **What you should see.** Within so few epochs the rule seldom agrees on an epoch, so that most runs take the fallback. WRN-16-1 does what it did in notebook 06, with fewer steps and so with a lower CA. MobileNetV2 under BadNets is a
@@ -227,10 +264,21 @@ plots.show(figure, "CA, ASR and RA after each stage of DLP and undefended, for e
 
 # %%
 recorded, spread = record.read("architectures"), []
-for stage, columns in {"SL": ["suspected", "trusted"], "undefended": ["ca", "asr"], "ASSFT": ["ca", "asr"]}.items():
+for stage, columns in {
+    "SL": ["suspected", "trusted"],
+    "undefended": ["ca", "asr"],
+    "ASSFT": ["ca", "asr"],
+}.items():
     rows = [row for row in recorded if row["stage"] == stage]
     spread.append(record.spread(rows, ["architecture"], columns))
-titles = ["suspects poisoned", "trusted clean", "CA, undefended", "ASR, undefended", "CA, DLP", "ASR, DLP"]
+titles = [
+    "suspects poisoned",
+    "trusted clean",
+    "CA, undefended",
+    "ASR, undefended",
+    "CA, DLP",
+    "ASR, DLP",
+]
 table = pd.concat(spread, axis=1).set_axis(titles, axis=1).rename_axis("per cent")
 
 # %% [markdown]
@@ -242,10 +290,16 @@ def per_cent(ca, asr):
     return f"{100 * ca:.1f} / {100 * asr:.1f}"
 
 
-ours = {name: measured["ASSFT"] for (attack, name), (_, measured) in runs.items() if attack == "BadNets"}
+ours = {
+    name: measured["ASSFT"] for (attack, name), (_, measured) in runs.items() if attack == "BadNets"
+}
 paper = record.paper("table 6") | {"WRN-16-1": record.paper("table 3")["DLP"]}
-table["DLP, this run"] = pd.Series({name: per_cent(end.ca, end.asr) for name, end in ours.items()}, dtype=str)
-table["DLP, the paper"] = pd.Series({name: per_cent(*row["BadNets"]) for name, row in paper.items()})
+table["DLP, this run"] = pd.Series(
+    {name: per_cent(end.ca, end.asr) for name, end in ours.items()}, dtype=str
+)
+table["DLP, the paper"] = pd.Series(
+    {name: per_cent(*row["BadNets"]) for name, row in paper.items()}
+)
 table.fillna("–")
 
 # %% [markdown]
@@ -264,8 +318,15 @@ table.fillna("–")
 names = "dataset n_train image_size architecture_names attack_names gamma epochs e1 e2 batch finetune_steps seed device"
 parameters = {name: globals()[name] for name in f"{names} cache out".split()}
 ends = {pair: measured for pair, (_, measured) in runs.items()}
-said = {pair: {"attack": pair[0], "architecture": pair[1], "e1": agreed} for pair, (agreed, _) in runs.items()}
-rows = [said[pair] | {"stage": stage} | asdict(metrics) for pair in ends for stage, metrics in ends[pair].items()]
+said = {
+    pair: {"attack": pair[0], "architecture": pair[1], "e1": agreed}
+    for pair, (agreed, _) in runs.items()
+}
+rows = [
+    said[pair] | {"stage": stage} | asdict(metrics)
+    for pair in ends
+    for stage, metrics in ends[pair].items()
+]
 record.report(HOME / out, parameters, context.runtime, costs=costs, table=rows)
 
 # %% [markdown]

@@ -52,16 +52,18 @@ import pandas as pd
 import torch
 
 import dlp_lib
-from dlp_lib import DLP, HOME, Context, FixMatch, Runtime, Store, Unlearn, attacks, filters, plots, record
+from dlp_lib import DLP, HOME, Context, FixMatch, Runtime, Store, Unlearn, attacks, plots
 from dlp_lib.checks import limits as checks
-from dlp_lib.record.bench import Bench, scores
-from dlp_lib.record.limits import CASES, REMEDY
+from dlp_lib.defences import filters
+from dlp_lib.experiments import record
+from dlp_lib.experiments.record.bench import Bench, scores
+from dlp_lib.experiments.record.limits import CASES, REMEDY
 
 # %% [markdown]
 # A *case* says what is tampered with and how. `CASES` holds those of this notebook; each was also recorded for three seeds. Below we look into some of them, and the tables tell the rest.
 
 # %%
-context = Context(Runtime(seed, device), Store(HOME / cache), plots.progress)
+context = Context(Runtime(seed, device), Store(HOME / cache), print_progress)
 train, test = dlp_lib.load(dataset, n_train, image_size=image_size, store=context.store)
 train, test = train.to(context.runtime.device), test.to(context.runtime.device)
 steps = FixMatch(mu=3, steps=finetune_steps)
@@ -76,10 +78,21 @@ recorded = record.read("limits") + [
 def table(*names):
     """Three seeds: what the filter found, and CA, ASR and RA after DLP, beside the undefended model."""
     spread = {}
-    for stage, columns in {"ASSFT": ["suspected", "trusted", "ca", "asr", "ra"], "undefended": ["ca", "asr"]}.items():
+    for stage, columns in {
+        "ASSFT": ["suspected", "trusted", "ca", "asr", "ra"],
+        "undefended": ["ca", "asr"],
+    }.items():
         rows = [row for row in recorded if row["case"] in names and row["stage"] == stage]
         spread[stage] = record.spread(rows, ["case"], columns).loc[list(names)]
-    titles = ["suspects poisoned", "trusted clean", "CA", "ASR", "RA", "CA, undefended", "ASR, undefended"]
+    titles = [
+        "suspects poisoned",
+        "trusted clean",
+        "CA",
+        "ASR",
+        "RA",
+        "CA, undefended",
+        "ASR, undefended",
+    ]
     return pd.concat(spread.values(), axis=1).set_axis(titles, axis=1).rename_axis("per cent")
 
 
@@ -103,7 +116,9 @@ measured = dlp_lib.after_each(result, test, attack)
 
 # %%
 unlearned = copy.deepcopy(result.model)
-result.stages["AU"].trail.load(unlearned, result.stages["AU"].chosen, reestimated=True)
+result.stages["AU"].checkpoints.load(
+    unlearned, result.stages["AU"].selected_block, reestimated=True
+)
 
 
 def finetune(start, split, trusted):
@@ -114,14 +129,17 @@ def finetune(start, split, trusted):
 
 trusted = result.selection.trusted[~truth.poisoned[result.selection.trusted]]
 place = (~truth.poisoned).cumsum(0) - 1  # of a clean sample among the clean ones
-measured["ASSFT, no poison\namong unlabelled"] = finetune(unlearned, tampered.subset(~truth.poisoned), place[trusted])
+measured["ASSFT, no poison\namong unlabelled"] = finetune(
+    unlearned, tampered.subset(~truth.poisoned), place[trusted]
+)
 measured["ASSFT,\nnew model"] = finetune(bench.untrained(), tampered, trusted)
 
 # %%
 figure, ax = plt.subplots(figsize=(9, 3.4))
 plots.stage_bars(ax, measured)
 plots.show(
-    figure, "CA, ASR and RA after each stage of DLP against SIG on half of the class, and after two other fine-tunings."
+    figure,
+    "CA, ASR and RA after each stage of DLP against SIG on half of the class, and after two other fine-tunings.",
 )
 
 # %% [markdown]
@@ -152,8 +170,10 @@ table("SIG, 3 %", "SIG, 5 %", "SIG, 7 %", "SIG, 9 %", "LCA, 9 %")
 # two classes the wary one does not fall below a half.)
 
 # %% tags=["nbval-check-output"]
-tiny = dlp_lib.Split.from_arrays(torch.zeros(40, 3, 1, 1, dtype=torch.uint8), torch.arange(40) // 20)
-for quota in ("per class", "wary"):
+tiny = dlp_lib.Split.from_arrays(
+    torch.zeros(40, 3, 1, 1, dtype=torch.uint8), torch.arange(40) // 20
+)
+for quota in ("per class", "label_aware"):
     picked = dlp_lib.select(-torch.arange(40.0), tiny, 0.1, quota)
     disks = [i for i in picked.trusted.tolist() if i < 20]
     print(f"{quota}: suspects {picked.suspected.tolist()}, trusted disks {disks}")
@@ -165,14 +185,19 @@ for quota in ("per class", "wary"):
 sig, its_set, _ = CASES["SIG, 9 %, remedy"].poisoned(bench)
 _, cured = bench.defended(its_set, **REMEDY)
 cured = dlp_lib.after_each(cured, test, sig)
-pd.DataFrame({stage: {"CA": f"{m.ca:.1%}", "ASR": f"{m.asr:.1%}", "RA": f"{m.ra:.1%}"} for stage, m in cured.items()}).T
+pd.DataFrame(
+    {
+        stage: {"CA": f"{m.ca:.1%}", "ASR": f"{m.asr:.1%}", "RA": f"{m.ra:.1%}"}
+        for stage, m in cured.items()
+    }
+).T
 
 # %%
 table(
     "SIG, 5 %, remedy",
-    "SIG, 9 %, wary",
+    "SIG, 9 %, label-aware",
     "SIG, 9 %, remedy",
-    "LCA, 9 %, wary",
+    "LCA, 9 %, label-aware",
     "LCA, 9 %, remedy",
     "BadNets, 10 %",
     "BadNets, 10 %, remedy",
@@ -196,8 +221,10 @@ table(
 gammas, poisoning = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1], [0.01, 0.03, 0.1, 0.5]
 seen = {}
 for rate in poisoning:
-    _, its_set, its_truth = bench.poisoned(attacks.Setting(dlp_lib.BadNets(), rate))
-    suspicions = [-dlp_lib.entropy(z).to(train.images.device) for z in scores(bench.trained(its_set, e1)[1])]
+    _, its_set, its_truth = bench.poisoned(attacks.AttackSetting(dlp_lib.BadNets(), rate))
+    suspicions = [
+        -dlp_lib.entropy(z).to(train.images.device) for z in scores(bench.trained(its_set, e1)[1])
+    ]
     for share in gammas:
         picked = filters.select(suspicions[-1], its_set, share).suspected
         visible = filters.agreement(suspicions, its_set, share)[-1].item()
@@ -253,9 +280,17 @@ for goal in (0, "all-to-all"):
 
 # %%
 looks = {}
-for name in ("BadNets, half covered", "Blended, faint", "BadNets, all-to-all", "BadNets, rare target"):
+for name in (
+    "BadNets, half covered",
+    "Blended, faint",
+    "BadNets, all-to-all",
+    "BadNets, rare target",
+):
     _, its_set, its_truth = CASES[name].poisoned(bench)
-    suspicions = [-dlp_lib.entropy(z).to(train.images.device) for z in scores(bench.trained(its_set, short)[1])]
+    suspicions = [
+        -dlp_lib.entropy(z).to(train.images.device)
+        for z in scores(bench.trained(its_set, short)[1])
+    ]
     picks = [filters.select(s, its_set, 0.01).suspected for s in suspicions]
     purity = [its_truth.poisoned[picked].double().mean().item() for picked in picks]
     looks[name] = filters.agreement(suspicions, its_set, 0.01).tolist(), purity
@@ -266,7 +301,8 @@ for ax, (name, curves) in zip(axes, looks.items(), strict=True):
     plots.agreement(ax, *curves, 0.98).set_title(name)
 plots.shared_legend(figure)
 plots.show(
-    figure, "Lasting agreement, which a defender sees, and the suspects' true purity, per epoch in four hard cases."
+    figure,
+    "Lasting agreement, which a defender sees, and the suspects' true purity, per epoch in four hard cases.",
 )
 
 # %% [markdown]

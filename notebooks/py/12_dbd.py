@@ -51,18 +51,24 @@ import torch
 from sklearn.decomposition import PCA
 
 import dlp_lib
-from dlp_lib import HOME, SHAPES10, Context, Runtime, Store, attacks, baselines, observe, plots, record
-from dlp_lib.baselines.dbd import symmetric_cross_entropy
-from dlp_lib.baselines.simclr import nt_xent
+from dlp_lib import HOME, Context, Runtime, Store, attacks, logits_and_features, plots
+from dlp_lib import defences as baselines
 from dlp_lib.checks import dbd as checks
+from dlp_lib.defences.dbd import symmetric_cross_entropy
+from dlp_lib.defences.simclr import nt_xent
+from dlp_lib.experiments import record
+from dlp_lib.recipes import SHAPES10
 
 # %% [markdown]
 # Load the data, and poison a copy of the training set for each attack.
 
 # %%
-context = Context(Runtime(seed, device), Store(HOME / cache), plots.progress)
+context = Context(Runtime(seed, device), Store(HOME / cache), print_progress)
 train, test = dlp_lib.load(dataset, n_train, image_size=image_size, store=context.store)
-train, test = train.to(context.runtime.device), test.to(context.runtime.device).subset(slice(n_test))
+train, test = (
+    train.to(context.runtime.device),
+    test.to(context.runtime.device).subset(slice(n_test)),
+)
 
 # %%
 settings, cases = attacks.settings(dataset, train), {}
@@ -74,7 +80,10 @@ for name in attack_names:
 # Then train a supervised model on each tampered set, for comparison, and run DBD. Its three stages are recorded, so that each of them can be looked at afterwards.
 
 # %%
-dbd, untrained = baselines.settings(dataset)["DBD"], dlp_lib.wrn_16_1(len(train.classes), context.runtime)
+dbd, untrained = (
+    baselines.settings(dataset)["DBD"],
+    dlp_lib.wrn_16_1(len(train.classes), context.runtime),
+)
 supervised, results = {}, {}
 for name, (_, tampered, _) in cases.items():
     supervised[name] = copy.deepcopy(untrained)
@@ -93,7 +102,11 @@ for name, (_, tampered, _) in cases.items():
 
 # %% tags=["nbval-check-output"]
 x, y = [1.0, 0.0], [0.0, 1.0]
-for name, z in {"views agree": [x, y, x, y], "all alike": [x, x, x, x], "taken for the other": [x, y, y, x]}.items():
+for name, z in {
+    "views agree": [x, y, x, y],
+    "all alike": [x, x, x, x],
+    "taken for the other": [x, y, y, x],
+}.items():
     print(f"{name}: {nt_xent(torch.tensor(z), 0.5).item():.3f}")
 
 # %% [markdown]
@@ -106,7 +119,7 @@ for name, z in {"views agree": [x, y, x, y], "all alike": [x, x, x, x], "taken f
 def after(name, stage):
     """The model as a stage of DBD left it."""
     model, stage = copy.deepcopy(untrained), results[name].stages[stage]
-    stage.trail.load(model, stage.chosen)
+    stage.checkpoints.load(model, stage.selected_block)
     return model
 
 
@@ -116,13 +129,20 @@ for line, (name, (attack, *_)) in zip(axes, cases.items(), strict=True):
     for ax, (kind, model) in zip(
         line, {"supervised": supervised[name], "SimCLR": after(name, "SimCLR")}.items(), strict=True
     ):
-        clean = observe(model, test.images).features.cpu()
-        triggered = observe(model, attack.trigger(test.images[test.labels != attack.target])[:300]).features.cpu()
+        clean = logits_and_features(model, test.images).features.cpu()
+        triggered = logits_and_features(
+            model, attack.trigger(test.images[test.labels != attack.target])[:300]
+        ).features.cpu()
         axis = PCA(2).fit(clean)
         target = test.labels == attack.target
-        plots.feature_map(ax, axis.transform(clean), target, axis.transform(triggered)).set_title(f"{name}: {kind}")
+        plots.feature_map(ax, axis.transform(clean), target, axis.transform(triggered)).set_title(
+            f"{name}: {kind}"
+        )
 plots.shared_legend(figure)
-plots.show(figure, "Features of clean and triggered test images in two dimensions: supervised, and after SimCLR.")
+plots.show(
+    figure,
+    "Features of clean and triggered test images in two dimensions: supervised, and after SimCLR.",
+)
 
 # %% [markdown]
 # Two dimensions may deceive. So ask the neighbours, in all of them: of the ten clean test images whose features are nearest to a triggered one's (by cosine), how many belong to the target class, and how many to the class that the image shows?
@@ -132,7 +152,10 @@ plots.show(figure, "Features of clean and triggered test images in two dimension
 def neighbours(model, attack, k=10):
     """Shares of the target class, and of the true class, among the clean neighbours of triggered images."""
     victims = test.subset(test.labels != attack.target)
-    ours = [observe(model, images).features for images in (attack.trigger(victims.images), test.images)]
+    ours = [
+        logits_and_features(model, images).features
+        for images in (attack.trigger(victims.images), test.images)
+    ]
     ours = [torch.nn.functional.normalize(features) for features in ours]
     near = test.labels[(ours[0] @ ours[1].T).topk(k).indices]  # (victims, k)
     return {
@@ -163,7 +186,9 @@ near = {
 # %% tags=["nbval-check-output"]
 for p in (0.99, 0.5, 0.01, 0.0001):
     logits, label = torch.tensor([[p, 1 - p]]).log(), torch.tensor([0])
-    plain, reverse = (symmetric_cross_entropy(logits, label, *weights).item() for weights in ((1, 0), (0, 1)))
+    plain, reverse = (
+        symmetric_cross_entropy(logits, label, *weights).item() for weights in ((1, 0), (0, 1))
+    )
     print(f"p = {p}: cross-entropy {plain:.2f}, reverse {reverse:.2f}")
 
 # %% [markdown]
@@ -175,14 +200,22 @@ for p in (0.99, 0.5, 0.01, 0.0001):
 figure, axes = plt.subplots(1, len(cases), figsize=(6 * len(cases), 3.4), squeeze=False)
 trusted, poisoned = {}, {}
 for ax, (name, (_, tampered, truth)) in zip(axes[0], cases.items(), strict=True):
-    logits = observe(after(name, "SCE"), tampered.images).logits
+    logits = logits_and_features(after(name, "SCE"), tampered.images).logits
     losses = symmetric_cross_entropy(logits, tampered.labels, dbd.sce.alpha, dbd.sce.beta)
     trusted[name] = losses.argsort(stable=True)[: int(dbd.trusted * len(losses))]
     poisoned[name] = truth.poisoned[trusted[name]].double().mean().item()
-    plots.histogram(ax, losses, truth.poisoned).axvline(losses[trusted[name]].max().item(), color=plots.NEUTRAL)
-    ax.set(xlabel="symmetric cross-entropy", title=f"{name}: {poisoned[name]:.1%} of the trusted half are poisoned")
+    plots.histogram(ax, losses, truth.poisoned).axvline(
+        losses[trusted[name]].max().item(), color=plots.NEUTRAL
+    )
+    ax.set(
+        xlabel="symmetric cross-entropy",
+        title=f"{name}: {poisoned[name]:.1%} of the trusted half are poisoned",
+    )
     ax.legend()
-plots.show(figure, "Loss of clean and poisoned training samples after the second stage, and the cut at one half.")
+plots.show(
+    figure,
+    "Loss of clean and poisoned training samples after the second stage, and the cut at one half.",
+)
 
 # %% [markdown]
 # **What you should see.** None of the trusted half is poisoned, or hardly any. Most poisoned samples have a loss above four. The cut is close to zero: the half is chosen among samples that all fit.
@@ -201,11 +234,15 @@ for name, (attack, *_) in cases.items():
     stages = dlp_lib.after_each(results[name], test, attack)
     measured[name] = {"SCE head": stages["SCE"], "MixMatch": stages["MixMatch"]}
     measured[name] |= {"undefended": dlp_lib.evaluate(supervised[name], test, attack)}
-figure, axes = plt.subplots(1, len(cases), figsize=(6 * len(cases), 3.4), sharey=True, squeeze=False)
+figure, axes = plt.subplots(
+    1, len(cases), figsize=(6 * len(cases), 3.4), sharey=True, squeeze=False
+)
 for ax, (name, by_stage) in zip(axes[0], measured.items(), strict=True):
     plots.stage_bars(ax, by_stage).set_title(name)
 plots.shared_legend(figure)
-plots.show(figure, "CA, ASR and RA after DBD's second and third stage, and undefended, for each attack.")
+plots.show(
+    figure, "CA, ASR and RA after DBD's second and third stage, and undefended, for each attack."
+)
 
 # %% [markdown]
 # **What you should see.** The head alone has brought ASR to a few per cent. MixMatch adds some CA under BadNets. Under Blended CA *falls*, while ASR is at zero and RA far above CA.
@@ -220,11 +257,16 @@ own = {}
 for name, (attack, tampered, truth) in cases.items():
     images = test.subset(test.labels == attack.target).images
     carry = tampered.labels == attack.target
-    own[name] = {"carry its label": int(carry.sum()), "of these poisoned": int((carry & truth.poisoned).sum())}
+    own[name] = {
+        "carry its label": int(carry.sum()),
+        "of these poisoned": int((carry & truth.poisoned).sum()),
+    }
     own[name] |= {"keep it": int(carry[trusted[name]].sum())}
     for stage in ("SCE", "MixMatch"):
         answers = dlp_lib.predict(after(name, stage), images).argmax(1)
-        own[name][f"recall after {stage} (%)"] = round(100 * (answers == attack.target).double().mean().item(), 1)
+        own[name][f"recall after {stage} (%)"] = round(
+            100 * (answers == attack.target).double().mean().item(), 1
+        )
 pd.DataFrame(own).T.rename_axis("the target class")
 
 # %% [markdown]
@@ -242,11 +284,17 @@ pd.DataFrame(own).T.rename_axis("the target class")
 # %%
 for name, (attack, tampered, _) in cases.items():
     first = replace(SHAPES10, gamma=gamma, e1=own_e1.get(name, SHAPES10.e1))
-    spare = results[name].total("images") - first.e1 * len(tampered) - first.e2 * gamma * len(tampered)
+    spare = (
+        results[name].total("images") - first.e1 * len(tampered) - first.e2 * gamma * len(tampered)
+    )
     steps = max(1, int(spare / (first.fixmatch.batch * (1 + first.fixmatch.mu))))
-    result = replace(first, fixmatch=replace(first.fixmatch, steps=steps)).run(untrained, tampered, context)
+    result = replace(first, fixmatch=replace(first.fixmatch, steps=steps)).run(
+        untrained, tampered, context
+    )
     measured[name]["DLP"] = dlp_lib.evaluate(result.model, test, attack)
-    print(f"{name}: DBD {results[name].total('images'):,.0f} image passes, DLP {result.total('images'):,.0f}")
+    print(
+        f"{name}: DBD {results[name].total('images'):,.0f} image passes, DLP {result.total('images'):,.0f}"
+    )
 
 # %%
 by_defence = {
@@ -266,9 +314,19 @@ by_defence = {
 # %%
 names = "dataset n_train n_test image_size attack_names epochs gamma own_e1 seed device cache out"
 parameters = {name: globals()[name] for name in names.split()}
-found = {name: {kind: asdict(metrics) for kind, metrics in kinds.items()} for name, kinds in measured.items()}
+found = {
+    name: {kind: asdict(metrics) for kind, metrics in kinds.items()}
+    for name, kinds in measured.items()
+}
 near = {f"{name}, {kind}": shares for (name, kind), shares in near.items()}
-record.report(HOME / out, parameters, context.runtime, defences=found, neighbours=near, trusted_poisoned=poisoned)
+record.report(
+    HOME / out,
+    parameters,
+    context.runtime,
+    defences=found,
+    neighbours=near,
+    trusted_poisoned=poisoned,
+)
 
 # %% [markdown]
 # ## Recap

@@ -15,9 +15,13 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
 SECONDS = 1000  # in milliseconds
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (apt-get install chromium)")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium on this machine (apt-get install chromium)"
+)
 
 
 def prepared(folder):
@@ -31,7 +35,9 @@ def prepared(folder):
         "@jupyterlab/apputils-extension:notification": {"fetchNews": "false"},
     }
     (folder / "config" / "labconfig").mkdir(parents=True)
-    (folder / "config" / "labconfig" / "default_setting_overrides.json").write_text(json.dumps(lab), encoding="utf-8")
+    (folder / "config" / "labconfig" / "default_setting_overrides.json").write_text(
+        json.dumps(lab), encoding="utf-8"
+    )
     return folder
 
 
@@ -44,35 +50,62 @@ def free_port():
 @pytest.fixture(scope="module", params=["voila", "lab"])
 def page(request, tmp_path_factory):
     """The page, loaded and run, in a browser that reaches nothing but this machine."""
-    folder = prepared(tmp_path_factory.mktemp(request.param))  # what one has recorded, the other must not find
+    folder = prepared(
+        tmp_path_factory.mktemp(request.param)
+    )  # what one has recorded, the other must not find
     port, notebook = free_port(), folder / "07_live_lab.ipynb"
     if request.param == "voila":
         command = ["voila", str(notebook), "--no-browser", f"--port={port}", "--Voila.ip=127.0.0.1"]
         address = f"http://127.0.0.1:{port}/"
     else:
-        command = ["jupyterlab", "--no-browser", f"--port={port}", "--ip=127.0.0.1", f"--ServerApp.root_dir={folder}"]
+        command = [
+            "jupyterlab",
+            "--no-browser",
+            f"--port={port}",
+            "--ip=127.0.0.1",
+            f"--ServerApp.root_dir={folder}",
+        ]
         command += ["--IdentityProvider.token=", "--allow-root"]
         address = f"http://127.0.0.1:{port}/lab/tree/{notebook.name}?reset"
-    environment = os.environ | {"JUPYTER_CONFIG_DIR": str(folder / "config"), "JUPYTER_DATA_DIR": str(folder / "data")}
+    environment = os.environ | {
+        "JUPYTER_CONFIG_DIR": str(folder / "config"),
+        "JUPYTER_DATA_DIR": str(folder / "data"),
+    }
     log = (folder / f"{request.param}.log").open("w")
-    server = subprocess.Popen([sys.executable, "-m", *command], env=environment, stdout=log, stderr=log)
+    server = subprocess.Popen(
+        [sys.executable, "-m", *command], env=environment, stdout=log, stderr=log
+    )
     try:
-        wait_for(f"http://127.0.0.1:{port}/" + ("api" if request.param == "lab" else "voila/static/"), server)
+        wait_for(
+            f"http://127.0.0.1:{port}/" + ("api" if request.param == "lab" else "voila/static/"),
+            server,
+        )
         with sync_playwright() as playwright:
-            flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
+            flags = [
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+                "--disable-background-networking",
+            ]
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
             page = browser.new_page(viewport={"width": 1280, "height": 1600})
             page.goto(address, timeout=120 * SECONDS)
             if request.param == "lab":
                 page.locator(".jp-NotebookPanel .jp-Cell").first.wait_for(timeout=60 * SECONDS)
                 page.get_by_text("Python 3 (ipykernel) | Idle").first.wait_for(timeout=60 * SECONDS)
-                page.wait_for_timeout(2 * SECONDS)  # for the widget manager, which shows nothing of being ready
+                page.wait_for_timeout(
+                    2 * SECONDS
+                )  # for the widget manager, which shows nothing of being ready
                 page.get_by_role("menuitem", name="Run", exact=True).click()
                 page.get_by_text("Run All Cells", exact=True).click()
-            expect(page.locator(".dlp-sentence")).to_contain_text("suspects are poisoned", timeout=120 * SECONDS)
+            expect(page.locator(".dlp-sentence")).to_contain_text(
+                "suspects are poisoned", timeout=120 * SECONDS
+            )
             settled(page)
             if "SCREENSHOTS" in os.environ:  # a folder, to look at what was tested
-                page.screenshot(path=Path(os.environ["SCREENSHOTS"]) / f"{request.param}.png", full_page=True)
+                page.screenshot(
+                    path=Path(os.environ["SCREENSHOTS"]) / f"{request.param}.png", full_page=True
+                )
             yield page
             browser.close()
     finally:
@@ -97,7 +130,9 @@ def wait_for(address, server):
 
 def settled(page):
     """Wait until nothing is computed any more."""
-    expect(page.locator(".dlp-live").get_by_text("ready", exact=True)).to_be_visible(timeout=120 * SECONDS)
+    expect(page.locator(".dlp-live").get_by_text("ready", exact=True)).to_be_visible(
+        timeout=120 * SECONDS
+    )
 
 
 def figures(page):
@@ -105,7 +140,9 @@ def figures(page):
 
 
 def widget(page, label):
-    return page.locator(".dlp-live .widget-inline-hbox").filter(has=page.get_by_text(label, exact=True))
+    return page.locator(".dlp-live .widget-inline-hbox").filter(
+        has=page.get_by_text(label, exact=True)
+    )
 
 
 def test_the_page_loads_with_its_figures(page):
@@ -139,7 +176,9 @@ def test_finetuning_can_be_cancelled_and_runs_to_its_end(page):
     expect(page.locator(".dlp-live")).to_contain_text("cancelled", timeout=30 * SECONDS)
     expect(page.locator(".dlp-sentence")).not_to_contain_text("Fine-tuning has")
     page.get_by_role("button", name="fine-tune").click()
-    expect(page.locator(".dlp-sentence")).to_contain_text("Fine-tuning has brought", timeout=180 * SECONDS)
+    expect(page.locator(".dlp-sentence")).to_contain_text(
+        "Fine-tuning has brought", timeout=180 * SECONDS
+    )
 
 
 def test_an_error_appears_on_the_page_and_reset_clears_it(page):

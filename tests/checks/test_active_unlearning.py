@@ -97,7 +97,10 @@ def losses(z, y):
         (lambda z, y, c: -(losses(z, y) * (losses(z, y) < c)).mean(), "counts with 0"),
         (lambda z, y, c: -losses(z, y)[losses(z, y) < c].mean(), "left out"),
         (lambda z, y, c: -losses(z, y).clamp(max=c).mean().item(), "no gradient"),
-        (lambda z, y, c: ((losses(z, y) - c).clamp(min=0).detach() - losses(z, y)).mean(), r"\[True, True, True\]"),
+        (
+            lambda z, y, c: ((losses(z, y) - c).clamp(min=0).detach() - losses(z, y)).mean(),
+            r"\[True, True, True\]",
+        ),
     ],
 )
 def test_bounded(answer, message):
@@ -119,7 +122,11 @@ def passed(model, images, momentum=0.1, reset=False, train=True):
 def put(model, images, **changes):
     """A copy with the right mean, and other changes."""
     model = copy.deepcopy(model)
-    for name, value in {"running_mean": images.mean(0), "running_var": images.var(0), **changes}.items():
+    for name, value in {
+        "running_mean": images.mean(0),
+        "running_var": images.var(0),
+        **changes,
+    }.items():
         setattr(model[0], name, value)
     return model
 

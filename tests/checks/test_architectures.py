@@ -10,12 +10,27 @@ from dlp_lib.checks import Wrong, architectures
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (lambda n, e1, gamma, e2, k, b, mu: n * e1 + n * e2 + k * b * (1 + mu), "the suspects alone"),
+        (
+            lambda n, e1, gamma, e2, k, b, mu: n * e1 + n * e2 + k * b * (1 + mu),
+            "the suspects alone",
+        ),
         (lambda n, e1, gamma, e2, k, b, mu: n * e1 + k * b * (1 + mu), "unlearning is missing"),
-        (lambda n, e1, gamma, e2, k, b, mu: n * e1 + n * gamma * e2 + k * b, "unlabelled images are missing"),
-        (lambda n, e1, gamma, e2, k, b, mu: n * e1 + n * gamma * e2 + k * b * mu, "the labelled images"),
-        (lambda n, e1, gamma, e2, k, b, mu: n * e1 + n * gamma * e2 + k * (1 + mu), "not one image"),
-        (lambda n, e1, gamma, e2, k, b, mu: n + n * gamma + k * b * (1 + mu), "there are E1 and E2"),
+        (
+            lambda n, e1, gamma, e2, k, b, mu: n * e1 + n * gamma * e2 + k * b,
+            "unlabelled images are missing",
+        ),
+        (
+            lambda n, e1, gamma, e2, k, b, mu: n * e1 + n * gamma * e2 + k * b * mu,
+            "the labelled images",
+        ),
+        (
+            lambda n, e1, gamma, e2, k, b, mu: n * e1 + n * gamma * e2 + k * (1 + mu),
+            "not one image",
+        ),
+        (
+            lambda n, e1, gamma, e2, k, b, mu: n + n * gamma + k * b * (1 + mu),
+            "there are E1 and E2",
+        ),
         (lambda n, e1, gamma, e2, k, b, mu: n * e1, "is 8000, it should be 2.536e"),
     ],
 )
@@ -65,7 +80,10 @@ good = walk(lambda n, k, s, p: (n + 2 * p - k) // s + 1)
         (walk(lambda n, k, s, p: (n + 2 * p - k) / s + 1), "half a pixel"),
         (walk(lambda n, k, s, p: (n + p - k) // s + 1), "on both sides"),
         (walk(lambda n, k, s, p: -(-n // s)), "size / stride does not do"),
-        (lambda n, layers: [good(n, [layer])[0] for layer in layers], "every layer was given the image"),
+        (
+            lambda n, layers: [good(n, [layer])[0] for layer in layers],
+            "every layer was given the image",
+        ),
         (lambda n, layers: [n, *good(n, layers)], "the image's own side"),
         (lambda n, layers: good(n, layers)[-1], r"the shape is \(\)"),
     ],
@@ -94,7 +112,10 @@ def judge(*questions):
         (lambda u, d: "destroyed" if d[0] < 50 else "removed", "it is gone, and CA is 92 %"),
         (lambda u, d: "removed", "it is still there"),
         (judge("untrained", "backdoored", "never there"), "has a low ASR for nothing"),
-        (judge("untrained", "backdoored", "destroyed", "never there"), "nearly one answer for everything"),
+        (
+            judge("untrained", "backdoored", "destroyed", "never there"),
+            "nearly one answer for everything",
+        ),
         (judge("untrained", "destroyed", "backdoored"), "none to remove"),
         (judge("untrained", "destroyed", "never there", "backdoored"), "judge the end first"),
         (judge("destroyed", "backdoored", "never there", "untrained"), "a model that knew nothing"),
@@ -110,7 +131,9 @@ def places(layer, seen, output):
     return output[0, 0].numel()
 
 
-def uses(count=places, kinds=(nn.Conv2d, nn.Linear), weight=None, left=False, evaluate=True, back=True):
+def uses(
+    count=places, kinds=(nn.Conv2d, nn.Linear), weight=None, left=False, evaluate=True, back=True
+):
     """An answer that is right but for what is said."""
 
     def my_multiply_adds(model, images):
@@ -120,7 +143,9 @@ def uses(count=places, kinds=(nn.Conv2d, nn.Linear), weight=None, left=False, ev
             size = weight(layer) if weight else layer.weight.numel()
             counts.append(size * count(layer, seen[0], output))
 
-        handles = [part.register_forward_hook(note) for part in model.modules() if isinstance(part, kinds)]
+        handles = [
+            part.register_forward_hook(note) for part in model.modules() if isinstance(part, kinds)
+        ]
         model.train(not evaluate)(images)
         if back:
             model.train()
@@ -137,7 +162,11 @@ def by_definition(model, images):
     total, model = 0, model.eval()
     for part in dict.fromkeys(model):
         images = part(images)
-        total += part.weight.numel() * images[0, 0].numel() if isinstance(part, nn.Conv2d | nn.Linear) else 0
+        total += (
+            part.weight.numel() * images[0, 0].numel()
+            if isinstance(part, nn.Conv2d | nn.Linear)
+            else 0
+        )
     model.train()
     return total
 
@@ -148,12 +177,18 @@ def by_definition(model, images):
         (uses(count=lambda layer, seen, output: output[:, 0].numel()), "for the whole batch"),
         (uses(count=lambda *given: 2 * places(*given)), "two for every multiply-add"),
         (uses(count=lambda *given: 1), "these are the weights"),
-        (lambda model, images: sum(p.numel() for p in model.parameters()), "these are the model's parameters"),
+        (
+            lambda model, images: sum(p.numel() for p in model.parameters()),
+            "these are the model's parameters",
+        ),
         (uses(kinds=nn.Conv2d), "linear layers multiply"),
         (uses(weight=lambda layer: sum(p.numel() for p in layer.parameters())), "a bias is added"),
         (uses(kinds=(nn.Conv2d, nn.Linear, nn.BatchNorm2d)), "batch-norm is counted"),
         (uses(count=lambda layer, seen, output: seen[0, 0].numel()), r"the map that goes \*in\*"),
-        (uses(weight=lambda layer: layer.weight.numel() * getattr(layer, "groups", 1)), "groups are ignored"),
+        (
+            uses(weight=lambda layer: layer.weight.numel() * getattr(layer, "groups", 1)),
+            "groups are ignored",
+        ),
         (uses(left=True), "hooks are left"),
         (uses(evaluate=False), "running statistics"),
         (uses(back=False), "left in evaluation mode"),

@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 from dlp_lib.checks import Wrong, backdoor_attacks
 
 
-def whole(pixels):
+def check_int(pixels):
     return pixels.round().clamp(0, 255).to(torch.uint8)
 
 
@@ -18,12 +18,17 @@ def whole(pixels):
     [
         (lambda x, w, p: (1 - w) * x + w * p, "end with .to"),
         (lambda x, w, p: 3, "end with .to"),
-        (lambda x, w, p: whole(w * x + (1 - w) * p), "changed places"),
-        (lambda x, w, p: whole(x + w * p), "pattern is added"),
+        (lambda x, w, p: check_int(w * x + (1 - w) * p), "changed places"),
+        (lambda x, w, p: check_int(x + w * p), "pattern is added"),
         (lambda x, w, p: ((1 - w) * x + w * p).to(torch.uint8), "rounded down"),
-        (lambda x, w, p: whole((1 - w) * x + w * p) if w.ndim == 0 else whole(p.expand(x.shape)), "outside the mask"),
-        (lambda x, w, p: x.copy_(whole((1 - w) * x + w * p)), "changes the tensor"),
-        (lambda x, w, p: whole((1 - w) * x + w * p)[:1], "the shape is"),
+        (
+            lambda x, w, p: (
+                check_int((1 - w) * x + w * p) if w.ndim == 0 else check_int(p.expand(x.shape))
+            ),
+            "outside the mask",
+        ),
+        (lambda x, w, p: x.copy_(check_int((1 - w) * x + w * p)), "changes the tensor"),
+        (lambda x, w, p: check_int((1 - w) * x + w * p)[:1], "the shape is"),
     ],
 )
 def test_mixed(answer, message):
@@ -41,9 +46,15 @@ def who(labels, target, clean_label):
         (who, "return a mask, and a share"),
         (lambda y, t, c: (who(y, t, c).nonzero()[:, 0], 0.5), "a mask is wanted"),
         (lambda y, t, c: ([True] * len(y), 0.5), "a mask is wanted"),
-        (lambda y, t, c: (who(y, t, not c), 0.5), "poison-label attack takes images of the other classes"),
+        (
+            lambda y, t, c: (who(y, t, not c), 0.5),
+            "poison-label attack takes images of the other classes",
+        ),
         (lambda y, t, c: (y == t, 0.5), "poison-label attack takes images of the other classes"),
-        (lambda y, t, c: (y != t, who(y, t, c).double().mean()), "clean-label attack takes images of the target"),
+        (
+            lambda y, t, c: (y != t, who(y, t, c).double().mean()),
+            "clean-label attack takes images of the target",
+        ),
         (lambda y, t, c: (who(y, t, c), who(y, t, c).sum()), "this is a number of images"),
         (lambda y, t, c: (who(y, t, c), 1.0), "share of the candidates"),
         (lambda y, t, c: (who(y, t, c), 1 / 3 if c else 2 / 3), "classes of equal size"),
@@ -85,7 +96,10 @@ def right(x, f):
         (waved(lambda x, f: right(x, f) + 0.25), "cosine"),
         (waved(lambda x, f: columns(x) * f), "no pixel has changed"),
         (lambda x, d, f: waved(right)(x, d / 255, f), "no pixel has changed"),
-        (waved(right, finish=lambda x: (x.round() % 256).to(torch.uint8)), "at the other end: clamp first"),
+        (
+            waved(right, finish=lambda x: (x.round() % 256).to(torch.uint8)),
+            "at the other end: clamp first",
+        ),
         (waved(right, finish=lambda x: (x.trunc() % 256).to(torch.uint8)), "round and clamp first"),
         (waved(right, finish=lambda x: x.clamp(0, 255).to(torch.uint8)), "rounded down"),
         (waved(lambda x, f: 2 * right(x, f)), "it should be"),
@@ -119,7 +133,9 @@ def unclipped(x, start, epsilon):
 
 
 def no_gradient(model, images, labels, epsilon, step, steps):
-    return images + step * torch.autograd.grad(cross_entropy(model(images), labels), images)[0].sign()
+    return (
+        images + step * torch.autograd.grad(cross_entropy(model(images), labels), images)[0].sign()
+    )
 
 
 def piled(model, images, labels, epsilon, step, steps):

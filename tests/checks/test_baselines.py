@@ -29,7 +29,14 @@ def test_attention(answer, message):
         baselines.attention(answer)
 
 
-def prune(order=lambda a: a.mean(0).argsort(), late=False, skip=False, creep=False, relative=False, same=False):
+def prune(
+    order=lambda a: a.mean(0).argsort(),
+    late=False,
+    skip=False,
+    creep=False,
+    relative=False,
+    same=False,
+):
     """An answer to the exercise, with mistakes."""
 
     def answer(activations, accuracy, allowed):
@@ -84,7 +91,11 @@ def test_pruning(answer, message):
 def front(beats, itself=False):
     def answer(table):
         pairs = table.items()
-        return {n for n, ours in pairs if not any(beats(theirs, ours) for m, theirs in pairs if itself or m != n)}
+        return {
+            n
+            for n, ours in pairs
+            if not any(beats(theirs, ours) for m, theirs in pairs if itself or m != n)
+        }
 
     return answer
 
@@ -105,7 +116,13 @@ def test_a_front_may_be_a_list(capsys):
         (front(lambda a, b: a[0] <= b[0] and a[1] >= b[1], itself=True), "nobody is left"),
         (front(lambda a, b: a[0] <= b[0] and a[1] >= b[1]), "A and G are equal"),
         (lambda table: {"D", "E"}, r"that \*are\* beaten"),
-        (lambda table: {min(table, key=lambda n: table[n][0]), max(table, key=lambda n: table[n][1])}, "best in one"),
+        (
+            lambda table: {
+                min(table, key=lambda n: table[n][0]),
+                max(table, key=lambda n: table[n][1]),
+            },
+            "best in one",
+        ),
         (lambda table: {max(table, key=lambda n: table[n][1] - table[n][0])}, "sets a price"),
         (set, r"these are \['A', 'B', 'C', 'D', 'E', 'F', 'G'\]"),
     ],
@@ -141,7 +158,10 @@ def test_a_step_may_be_right(capsys):
         (step(size=1), "noise of ±1"),
         (step(swap=True), "swapped"),
         (lambda loss, mask, eps, alpha, lr: step()(loss, mask, eps, 0, lr), "its weight is alpha"),
-        (lambda loss, mask, eps, alpha, lr: step()(loss, mask, eps, 1, lr), "its weight is 1 - alpha"),
+        (
+            lambda loss, mask, eps, alpha, lr: step()(loss, mask, eps, 1, lr),
+            "its weight is 1 - alpha",
+        ),
         (step(up=-1), "the mask climbs"),
         (step(inner=True), "may leave it"),
         (lambda loss, mask, eps, alpha, lr: mask.clone(), "the mask as it was"),

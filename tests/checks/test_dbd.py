@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, normalize, one_hot
 
-from dlp_lib.baselines.simclr import nt_xent
 from dlp_lib.checks import Wrong, dbd
+from dlp_lib.defences.simclr import nt_xent
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,10 @@ def sce(z, y, alpha, beta, floor=-4.0, sign=1, twice=False, unit=1.0, log=torch.
         (lambda *given: sce(*given, unit=torch.tensor(2.0).log()), "bits"),
         (lambda *given: sce(*given).mean(), "one loss a sample"),
         (lambda *given: sce(*given, floor=-torch.inf), "left infinite"),
-        (lambda z, y, alpha, beta: alpha * -z.softmax(1)[range(3), y].log() + sce(z, y, 0, beta), "take log_softmax"),
+        (
+            lambda z, y, alpha, beta: alpha * -z.softmax(1)[range(3), y].log() + sce(z, y, 0, beta),
+            "take log_softmax",
+        ),
         (lambda *given: sce(*given) * torch.nan, "nan or infinite"),
     ],
 )
@@ -75,7 +78,13 @@ def test_symmetric(answer, message):
         dbd.symmetric(answer)
 
 
-def mix(own=lambda share: torch.maximum(share, 1 - share), shape=(-1, 1, 1, 1), images=True, labels=True, other=None):
+def mix(
+    own=lambda share: torch.maximum(share, 1 - share),
+    shape=(-1, 1, 1, 1),
+    images=True,
+    labels=True,
+    other=None,
+):
     """An answer to the exercise, with mistakes."""
 
     def answer(x, y, order, share):

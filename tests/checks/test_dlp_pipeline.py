@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch.nn.functional import one_hot
 
-from dlp_lib import Split, filters
+from dlp_lib import Split
 from dlp_lib.checks import Wrong, dlp_pipeline
+from dlp_lib.defences import filters
 
 
 @pytest.mark.parametrize(
@@ -16,13 +17,31 @@ from dlp_lib.checks import Wrong, dlp_pipeline
         (lambda a, c, u: ((a < 0.1) & (c >= u - 0.02)).all(0), "verdict on each .seed"),
         (lambda a, c, u: (a < 0.1) & (c >= u - 0.02), "each seed of each attack"),
         (lambda a, c, u: bool((a < 0.1).all()), r"the shape \(\)"),
-        (lambda a, c, u: ((a > 0.1) & (c >= u - 0.02)).all(1), "row 0 is not defended .*: it holds"),
-        (lambda a, c, u: (a.mean(1) < 0.1) & (c >= u - 0.02).all(1), "row 1 is defended .* one seed of three"),
+        (
+            lambda a, c, u: ((a > 0.1) & (c >= u - 0.02)).all(1),
+            "row 0 is not defended .*: it holds",
+        ),
+        (
+            lambda a, c, u: (a.mean(1) < 0.1) & (c >= u - 0.02).all(1),
+            "row 1 is defended .* one seed of three",
+        ),
         (lambda a, c, u: ((a < 0.1) & (c >= u - 0.02)).any(1), "row 1 is defended"),
-        (lambda a, c, u: ((a < 0.1) & ((c - u).abs() <= 0.02)).all(1), "row 2 is not defended .* no loss"),
-        (lambda a, c, u: (a < 0.1).all(1) & (c.mean(1) >= u.mean(1) - 0.02), "row 3 is defended .* by seed"),
-        (lambda a, c, u: torch.tensor([True, False, True, False, True, False]), "row 4 .* backdoor is there"),
-        (lambda a, c, u: (a < 0.1).all(1) & (c > 0.94).all(1) | (c < 0.5).all(1), "row 5 .* CA with it"),
+        (
+            lambda a, c, u: ((a < 0.1) & ((c - u).abs() <= 0.02)).all(1),
+            "row 2 is not defended .* no loss",
+        ),
+        (
+            lambda a, c, u: (a < 0.1).all(1) & (c.mean(1) >= u.mean(1) - 0.02),
+            "row 3 is defended .* by seed",
+        ),
+        (
+            lambda a, c, u: torch.tensor([True, False, True, False, True, False]),
+            "row 4 .* backdoor is there",
+        ),
+        (
+            lambda a, c, u: (a < 0.1).all(1) & (c > 0.94).all(1) | (c < 0.5).all(1),
+            "row 5 .* CA with it",
+        ),
     ],
 )
 def test_defended(answer, message):
@@ -74,11 +93,17 @@ def mean(shares, epoch, window=3):
     [
         (lambda y, c, t, f: first(lambda s, e: s[e - 1].max() >= t, y, f), "does not last"),
         (lambda y, c, t, f: first(lambda s, e: mean(s, e, 2), y, f), "for two epochs"),
-        (lambda y, c, t, f: first(lambda s, e: e > 2 and s[e - 3 : e].amax(1).mean() >= t, y, f), "not on the same"),
+        (
+            lambda y, c, t, f: first(lambda s, e: e > 2 and s[e - 3 : e].amax(1).mean() >= t, y, f),
+            "not on the same",
+        ),
         (lambda y, c, t, f: first(mean, y, f) - 1, "index from 0"),
         (lambda y, c, t, f: first(lambda s, e: e == len(s) and mean(s, e), y, f), "the last epoch"),
         (lambda y, c, t, f: first(lambda s, e: mean(s, e + 2), y, f), "the window begins there"),
-        (lambda y, c, t, f: first(lambda s, e: s[max(0, e - 3) : e].mean(0).max() >= t, y, f), "counts as 0"),
+        (
+            lambda y, c, t, f: first(lambda s, e: s[max(0, e - 3) : e].mean(0).max() >= t, y, f),
+            "counts as 0",
+        ),
         (lambda y, c, t, f: first(mean, y, None), "agreement never lasts: return the fallback"),
         (lambda y, c, t, f: first(mean, y, 1), "argmax"),
     ],
@@ -90,7 +115,9 @@ def test_e1(answer, message):
 
 def test_e1_is_what_agreement_says(capsys):
     def by_agreement(labels, classes, threshold, fallback):
-        members = Split(torch.zeros(40, 3, 8, 8, dtype=torch.uint8), torch.arange(40) % classes, tuple("abc"))
+        members = Split(
+            torch.zeros(40, 3, 8, 8, dtype=torch.uint8), torch.arange(40) % classes, tuple("abc")
+        )
         scores = []
         for wanted in labels:
             scores.append(torch.zeros(40))
@@ -118,7 +145,10 @@ def far(d, count):
         (lambda d: far(d, lambda means, seen: means.abs() < seen.abs()), "nearer. to 0"),
         (lambda d: 1.0, "another order"),
         (lambda d: far(d.sign(), lambda means, seen: means.abs() >= seen), "only the signs"),
-        (lambda d: 2 ** len(d) * far(d, lambda means, seen: means.abs() >= seen), "number of patterns"),
+        (
+            lambda d: 2 ** len(d) * far(d, lambda means, seen: means.abs() >= seen),
+            "number of patterns",
+        ),
         (lambda d: far(d, lambda means, seen: means.abs() >= seen), "below 0 itself"),
         (lambda d: 0.5, "the share is 0.5, it should be 0.5391"),
     ],

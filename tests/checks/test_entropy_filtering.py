@@ -49,7 +49,10 @@ def test_cuts(answer, message):
     ("answer", "message"),
     [
         (lambda s, p: p[s].double().mean(), "return two numbers"),
-        (lambda s, p: (p[s].sum() / p.sum(), p[s].double().mean()), "precision is a share of the suspects"),
+        (
+            lambda s, p: (p[s].sum() / p.sum(), p[s].double().mean()),
+            "precision is a share of the suspects",
+        ),
         (lambda s, p: (p[s].double().mean(), p[s].sum() / len(p)), "recall is a share"),
     ],
 )

@@ -27,7 +27,10 @@ def both(share):
         (both(lambda right, mask: (right * mask).mean(1)), "divided by all samples"),
         (both(lambda right, mask: right[:, mask].mean()), "mean of all epochs"),
         (both(lambda right, mask: right[:, mask].mean(0)), "the shape is"),
-        (lambda z, y, p: (hits(z, y)[:, ~p].mean(1), hits(z, y).mean(1)), "accuracy on all samples"),
+        (
+            lambda z, y, p: (hits(z, y)[:, ~p].mean(1), hits(z, y).mean(1)),
+            "accuracy on all samples",
+        ),
         (lambda z, y, p: (z.argmax(1) == y).double(), "fails with RuntimeError"),
     ],
 )
@@ -75,13 +78,19 @@ def split(part, twice=False):
     ("answer", "message"),
     [
         (lambda z, y, p: cross_entropy(z, y), "return two numbers"),
-        (lambda z, y, p: split(lambda loss, mask: (loss * mask).mean())(z, y, ~p), "changed places"),
+        (
+            lambda z, y, p: split(lambda loss, mask: (loss * mask).mean())(z, y, ~p),
+            "changed places",
+        ),
         (split(lambda loss, mask: loss[mask].mean()), "Eq. 4"),
         (split(lambda loss, mask: loss[mask].sum()), "this is a sum"),
         (split(lambda loss, mask: loss.mean()), "whole mean loss"),
         (split(lambda loss, mask: (loss * mask).mean(), twice=True), "softmax twice"),
         (split(lambda loss, mask: loss * mask), "the shape is"),
-        (lambda z, y, p: (cross_entropy(z, y)[~p], cross_entropy(z, y)[p]), "fails with IndexError"),
+        (
+            lambda z, y, p: (cross_entropy(z, y)[~p], cross_entropy(z, y)[p]),
+            "fails with IndexError",
+        ),
     ],
 )
 def test_parts(answer, message):
@@ -104,7 +113,10 @@ def learned(correct):
         (last_wrong, "one later"),
         (lambda c: last_wrong(c) + 1, "not one more"),
         (lambda c: c.int().argmax(0) + 1, "argmax finds one"),
-        (lambda c: torch.where(c.any(0), c.int().argmax(0) + 1.0, torch.inf), "first hit, which need not last$"),
+        (
+            lambda c: torch.where(c.any(0), c.int().argmax(0) + 1.0, torch.inf),
+            "first hit, which need not last$",
+        ),
         (lambda c: c.sum(0), "is right: when"),
         (lambda c: (~c).sum(0), "at which it is wrong: look"),
         (lambda c: (~c).sum(0) + 1, "plus 1"),

@@ -126,7 +126,7 @@ def test_quotas_are_those_of_the_library(capsys):
     suspicion = torch.zeros(391)
     suspicion[:19], suspicion[300] = 2, 1
     images = torch.zeros(391, 3, 1, 1, dtype=torch.uint8)
-    selection = select(suspicion, Split.from_arrays(images, labels), 20 / 391, "wary")
+    selection = select(suspicion, Split.from_arrays(images, labels), 20 / 391, "label_aware")
     assert selection.quotas == (5, 20, 19, 15)
 
 
@@ -140,7 +140,10 @@ def test_quotas_are_those_of_the_library(capsys):
         (quotas(doubt=lambda carried, members: 1 - carried / carried.sum()), "fewer"),
         (quotas(doubt=lambda carried, members: 0 * carried), "wary of nobody"),
         (quotas(share=4), "not shared among the classes"),
-        (lambda suspects, members, asked: suspects.bincount(minlength=4) / len(suspects), "these are the doubts"),
+        (
+            lambda suspects, members, asked: suspects.bincount(minlength=4) / len(suspects),
+            "these are the doubts",
+        ),
         (quotas(half=lambda members: members / 2), "15 whole samples"),
         (quotas(least=0), "one sample at least"),
         (lambda suspects, members, asked: asked * suspects.bincount() / members, "RuntimeError"),

@@ -40,11 +40,17 @@ def share(labels, label=0):
         (lambda s, y, p: (0, (y[s] == 0).sum(), 0), "this is a count"),
         (lambda s, y, p: (0, (y[s] == 0).sum() / len(y), 0), "a share of all samples"),
         (lambda s, y, p: (0, share(y), 0), "count the suspects alone"),
-        (lambda s, y, p: (0, (y[s] == 0).sum() / (y == 0).sum(), 0), "share of the class that is suspected"),
+        (
+            lambda s, y, p: (0, (y[s] == 0).sum() / (y == 0).sum(), 0),
+            "share of the class that is suspected",
+        ),
         (lambda s, y, p: (0, share(y[s]), share(y[s])), "the agreement again"),
         (lambda s, y, p: (0, share(y[s]), p[s].sum() / p.sum()), "this is recall"),
         (lambda s, y, p: (0, share(y[s]), p.double().mean()), "this is the poisoning rate"),
-        (lambda s, y, p: (0, share(y[s]), p[s][y[s] == 0].double().mean()), "not of those with the commonest label"),
+        (
+            lambda s, y, p: (0, share(y[s]), p[s][y[s] == 0].double().mean()),
+            "not of those with the commonest label",
+        ),
     ],
 )
 def test_view(answer, message):
@@ -52,7 +58,12 @@ def test_view(answer, message):
         live_lab.view(answer)
 
 
-def rule(before, after, first=("dataset", "attack", "poisoning_rate", "seed"), second=("e1", "gamma", "lr")):
+def rule(
+    before,
+    after,
+    first=("dataset", "attack", "poisoning_rate", "seed"),
+    second=("e1", "gamma", "lr"),
+):
     changed = {name for name, value in vars(after).items() if value != getattr(before, name)}
     if changed & set(first):
         return ["SL", "AU", "ASSFT"]
@@ -68,14 +79,38 @@ def rule(before, after, first=("dataset", "attack", "poisoning_rate", "seed"), s
         (lambda b, a: [["AU"]], "return a list of names"),
         (lambda b, a: ["ascent"], r"this is \['ascent'\]"),
         (lambda b, a: rule(b, a) or ["ASSFT"], "nothing. ASSFT is in the list, but it is recorded"),
-        (lambda b, a: rule(b, a, ("e1", "seed")), "e1. SL is in the list, but of its recorded epochs E1 picks one"),
-        (lambda b, a: rule(b, a, ("gamma",)), "gamma. SL is in the list, but .* of gamma, E2 and the lr"),
-        (lambda b, a: rule(b, a, second=("e1", "lr")), "gamma. AU is not in the list, but the ascent .* gamma"),
-        (lambda b, a: rule(b, a, second=("e1", "gamma")), "lr. AU is not in the list, but .* at this lr"),
-        (lambda b, a: rule(b, a, second=("e1", "gamma", "lr", "e2")), "e2. AU is in the list, but .* a point on it"),
-        (lambda b, a: [s for s in rule(b, a) if s != "ASSFT"], "e1. ASSFT is not in the list, but stage 3 starts"),
-        (lambda b, a: rule(b, a, ("dataset", "attack", "poisoning_rate")), "seed. SL is not in the list, but another"),
-        (lambda b, a: rule(b, a) if len(rule(b, a)) != 2 or a.e2 == b.e2 else ["AU"], "changed: e2, gamma. ASSFT is"),
+        (
+            lambda b, a: rule(b, a, ("e1", "seed")),
+            "e1. SL is in the list, but of its recorded epochs E1 picks one",
+        ),
+        (
+            lambda b, a: rule(b, a, ("gamma",)),
+            "gamma. SL is in the list, but .* of gamma, E2 and the lr",
+        ),
+        (
+            lambda b, a: rule(b, a, second=("e1", "lr")),
+            "gamma. AU is not in the list, but the ascent .* gamma",
+        ),
+        (
+            lambda b, a: rule(b, a, second=("e1", "gamma")),
+            "lr. AU is not in the list, but .* at this lr",
+        ),
+        (
+            lambda b, a: rule(b, a, second=("e1", "gamma", "lr", "e2")),
+            "e2. AU is in the list, but .* a point on it",
+        ),
+        (
+            lambda b, a: [s for s in rule(b, a) if s != "ASSFT"],
+            "e1. ASSFT is not in the list, but stage 3 starts",
+        ),
+        (
+            lambda b, a: rule(b, a, ("dataset", "attack", "poisoning_rate")),
+            "seed. SL is not in the list, but another",
+        ),
+        (
+            lambda b, a: rule(b, a) if len(rule(b, a)) != 2 or a.e2 == b.e2 else ["AU"],
+            "changed: e2, gamma. ASSFT is",
+        ),
     ],
 )
 def test_training(answer, message):
@@ -83,8 +118,26 @@ def test_training(answer, message):
         live_lab.training(answer)
 
 
-def lab(first=1, second=1, keep=lambda e1, gamma, e2: (e1, gamma), scores=None, ascents=None, clear=False, trains=None):
-    """An answer that is right but for what is said: entries of epoch 1, an ascent's key, a training's, what is kept."""
+def lab(
+    first=1,
+    second=1,
+    keep=lambda e1, gamma, e2: (e1, gamma),
+    scores=None,
+    ascents=None,
+    clear=False,
+    trains=None,
+):
+    """Return an answer to exercise 4 that is right but for the arguments that are given.
+
+    Args:
+        first: the entry that it takes for epoch 1 of the training, as the number before it.
+        second: likewise of the ascent.
+        keep: under what an ascent is kept.
+        scores: where trainings are kept; None: in the lab.
+        ascents: where ascents are kept; None: in the lab.
+        clear: whether a new ascent replaces all others.
+        trains: under what a training is kept; None: there is one.
+    """
 
     def my_lab(train, climb):
         stages = {} if scores is None else scores
@@ -114,8 +167,14 @@ def lab(first=1, second=1, keep=lambda e1, gamma, e2: (e1, gamma), scores=None, 
         (lab(first=0), "E1 = 2 has given epoch 3"),
         (lab(second=0), "given the ascent's second epoch"),
         (lab(first=0, second=0), "one too late"),
-        (lambda train, climb: lambda e1, gamma, e2: climb(train()[e1 - 1], gamma)[0], "E2 has moved"),
-        (lambda train, climb: lambda e1, gamma, e2: climb(train()[e1 - 1], gamma)[e2 - 1], "trained stage 1 again"),
+        (
+            lambda train, climb: lambda e1, gamma, e2: climb(train()[e1 - 1], gamma)[0],
+            "E2 has moved",
+        ),
+        (
+            lambda train, climb: lambda e1, gamma, e2: climb(train()[e1 - 1], gamma)[e2 - 1],
+            "trained stage 1 again",
+        ),
         (lab(keep=lambda e1, gamma, e2: (e1, gamma, e2)), "another E2 has climbed again"),
         (lab(keep=lambda e1, gamma, e2: e1), "gamma is new"),
         (lab(keep=lambda e1, gamma, e2: gamma), "E1 is new"),

@@ -27,7 +27,10 @@ def ra(share):
         (both(lambda hits, who: hits.double().mean()), "target's own images count"),
         (both(lambda hits, who: (hits & who).double().mean()), "divided by all images"),
         (asr(lambda a, y, t: (a == y)[y != t].double().mean()), "this is RA"),
-        (asr(lambda a, y, t: (y != t)[a == t].double().mean()), "share of the images taken for the target"),
+        (
+            asr(lambda a, y, t: (y != t)[a == t].double().mean()),
+            "share of the images taken for the target",
+        ),
         (asr(lambda a, y, t: (a == 0)[y != 0].double().mean()), "class 0 is not always"),
         (ra(lambda a, y, t: (a == y).double().mean()), "target's own images count"),
         (ra(lambda a, y, t: ((a == y) & (y != t)).double().mean()), "divided by all images"),
@@ -80,7 +83,10 @@ def first(reached):
         (lambda a, c: int((a <= 1 / c).nonzero()[-1]) + 1, "last epoch at chance"),
         (lambda a, c: int((a <= 1 / c).int().argmax()) + 1, "argmax of nothing but False"),
         (lambda a, c: int((a <= 1 / c).nonzero()[0]) + 1, "IndexError.*never come to chance"),
-        (lambda a, c: first(a <= 1 / c) if (a <= 1 / c).any() else None, "nothing yet .for suspects that never"),
+        (
+            lambda a, c: first(a <= 1 / c) if (a <= 1 / c).any() else None,
+            "nothing yet .for suspects that never",
+        ),
         (lambda a, c: (a <= 1 / c).nonzero()[0] + 1, "a tensor of one number"),
         (lambda a, c: a <= 1 / c, "the shape is"),
     ],
@@ -124,7 +130,10 @@ def confident(loss):
         (over_samples, "over the samples"),
         (confident(lambda w, s: losses(s, s)[1]), "the strong view's own"),
         (confident(lambda w, s: losses(w, s.softmax(1))[1]), "softmax twice"),
-        (confident(lambda w, s: cross_entropy(s, w.softmax(1), reduction="none")), "one class, not all of p"),
+        (
+            confident(lambda w, s: cross_entropy(s, w.softmax(1), reduction="none")),
+            "one class, not all of p",
+        ),
         (confident(lambda w, s: losses(w, s)[1] + 1), "it should be"),
     ],
 )

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from dlp_lib import augment
 from dlp_lib.checks import Wrong, semi_supervised_finetuning
+from dlp_lib.data import augment
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,10 @@ def test_survival_is_what_weak_views_do():
     patch = image[..., -3:, -3:] = torch.arange(1, 10).view(3, 3)  # nine pixels that are told apart
     views = augment.weak(image.expand(20_000, -1, -1, -1), torch.Generator().manual_seed(0))[:, 0]
     right, left = views[..., 8:], views[..., :8].flip(2)
-    whole = [(half.unfold(1, 3, 1).unfold(2, 3, 1) == patch).all((3, 4)).any(2).any(1) for half in (right, left)]
+    whole = [
+        (half.unfold(1, 3, 1).unfold(2, 3, 1) == patch).all((3, 4)).any(2).any(1)
+        for half in (right, left)
+    ]
     found = (whole[0] | whole[1]).double().mean().item(), whole[0].double().mean().item()
     assert found == pytest.approx((0.36, 0.18), abs=0.01)
 
@@ -120,7 +123,12 @@ def cover(side, first, last, centres=slice(None), turned=False):
         (lambda side: cover(side, -2, 1).diagonal().sqrt().repeat(side, 1), "the columns alone"),
         (lambda side: cover(side, -2, 1).diagonal().sqrt().repeat(side, 1).T, "the rows alone"),
         (lambda side: 2 * cover(side, -2, 1).diagonal().sqrt(), "shape"),
-        (lambda side: torch.cartesian_prod(*[cover(side, -2, 1).diagonal().sqrt()] * 2).sum(1).view(8, 8), "adding"),
+        (
+            lambda side: (
+                torch.cartesian_prod(*[cover(side, -2, 1).diagonal().sqrt()] * 2).sum(1).view(8, 8)
+            ),
+            "adding",
+        ),
         (lambda side: cover(side, -2, 1, turned=True), "turned round"),
         (lambda side: cover(side, -1, 2), "turned round"),
         (lambda side: cover(side, -2, 2), "a pixel too large"),

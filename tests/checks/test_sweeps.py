@@ -9,12 +9,19 @@ from dlp_lib.checks import Wrong, sweeps
 
 def combined(grid, seeds):
     values = [value if isinstance(value, list) else [value] for value in grid.values()]
-    return [dict(zip([*grid, "seed"], chosen, strict=True)) for chosen in itertools.product(*values, seeds)]
+    return [
+        dict(zip([*grid, "seed"], chosen, strict=True))
+        for chosen in itertools.product(*values, seeds)
+    ]
 
 
 def in_step(grid, seeds):
     pairs = zip(grid["gamma"], grid["e1"], strict=True)
-    return [{"attack": "BadNets", "gamma": g, "e1": e1, "seed": seed} for g, e1 in pairs for seed in seeds]
+    return [
+        {"attack": "BadNets", "gamma": g, "e1": e1, "seed": seed}
+        for g, e1 in pairs
+        for seed in seeds
+    ]
 
 
 def one_dict(grid, seeds):
@@ -32,7 +39,10 @@ def one_dict(grid, seeds):
         (lambda g, s: itertools.product(*g.values()), "a list of dicts"),
         (lambda g, s: [*itertools.product(*g.values())], "a list of dicts"),
         (lambda g, s: [], "a list of dicts"),
-        (lambda g, s: [{k: v for k, v in p.items() if k != "seed"} for p in combined(g, s)], 'needs a "seed"'),
+        (
+            lambda g, s: [{k: v for k, v in p.items() if k != "seed"} for p in combined(g, s)],
+            'needs a "seed"',
+        ),
         (lambda g, s: [g | {"seed": seed} for seed in s], "here is one with a list"),
         (lambda g, s: combined({k: [*v] for k, v in g.items()}, s), "not a list of letters"),
         (one_dict, "one dict several times"),
@@ -64,9 +74,18 @@ def longest(points, *names, reduce=max):
     [
         (alone, "return two numbers"),
         (lambda p: (len(p), 0), "this is the number of trials"),
-        (lambda p: (alone(p), longest(p, "poisoning_rate", "seed", reduce=bool)), "this is the number of trainings"),
-        (lambda p: (alone(p), longest(p, "poisoning_rate", "seed", reduce=sum)), "holds those of two and four"),
-        (lambda p: (alone(p), longest(p, "poisoning_rate", "seed", "gamma")), "the filter comes after it"),
+        (
+            lambda p: (alone(p), longest(p, "poisoning_rate", "seed", reduce=bool)),
+            "this is the number of trainings",
+        ),
+        (
+            lambda p: (alone(p), longest(p, "poisoning_rate", "seed", reduce=sum)),
+            "holds those of two and four",
+        ),
+        (
+            lambda p: (alone(p), longest(p, "poisoning_rate", "seed", "gamma")),
+            "the filter comes after it",
+        ),
         (lambda p: (alone(p), longest(p, "poisoning_rate")), "another seed is"),
         (lambda p: (alone(p), longest(p, "seed")), "another poisoning rate is"),
         (lambda p: (alone(p), 6 * 8), "nobody asks for more than four"),
@@ -92,14 +111,20 @@ def changed(table):
     ("answer", "message"),
     [
         (lambda t: finished(t).mean().idxmax(), "return two gammas"),
-        (lambda t: (finished(t).mean(), 0.01), "gamma by the mean: a number or a tensor is wanted, this is Series"),
+        (
+            lambda t: (finished(t).mean(), 0.01),
+            "gamma by the mean: a number or a tensor is wanted, this is Series",
+        ),
         (changed, "the table that was given has changed"),
         (lambda t: (t.groupby("gamma").ca.mean().idxmax(), 0.01), "gamma = 0.1 a trial has failed"),
         (lambda t: (0.02, t.groupby("gamma").ca.min().idxmax()), "gamma = 0.1 a trial has failed"),
         (lambda t: (finished(t).mean().max(), 0.01), "the mean CA itself"),
         (lambda t: (finished(t).max().idxmax(), 0.01), "best single seed"),
         (lambda t: (finished(t).mean().idxmin(), 0.01), r"\*lowest\* mean"),
-        (lambda t: (finished(t).min().idxmax(), finished(t).mean().idxmax()), "the one by the mean comes first"),
+        (
+            lambda t: (finished(t).min().idxmax(), finished(t).mean().idxmax()),
+            "the one by the mean comes first",
+        ),
         (lambda t: (0.02, finished(t).min().max()), "this is a CA"),
         (lambda t: (0.02, finished(t).min().idxmin()), "worst seed of all"),
         (lambda t: (0.02, finished(t).mean().idxmax()), "favourite by the mean again"),
@@ -111,15 +136,23 @@ def test_favourites(answer, message):
         sweeps.favourites(answer)
 
 
-def sweeping(caught=Exception, skip=True, late=False, unique=True, retry=False, made=None, last=None):
+def sweeping(
+    caught=Exception, skip=True, late=False, unique=True, retry=False, made=None, last=None
+):
     """An answer that is right but for what is said."""
 
     def my_sweep(trial, points, key, records):
         kept = {} if late else records
-        todo = [p for p in points if not skip or key(p) not in records or (retry and records[key(p)]["error"])]
+        todo = [
+            p
+            for p in points
+            if not skip or key(p) not in records or (retry and records[key(p)]["error"])
+        ]
         for point in [p for i, p in enumerate(todo) if not unique or p not in todo[:i]]:
             try:
-                kept[key(point)] = made(trial, point) if made else {"result": trial(point), "error": None}
+                kept[key(point)] = (
+                    made(trial, point) if made else {"result": trial(point), "error": None}
+                )
             except caught as error:
                 kept[key(point)] = {"result": {}, "error": str(error)}
         records.update(kept)
@@ -131,14 +164,23 @@ def sweeping(caught=Exception, skip=True, late=False, unique=True, retry=False, 
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (sweeping(caught=KeyError), "fails with ValueError: a trial that fails must not stop the others"),
+        (
+            sweeping(caught=KeyError),
+            "fails with ValueError: a trial that fails must not stop the others",
+        ),
         (sweeping(caught=BaseException), "Ctrl-C does not stop the sweep"),
         (sweeping(late=True), "what was finished before an interruption is lost"),
         (sweeping(skip=False, unique=False), "runs again what has a record"),
         (sweeping(retry=True), "if only of a failure"),
         (sweeping(unique=False), "twice in the list is run twice"),
-        (sweeping(made=lambda trial, point: trial(point)), "a finished trial's record is {'ca': 0.3}"),
-        (sweeping(last=lambda records: [*records.values()]), "records of all points in their order"),
+        (
+            sweeping(made=lambda trial, point: trial(point)),
+            "a finished trial's record is {'ca': 0.3}",
+        ),
+        (
+            sweeping(last=lambda records: [*records.values()]),
+            "records of all points in their order",
+        ),
         (sweeping(last=lambda records: records), "records of all points in their order"),
     ],
 )

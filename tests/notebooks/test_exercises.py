@@ -1,4 +1,4 @@
-"""Exercises and worked examples stand on their own: solved they pass their checks, stripped they do not."""
+"""Exercises and worked examples stand on their own: solved they pass their checks, stripped not."""
 
 import contextlib
 import io
@@ -9,22 +9,22 @@ import jupytext
 import nbformat
 import papermill
 import pytest
-from house import ROOT, SMOKE, only_imports, tool
+from helpers import ROOT, SMOKE, only_imports
 from nbclient import NotebookClient
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from dlp_lib.checks import Wrong
+from tools import kit
 
 TEXTS = sorted((ROOT / "notebooks" / "py").glob("*.py"))
 each_text = pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.stem)
 
-kit = tool("kit")
-
 
 def run(*sources):
-    """The cells, one after the other, in a namespace of their own; what they print."""
-    names, printed = {"__name__": "__main__"}, io.StringIO()
+    """Run cells, one after the other, in a namespace of their own; return what they print."""
+    names = {"__name__": "__main__"}
+    printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         for source in sources:
             exec(compile(source, "<cell>", "exec"), names)
@@ -40,23 +40,24 @@ def imports(notebook):
 @each_text
 def test_solved_exercises_pass_their_checks_and_stripped_ones_do_not(text):
     notebook = jupytext.read(text)
-    exercises = kit.exercises(notebook)
+    exercises = kit.find_exercises(notebook)
     assert 3 <= len(exercises) <= 5
-    difficulties = [kit.POINTS[difficulty] for difficulty, _, _ in exercises]
-    assert difficulties == sorted(difficulties)
-    assert difficulties[0] < difficulties[-1]
-    for _, cell, check in exercises:
-        assert run(imports(notebook), cell.source, check.source).startswith("Right. ")
-        stripped = kit.strip(cell.source)
+    points = [kit.POINTS[exercise.difficulty] for exercise in exercises]
+    assert points == sorted(points)
+    assert points[0] < points[-1]
+    for exercise in exercises:
+        solved = run(imports(notebook), exercise.cell.source, exercise.check.source)
+        assert solved.startswith("Right. ")
+        stripped = kit.strip_solution(exercise.cell.source)
         assert "SOLUTION" not in stripped
         with pytest.raises(Wrong):
-            run(imports(notebook), stripped, check.source)
+            run(imports(notebook), stripped, exercise.check.source)
 
 
 @each_text
 def test_worked_examples_depend_on_nothing_but_imports(text):
     notebook = jupytext.read(text)
-    examples = [cell for cell in notebook.cells if "nbval-check-output" in cell.metadata.get("tags", ())]
+    examples = [cell for cell in notebook.cells if kit.is_tagged(cell, "nbval-check-output")]
     assert examples
     for example in examples:
         assert run(imports(notebook), example.source)
@@ -64,7 +65,9 @@ def test_worked_examples_depend_on_nothing_but_imports(text):
 
 @each_text
 def test_there_is_a_quiz_with_folded_answers(text):
-    words = "\n".join(cell.source for cell in jupytext.read(text).cells if cell.cell_type == "markdown")
+    notebook = jupytext.read(text)
+    cells = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    words = "\n".join(cells)
     quiz = words.split("## Quiz")[1].split("## Exercises")[0]
     questions = re.findall(r"<details><summary>.+?\?</summary>\n\n.+?\n</details>", quiz, re.DOTALL)
     assert 2 <= len(questions) == quiz.count("<details>") == quiz.count("</details>")
@@ -84,22 +87,29 @@ def test_student_notebooks_have_no_solutions_and_no_outputs(student):
 
 
 def test_a_student_notebook_runs_to_its_end_and_says_what_is_missing(student, tmp_path):
-    asked = papermill.inspect_notebook(str(student[0]))
-    given = {name: value for name, value in SMOKE.items() if name in asked}
-    given |= {"out": str(tmp_path), "cache": str(tmp_path)}
-    done = parameterize_notebook(load_notebook_node(str(student[0])), given)
-    NotebookClient(done, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    said = [out for cell in done.cells for out in cell.get("outputs", ()) if out.output_type == "error"]
-    assert [out.ename for out in said] == ["Wrong"] * len(kit.exercises(jupytext.read(TEXTS[0])))
-    assert all(out.traceback == [f"Not yet: {out.evalue}"] for out in said)
+    names = papermill.inspect_notebook(str(student[0]))
+    parameters = {name: value for name, value in SMOKE.items() if name in names}
+    parameters |= {"out": str(tmp_path), "cache": str(tmp_path)}
+    notebook = parameterize_notebook(load_notebook_node(str(student[0])), parameters)
+    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    errors = []
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            if output.output_type == "error":
+                errors.append(output)
+    exercises = kit.find_exercises(jupytext.read(TEXTS[0]))
+    assert [error.ename for error in errors] == ["Wrong"] * len(exercises)
+    assert all(error.traceback == [f"Not yet: {error.evalue}"] for error in errors)
 
 
-def test_instructor_notebooks_are_the_whole_ones_and_their_links_hold(tmp_path):
+def test_instructor_notebooks_have_everything_and_their_links_hold(tmp_path):
+    away = os.path.relpath(ROOT, tmp_path)
     for path in kit.write("instructor", tmp_path):
-        ours, theirs = (nbformat.read(folder / path.name, 4) for folder in (ROOT / "notebooks", tmp_path))
-        away = os.path.relpath(ROOT, tmp_path)
-        assert [cell.source.replace("](../", f"]({away}/") for cell in ours.cells] == [c.source for c in theirs.cells]
-        assert [cell.get("outputs") for cell in ours.cells] == [cell.get("outputs") for cell in theirs.cells]
+        ours = nbformat.read(ROOT / "notebooks" / path.name, 4).cells
+        theirs = nbformat.read(path, 4).cells
+        wanted = [cell.source.replace("](../", f"]({away}/") for cell in ours]
+        assert [cell.source for cell in theirs] == wanted
+        assert [cell.get("outputs") for cell in theirs] == [cell.get("outputs") for cell in ours]
 
 
 def test_nbgrader_finds_answers_and_tests(tmp_path):
@@ -108,6 +118,7 @@ def test_nbgrader_finds_answers_and_tests(tmp_path):
     assert [mark.solution for mark in marks] == [True, False] * (len(marks) // 2)
     assert [mark.grade for mark in marks] == [False, True] * (len(marks) // 2)
     assert len({mark.grade_id for mark in marks}) == len(marks)
+    assert {mark.schema_version for mark in marks} == {3}
     assert [mark.points for mark in marks[1::2]] == sorted(mark.points for mark in marks[1::2])
 
 
@@ -122,13 +133,15 @@ def test_otter_finds_questions_and_tests(tmp_path):
 @pytest.mark.parametrize("part", ["title", "check", "solution"])
 def test_an_exercise_without_one_of_its_parts_is_refused(part):
     notebook = jupytext.read(TEXTS[0])
-    place = next(i for i, cell in enumerate(notebook.cells) if "exercise" in cell.metadata.get("tags", ()))
-    title, cell, check = notebook.cells[place - 1 : place + 2]
+    places = [i for i, cell in enumerate(notebook.cells) if kit.is_tagged(cell, "exercise")]
+    title, cell, check = notebook.cells[places[0] - 1 : places[0] + 2]
+    message = "between its title and its check"
     if part == "title":
         title.source = title.source.replace("### Exercise 1.", "Exercise:")
     elif part == "check":
         check.metadata["tags"] = []
     else:
-        cell.source = kit.strip(cell.source)
-    with pytest.raises(ValueError, match="one solution" if part == "solution" else "between its title and its check"):
-        kit.exercises(notebook)
+        cell.source = kit.strip_solution(cell.source)
+        message = "one solution"
+    with pytest.raises(ValueError, match=message):
+        kit.find_exercises(notebook)

@@ -1,4 +1,4 @@
-"""Every notebook runs headlessly at smoke size, agrees with its paired text, and knows its presets' parameters."""
+"""Every notebook runs at smoke size, agrees with its paired text, and knows its parameters."""
 
 import ast
 import json
@@ -10,43 +10,48 @@ import nbformat
 import papermill
 import pytest
 import yaml
-from house import NOTEBOOKS, ROOT, SMOKE, tool
+from helpers import NOTEBOOKS, ROOT, SMOKE
+
+from dlp_lib.experiments import run
+from tools import kit
 
 PRESETS = sorted((ROOT / "notebooks" / "params").glob("*.yaml"))
 BANDS = yaml.safe_load((ROOT / "tests" / "notebooks" / "bands.yaml").read_text(encoding="utf-8"))
 each_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-
-run = tool("run")
 
 
 @each_notebook
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
 def test_presets_name_parameters_that_some_notebook_has(notebook, preset):
     settings = yaml.safe_load(preset.read_text(encoding="utf-8"))
-    taken = run.check(notebook, {}, settings)
-    assert taken == {name: settings[name] for name in papermill.inspect_notebook(str(notebook)) if name in settings}
+    names = papermill.inspect_notebook(str(notebook))
+    taken = run.choose_parameters(notebook, {}, settings)
+    assert taken == {name: settings[name] for name in names if name in settings}
     assert {"n_train", "out"} <= set(taken)
 
 
 @each_notebook
 def test_unknown_parameters_are_refused(notebook):
-    for given, preset in (({"gama": 0.1, "n_train": 1}, {}), ({"n_train": 1}, {"gama": 0.1})):
-        with pytest.raises(ValueError, match=f"{notebook.name} has no parameter gama: allowed are dataset, n_train"):
-            run.check(notebook, given, preset)
+    message = f"{notebook.name} has no parameter gama: allowed are dataset, n_train"
+    with pytest.raises(ValueError, match=message):
+        run.choose_parameters(notebook, {"gama": 0.1, "n_train": 1}, {})
+    with pytest.raises(ValueError, match=message):
+        run.choose_parameters(notebook, {"n_train": 1}, {"gama": 0.1})
 
 
 def test_a_preset_may_hold_other_notebooks_parameters_and_a_user_may_not():
     attacks = ROOT / "notebooks" / "01_backdoor_attacks.ipynb"
-    assert run.check(attacks, {"seed": 1}, {"e1": 5, "epochs": 3, "seed": 0}) == {"epochs": 3, "seed": 1}
+    taken = run.choose_parameters(attacks, {"seed": 1}, {"e1": 5, "epochs": 3, "seed": 0})
+    assert taken == {"epochs": 3, "seed": 1}
     with pytest.raises(ValueError, match="no parameter e1"):
-        run.check(attacks, {"e1": 5}, {})
+        run.choose_parameters(attacks, {"e1": 5}, {})
 
 
 @each_notebook
 def test_parameters_are_literals(notebook):
-    cells = [cell for cell in nbformat.read(notebook, 4).cells if "parameters" in cell.metadata.get("tags", ())]
-    assert len(cells) == 1
-    for statement in ast.parse(cells[0].source).body:
+    cells = nbformat.read(notebook, 4).cells
+    (parameters,) = [cell for cell in cells if kit.is_tagged(cell, "parameters")]
+    for statement in ast.parse(parameters.source).body:
         ast.literal_eval(statement.value)
 
 
@@ -97,15 +102,25 @@ def executed(request, cache, tmp_path_factory):
 
 def execute(notebook, folder, cache):
     own = BANDS[notebook.stem].get("parameters", {}) | {"out": str(folder), "cache": str(cache)}
-    copy, options = folder / notebook.name, {"progress_bar": False, "execution_timeout": 600}  # seconds a cell
-    papermill.execute_notebook(str(notebook), str(copy), run.check(notebook, own, SMOKE), cwd=str(folder), **options)
+    copy = folder / notebook.name
+    parameters = run.choose_parameters(notebook, own, SMOKE)
+    papermill.execute_notebook(
+        str(notebook),
+        str(copy),
+        parameters,
+        cwd=str(folder),
+        progress_bar=False,
+        execution_timeout=600,  # seconds a cell
+    )
     return copy, json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
 
 
 def test_metrics_say_what_was_run(executed):
     copy, metrics = executed
-    assert metrics["parameters"]["n_train"] == (SMOKE | BANDS[copy.stem].get("parameters", {}))["n_train"]
-    assert set(metrics["parameters"]) == set(papermill.inspect_notebook(str(ROOT / "notebooks" / copy.name)))
+    wanted = SMOKE | BANDS[copy.stem].get("parameters", {})
+    assert metrics["parameters"]["n_train"] == wanted["n_train"]
+    names = papermill.inspect_notebook(str(ROOT / "notebooks" / copy.name))
+    assert set(metrics["parameters"]) == set(names)
     assert {"python", "torch", "device", "threads", "commit"} <= set(metrics["environment"])
 
 
@@ -127,7 +142,7 @@ FIGURES = {
 
 
 def test_the_page_has_figures_with_alternative_texts(executed):
-    page = run.html(executed[0])
+    page = run.to_html(executed[0])
     texts = re.findall(r'<img alt="([^"]*)"', page)
     assert len(texts) == FIGURES[executed[0].stem]
     assert all(len(text) > 30 for text in texts)
@@ -162,7 +177,7 @@ def test_metrics_say_what_came_out(executed):
         assert all(row["seconds"] > 0 for row in metrics["stages"])
         undefended, *defended = (row["images"] for row in reversed(metrics["stages"]))
         assert sum(defended) <= undefended < sum(defended) + 600
-        lines = run.table(metrics).splitlines()
+        lines = run.stage_table(metrics).splitlines()
         assert [line.split()[0] for line in lines] == ["stage", "SL", "AU", "ASSFT", "undefended"]
 
 
@@ -182,14 +197,18 @@ def test_metrics_keep_to_their_bands(executed):
 
 
 MUTATIONS = {  # a file, and what is put in the place of what
-    "the ascent descends": ("stages.py", "lambda *step: -cross_entropy(*step)", "lambda *step: cross_entropy(*step)"),
+    "the ascent descends": (
+        "defences/unlearn.py",
+        "return -cross_entropy(",
+        "return cross_entropy(",
+    ),
     "the order of entropy is reversed": (
-        "filters.py",
+        "defences/selection.py",
         "order = suspicion.argsort(descending=True",
         "order = suspicion.argsort(descending=False",
     ),
     "the mask is shifted by one": (
-        "attacks/__init__.py",
+        "attacks/poisoning.py",
         "index_fill(0, rows, True)\n",
         "index_fill(0, rows, True).roll(1)\n",
     ),
@@ -207,5 +226,6 @@ def test_a_break_is_noticed(mutation, tmp_path, monkeypatch):
     (tmp_path / "dlp_lib" / file).write_text(source.replace(old, new), encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     (tmp_path / "out").mkdir()
-    _, metrics = execute(tmp_path / "notebooks" / "00_quickstart.ipynb", tmp_path / "out", tmp_path / "store")
+    notebook = tmp_path / "notebooks" / "00_quickstart.ipynb"
+    _, metrics = execute(notebook, tmp_path / "out", tmp_path / "store")
     assert list(outside(metrics, BANDS["00_quickstart"]["bands"]))

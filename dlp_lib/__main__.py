@@ -1,0 +1,64 @@
+"""The command line: ``python -m dlp_lib COMMAND``.
+
+A command's module is imported when the command is asked for, so that each needs its own packages
+only.
+"""
+
+import argparse
+import importlib
+import sys
+from typing import NamedTuple
+
+
+class Command(NamedTuple):
+    """A command: a module with ``main(arguments)``, which parses them itself."""
+
+    module: str
+    help: str
+
+
+COMMANDS = {
+    "run": Command("experiments.run", "execute a notebook without Jupyter, with parameters"),
+    "record": Command("experiments.record.command", "measure tables that take hours"),
+    "sweep": Command("experiments.sweep.command", "run a grid of trials from a file"),
+    "store": Command("experiments.store_command", "show what the store holds, or prune it"),
+    "doctor": Command("doctor", "find what is wrong with an installation"),
+}
+
+
+def main(arguments: list[str] | None = None) -> int | None:
+    """Run a command, or list the commands.
+
+    Args:
+        arguments: the command and its own arguments; None: those of this process.
+
+    Returns:
+        The exit status; None stands for 0.
+    """
+    if arguments is None:
+        arguments = sys.argv[1:]
+    parser = _parser()
+    if not arguments:
+        parser.print_help()
+        return 0
+    name = parser.parse_args(arguments[:1]).command
+    module = importlib.import_module(f"dlp_lib.{COMMANDS[name].module}")
+    return module.main(arguments[1:])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m dlp_lib",
+        description="Backdoor attacks and defences: what can be done without a notebook.",
+        epilog="python -m dlp_lib COMMAND --help explains a command.",
+    )
+    commands = parser.add_subparsers(
+        title="commands", dest="command", metavar="COMMAND", required=True
+    )
+    for name, command in COMMANDS.items():
+        commands.add_parser(name, help=command.help, add_help=False)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,18 @@
+"""Defences, one paper a file: ``method.run(model, data, context)``; see ``base.Defence``."""
+
+from .abl import ABL
+from .anp import ANP
+from .base import Defence, DefenceResult, defend
+from .clean import clean_part
+from .dbd import DBD, SCE
+from .dlp import DLP, ORDERS, Result, agreed_e1
+from .filters import FILTERS, entropy
+from .finetuning import Training
+from .fixmatch import FixMatch, fixmatch
+from .fp import FP
+from .mcr import MCR
+from .mixmatch import MixMatch
+from .nad import NAD
+from .selection import Selection, agreement, select, selection_sizes
+from .simclr import SimCLR
+from .unlearn import Unlearn, unlearn

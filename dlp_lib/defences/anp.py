@@ -1,0 +1,197 @@
+"""Adversarial neuron pruning, ANP (Wu & Wang 2021, arXiv:2110.14430)."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ..checking import check_fraction, check_int
+from ..context import Context
+from ..data.split import Split
+from ..training.identity import FixedModel
+from .base import DefenceResult
+from .clean import held_out
+from .finetuning import Batch, Training, clean_accuracy, finetune
+
+Noise = list[Tensor]  # of all scales, layer by layer, and then of all shifts
+THRESHOLDS = [step / 20 for step in range(20)]  # those of the authors' code
+
+
+class Masks(nn.Module):
+    """One number in [0, 1] for every neuron: each channel of each batch-norm layer of a model.
+
+    Raises:
+        ValueError: for a model without batch-norm layers that have scales.
+    """
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.names: list[str] = []  # of the batch-norm layers
+        self.masks = nn.ParameterList()
+        for name, layer in model.named_modules():
+            if isinstance(layer, _BatchNorm) and layer.affine:
+                self.names.append(name)
+                self.masks.append(torch.ones_like(layer.weight))
+        if not self.names:
+            raise ValueError(
+                f"{type(model).__name__} has no batch-norm layer, whose scales ANP prunes"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ANP:
+    """Prune the neurons that an adversary can do most harm with.
+
+    Masks are trained against an adversary that perturbs all neurons. Neurons behind a backdoor
+    are sensitive, so that their masks fall. The threshold of pruning is the highest that costs at
+    most ``allowed`` of validation CA. Threat model: a trained model, and a few clean images.
+    """
+
+    sees: ClassVar[str] = "clean"
+    starts: ClassVar[str] = "trained"
+
+    eps: float = 0.4  # how far scales and shifts are perturbed, relative to themselves; the paper's
+    inner: int = 1  # steps of the adversary; that of the authors' code
+    alpha: float = 0.2  # weight of the loss without perturbation; the paper's
+    allowed: float = 0.04  # by how much validation CA may drop; ours
+    # Of the masks. Learning rate, momentum and batch are those of the authors' code. Its 2,000
+    # steps are about 125 epochs of 2,000 images
+    training: Training = field(
+        default_factory=lambda: Training(lr=0.2, weight_decay=0.0, epochs=125)
+    )
+
+    def __post_init__(self):
+        check_fraction("allowed", self.allowed)
+        check_int("inner", self.inner, 1)
+        if self.eps < 0 or not 0 <= self.alpha <= 1:
+            raise ValueError(
+                f"eps={self.eps}, alpha={self.alpha}: allowed are eps ≥ 0 and 0 ≤ alpha ≤ 1"
+            )
+
+    def run(self, model: nn.Module, clean: Split, context: Context | None = None) -> DefenceResult:
+        """Prune a copy of the model.
+
+        Raises:
+            ValueError: for a model without batch-norm, and for fewer than five clean images.
+            Diverged: where the masks did not stay finite.
+        """
+        context = context or Context()
+        model = copy.deepcopy(model)
+        masks = Masks(model)
+        training, validation = held_out(clean, context)
+        stage = finetune(
+            "ANP",
+            masks,
+            training,
+            self.training,
+            context,
+            self._loss(model, training, context),
+            passes=self.inner + 2,
+            takes_images=False,
+        )
+        pruned = prune(model, masks, validation, self.allowed)
+        return DefenceResult(pruned.eval(), {"ANP": stage})
+
+    def _loss(
+        self, model: nn.Module, training: Split, context: Context
+    ) -> Callable[[Masks, Batch], Tensor]:
+        """Return the loss of masks and a batch: alpha·(as it is) + (1 - alpha)·(perturbed)."""
+        frozen = copy.deepcopy(model).requires_grad_(False).train()
+        fixed = FixedModel(frozen, training.images, context.runtime)
+        eps = self.eps
+        inner = self.inner
+        alpha = self.alpha
+
+        def loss(masks: Masks, batch: Batch) -> Tensor:
+            images, labels = batch
+            with torch.no_grad():
+                for mask in masks.masks:
+                    mask.clamp_(0, 1)
+
+            def with_noise(noise: Noise) -> Tensor:
+                state = perturbed(fixed.model, masks, noise)
+                for name, buffer in fixed.model.named_buffers():
+                    state[name] = buffer.clone()  # so that the model's own stays as it was
+                logits = functional_call(fixed.model, state, (images,))
+                return functional.cross_entropy(logits, labels)
+
+            noise = adversary(with_noise, list(masks.masks) * 2, eps, inner)
+            no_noise = [torch.zeros_like(part) for part in noise]
+            natural = with_noise(no_noise)
+            robust = with_noise(noise)
+            return alpha * natural + (1 - alpha) * robust
+
+        return loss
+
+
+def perturbed(model: nn.Module, masks: Masks, noise: Noise) -> dict[str, Tensor]:
+    """Return batch-norm's weights: scales (mask + noise)·scale, and shifts (1 + noise)·shift.
+
+    Args:
+        model: left as it is.
+        masks: of the model.
+        noise: (channels,) each, of all scales and then of all shifts.
+    """
+    weights = dict(model.named_parameters())
+    layers = len(masks.names)
+    changed = {}
+    for name, mask, extra in zip(masks.names, masks.masks, noise[:layers], strict=True):
+        changed[f"{name}.weight"] = (mask + extra) * weights[f"{name}.weight"]
+    for name, extra in zip(masks.names, noise[layers:], strict=True):
+        changed[f"{name}.bias"] = (1 + extra) * weights[f"{name}.bias"]
+    return changed
+
+
+def adversary(loss: Callable[[Noise], Tensor], like: list[Tensor], eps: float, steps: int) -> Noise:
+    """Return noise in [-eps, eps] that raises the loss, found by signed gradient steps.
+
+    It starts at random, drawn from torch's global stream, which the loop seeds.
+
+    Args:
+        loss: of the noise.
+        like: tensors of the noise's shapes.
+        eps: the bound.
+        steps: how many; each of eps / steps.
+    """
+    noise = [eps * (2 * torch.rand_like(part) - 1) for part in like]
+    for _ in range(steps):
+        noise = [part.detach().requires_grad_() for part in noise]
+        slopes = torch.autograd.grad(loss(noise), noise)
+        raised = []
+        for part, slope in zip(noise, slopes, strict=True):
+            raised.append((part + eps / steps * slope.sign()).clamp(-eps, eps))
+        noise = raised
+    return [part.detach() for part in noise]
+
+
+def prune(model: nn.Module, masks: Masks, validation: Split, allowed: float) -> nn.Module:
+    """Return the copy of the highest threshold that costs at most ``allowed`` of accuracy.
+
+    Args:
+        model: left as it is; it comes back itself where even threshold 0 costs too much.
+        masks: of the model.
+        validation: clean images.
+        allowed: by how much validation accuracy may fall.
+    """
+    least = clean_accuracy(model, validation) - allowed
+    best = model
+    for threshold in THRESHOLDS:
+        candidate = silence(model, masks, threshold)
+        if clean_accuracy(candidate, validation) >= least:
+            best = candidate
+    return best
+
+
+@torch.no_grad()
+def silence(model: nn.Module, masks: Masks, threshold: float) -> nn.Module:
+    """Return a copy of the model without the neurons whose mask is at most the threshold."""
+    silenced = copy.deepcopy(model)
+    for name, mask in zip(masks.names, masks.masks, strict=True):
+        silenced.get_submodule(name).weight.masked_fill_(mask <= threshold, 0)
+    return silenced

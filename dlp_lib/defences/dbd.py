@@ -1,0 +1,155 @@
+"""Decoupling-based backdoor defence, DBD (Huang et al. 2022, arXiv:2202.03423)."""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ..checking import check_fraction, check_int
+from ..context import Context
+from ..data.split import Split
+from ..store import Record
+from ..training.inference import logits_and_features
+from ..training.loop import Task
+from ..training.optimiser import SGD
+from ..training.stage import Stage, run_task
+from .base import DefenceResult
+from .mixmatch import MixMatch, mixmatch
+from .selection import share_size
+from .simclr import SimCLR, simclr
+
+_LOG_ZERO = -4.0  # what stands for log 0 in reverse cross-entropy; A of Wang et al.
+
+
+@dataclass(frozen=True, kw_only=True)
+class SCE(SGD):
+    """Settings of stage 2, symmetric cross-entropy (Wang et al. 2019, arXiv:1908.06112)."""
+
+    lr: float = 0.5  # ours: DBD's code takes Adam at 0.002, and the loop here has SGD alone
+    weight_decay: float = 0.0  # that of DBD's code, of which Adam has none
+    epochs: int = 10  # that of DBD's code
+    alpha: float = 0.1  # weight of cross-entropy; that of DBD's code
+    beta: float = 1.0  # weight of reverse cross-entropy; that of DBD's code
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_int("epochs", self.epochs, 1)
+        if min(self.alpha, self.beta) < 0:
+            raise ValueError(f"{self}: allowed are alpha ≥ 0, beta ≥ 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DBD:
+    """Learn features without labels, then a head with all labels, then all with credible labels.
+
+    The credible samples are chosen one time, as the paper says, from all classes together. (The
+    authors' code chooses them anew in every round of MixMatch.) Threat model: it sees the tampered
+    training set alone.
+    """
+
+    sees: ClassVar[str] = "tampered"
+    starts: ClassVar[str] = "untrained"
+
+    trusted: float = 0.5  # share of the set that keeps its labels; the paper's
+    simclr: SimCLR = field(default_factory=SimCLR)  # stage 1; see there
+    sce: SCE = field(default_factory=SCE)  # stage 2; see there
+    mixmatch: MixMatch = field(default_factory=MixMatch)  # stage 3; see there
+
+    def __post_init__(self):
+        check_fraction("trusted", self.trusted)
+
+    def run(
+        self, model: nn.Module, tampered: Split, context: Context | None = None
+    ) -> DefenceResult:
+        """Train a copy of the untrained model.
+
+        Raises:
+            TypeError: for a model without ``features`` and ``head``.
+            ValueError: for a model of other classes, and where ``trusted`` is not a single sample.
+            Diverged: where a stage did not stay finite.
+        """
+        context = context or Context()
+        model = copy.deepcopy(model)
+        count = share_size("trusted", self.trusted, len(tampered))
+        self._expect_workable(model, tampered, count)
+        stages = {
+            "SimCLR": simclr(model, tampered, self.simclr, context),
+            "SCE": sce(model, tampered, self.sce, context),
+        }
+        logits = logits_and_features(model, tampered.images).logits
+        losses = symmetric_cross_entropy(logits, tampered.labels, self.sce.alpha, self.sce.beta)
+        trusted = losses.argsort(stable=True)[:count]
+        stages["MixMatch"] = mixmatch(model, tampered, trusted, self.mixmatch, context)
+        return DefenceResult(model.eval(), stages)
+
+    def _expect_workable(self, model: nn.Module, tampered: Split, count: int) -> None:
+        classes = logits_and_features(model, tampered.images[:2]).logits.shape[1]
+        if classes != len(tampered.classes):
+            raise ValueError(
+                f"the model has {classes} classes: allowed are the {len(tampered.classes)} of the "
+                "tampered set"
+            )
+        if count == 0:
+            raise ValueError(
+                f"trusted={self.trusted}: no sample of {len(tampered)}; "
+                f"allowed is at least {1 / len(tampered):.3g}"
+            )
+
+
+def sce(model: nn.Module, tampered: Split, config: SCE, context: Context) -> Stage:
+    """Train ``model.head`` with symmetric cross-entropy, on features that are computed beforehand.
+
+    No gradient reaches the rest of the model, which stays as it is. The images have no
+    augmentation; the authors' code has weak views.
+
+    Args:
+        model: its head is trained in place.
+        tampered: the training set.
+        config: learning rate, epochs and the like.
+        context: device, random streams, store and progress.
+
+    Raises:
+        Diverged: where the loss or a weight did not stay finite.
+    """
+    features = logits_and_features(model, tampered.images).features
+    labels = tampered.labels
+
+    def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        generator = context.runtime.generator("SCE", "order", epoch)
+        order = torch.randperm(len(features), generator=generator).to(features.device)
+        for rows in order.split(config.batch):
+            yield features[rows], labels[rows]
+
+    def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+        features, labels = batch
+        logits = model.head(features)
+        return symmetric_cross_entropy(logits, labels, config.alpha, config.beta).mean()
+
+    def record(_: nn.Module) -> Record:
+        return Record({}, {"images": 0})  # no image passes with gradient
+
+    task = Task("SCE", config, batches, loss, record)
+    stage = run_task(task, model, config.epochs, context, images=tampered.images)
+    return stage.expect_finite()
+
+
+def symmetric_cross_entropy(logits: Tensor, labels: Tensor, alpha: float, beta: float) -> Tensor:
+    """Return alpha·CE + beta·RCE of every sample, in nats (Wang et al. 2019, Eq. 7).
+
+    RCE, reverse cross-entropy, is -sum(p·log(one-hot)), where log 0 is set to -4.
+
+    Args:
+        logits: (n, classes).
+        labels: (n,).
+        alpha: weight of cross-entropy.
+        beta: weight of reverse cross-entropy.
+
+    Returns:
+        (n,).
+    """
+    log_p = logits.log_softmax(1).gather(1, labels[:, None])[:, 0]  # of the label
+    other_classes = 1 - log_p.exp()
+    return -alpha * log_p + beta * -_LOG_ZERO * other_classes

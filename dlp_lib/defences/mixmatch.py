@@ -1,0 +1,141 @@
+"""MixMatch (Berthelot et al. 2019, arXiv:1905.02249): DBD's third stage."""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..checking import check_int
+from ..context import Context
+from ..data import augment
+from ..data.split import Split
+from ..models.interface import to_float
+from ..store import Record
+from ..training.batchnorm import preserve_batchnorm
+from ..training.loop import Task
+from ..training.optimiser import SGD
+from ..training.stage import Stage, cycle_indices, run_task
+
+# Float images (b, 3, h, w) and soft labels (b, classes) of the labelled part; weak views
+# (views·b, 3, h, w) of the unlabelled part; and the weight of the unlabelled loss.
+Batch = tuple[Tensor, Tensor, Tensor, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixMatch(SGD):
+    """Settings of DBD's stage 3."""
+
+    lr: float = 0.02  # ours: DBD's code takes Adam at 0.002, and the loop here has SGD alone
+    batch: int = 64  # labelled images a step, and as many unlabelled; that of DBD's code
+    # Over the labelled images; as many steps as the 190 rounds of 1,024 steps of DBD's code
+    epochs: int = 500
+    views: int = 2  # K: weak views of an unlabelled image whose guesses are averaged; MixMatch's
+    temperature: float = 0.5  # T, of sharpening; 1 changes nothing; MixMatch's and DBD's
+    alpha: float = 0.75  # of MixUp's Beta(alpha, alpha); MixMatch's and DBD's
+    # Weight of the unlabelled loss at the end, to which it rises by equal amounts; DBD's
+    lambda_u: float = 15.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_int("epochs", self.epochs, 1)
+        check_int("views", self.views, 1)
+        if not (0 < self.temperature <= 1 and self.alpha > 0 and self.lambda_u >= 0):
+            raise ValueError(f"{self}: allowed are 0 < temperature ≤ 1, alpha > 0, lambda_u ≥ 0")
+
+
+def mixmatch(
+    model: nn.Module, tampered: Split, trusted: Tensor, config: MixMatch, context: Context
+) -> Stage:
+    """Train the model with MixMatch: the trusted samples keep their labels, all others lose them.
+
+    Args:
+        model: trained in place; left with the average of its weights.
+        tampered: the training set.
+        trusted: indices (m,) of the trusted samples.
+        config: learning rate, epochs and the like.
+        context: device, random streams, store and progress.
+
+    Raises:
+        Diverged: where the loss or a weight did not stay finite.
+    """
+    labelled = tampered.images[trusted]
+    labels = functional.one_hot(tampered.labels[trusted], len(tampered.classes)).float()
+    is_unlabelled = torch.ones_like(tampered.labels).index_fill(0, trusted, 0).bool()
+    unlabelled = tampered.images[is_unlabelled]
+
+    def batches(epoch: int) -> Iterator[Batch]:
+        order = context.runtime.generator("MixMatch", "order", epoch)
+        drawn = context.runtime.generator("MixMatch", "views", epoch)
+        weight = config.lambda_u * epoch / config.epochs
+        labelled_rows = cycle_indices(len(labelled), len(labelled), order)
+        other_rows = cycle_indices(len(unlabelled), len(labelled), order)
+        rows_of_steps = zip(
+            labelled_rows.to(trusted.device).split(config.batch),
+            other_rows.to(trusted.device).split(config.batch),
+            strict=True,
+        )
+        for rows, others in rows_of_steps:
+            first = augment.weak(labelled[rows], drawn)
+            images = unlabelled[others]
+            views = [augment.weak(images, drawn) for _ in range(config.views)]
+            yield to_float(first), labels[rows], to_float(torch.cat(views)), weight
+
+    def loss(model: nn.Module, batch: Batch) -> Tensor:
+        labelled, labels, unlabelled, weight = batch
+        guesses = guess(model, unlabelled, config)
+        images = torch.cat([labelled, unlabelled])
+        soft_labels = torch.cat([labels, guesses.repeat(config.views, 1)])
+        beta = torch.distributions.Beta(config.alpha, config.alpha)
+        share = augment.move_like(beta.sample(soft_labels.shape[:1]), images)
+        order = augment.move_like(torch.randperm(len(images)), images)
+        images, soft_labels = mixup(images, soft_labels, order, share)
+        n = len(labelled)
+        logits = model(images)
+        supervised = functional.cross_entropy(logits[:n], soft_labels[:n])
+        unsupervised = functional.mse_loss(logits[n:].softmax(1), soft_labels[n:])
+        return supervised + weight * unsupervised
+
+    def record(_: nn.Module) -> Record:
+        return Record({}, {"images": len(labelled) * (1 + config.views)})
+
+    average = copy.deepcopy(model).eval()
+    task = Task("MixMatch", config, batches, loss, record, average=average)
+    stage = run_task(task, model, config.epochs, context, images=labelled)
+    return stage.expect_finite()
+
+
+def guess(model: nn.Module, unlabelled: Tensor, config: MixMatch) -> Tensor:
+    """Return sharpened labels (b, classes): the mean of the predictions on all views of an image.
+
+    Args:
+        model: its batch-norm statistics stay as they are.
+        unlabelled: (views·b, 3, h, w) float, view by view.
+        config: the number of views, and the temperature.
+    """
+    with preserve_batchnorm(model):
+        predictions = model(unlabelled).softmax(1)
+    mean = predictions.view(config.views, -1, predictions.shape[1]).mean(0)
+    return sharpen(mean, config.temperature)
+
+
+def sharpen(p: Tensor, temperature: float) -> Tensor:
+    """Return probabilities (n, classes) to the power 1/T, normalised again (Eq. 7)."""
+    return (p.log() / temperature).softmax(1)
+
+
+def mixup(images: Tensor, labels: Tensor, order: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+    """Return images and labels mixed with those at other positions (Eq. 8 to 11).
+
+    Args:
+        images: (n, 3, h, w) float.
+        labels: (n, classes) float.
+        order: (n,) with which sample each is mixed.
+        share: (n,) in [0, 1]; a sample has the larger of share and 1 - share of itself.
+    """
+    own = torch.maximum(share, 1 - share)[:, None]
+    mixed_images = torch.lerp(images[order], images, own[:, :, None, None])
+    mixed_labels = torch.lerp(labels[order], labels, own)
+    return mixed_images, mixed_labels

@@ -1,0 +1,148 @@
+"""Selection: which samples are suspected, and which are trusted, by a score per sample."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..checking import check_fraction, check_int
+from ..data.split import Split
+
+QUOTAS = ("per class", "total", "label_aware")
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """The suspected and the trusted samples, as indices into the tampered set."""
+
+    suspected: Tensor  # D'_p of the paper: the n·gamma most suspicious samples, the worst first
+    trusted: Tensor  # D'_c of the paper: the least suspicious samples of every class
+    quotas: tuple[int, ...]  # trusted samples of each class
+    shortfall: bool  # whether some class was too small for what gamma asks of it
+
+
+def select(suspicion: Tensor, tampered: Split, gamma: float, quota: str = "per class") -> Selection:
+    """Suspect the n·gamma most suspicious samples, and trust the least suspicious of each class.
+
+    The quota "label_aware" is not the paper's. A class then gives fewer trusted samples, the more
+    suspects have its label: of n·gamma, the share of the suspects that do not have it, and at
+    least one in C of C classes. Where a clean-label attack has poisoned most of a class, a few of
+    its least suspicious samples are clean, but n·gamma of them cannot be.
+
+    Args:
+        suspicion: (n,) a score per sample, in the set's order; the higher, the more suspicious. Of
+            equal scores, the earlier sample counts as the more suspicious one.
+        tampered: the training set.
+        gamma: filtering rate, a share of the set.
+        quota: how many samples to trust; see ``selection_sizes``.
+
+    Raises:
+        ValueError: as ``selection_sizes`` does, and where all samples of a class are suspected.
+    """
+    count, quota_per_class = selection_sizes(tampered, gamma, quota)
+    order = suspicion.argsort(descending=True, stable=True)
+    suspected = order[:count]
+    others = order[count:]
+    wanted = [quota_per_class] * len(tampered.classes)
+    if quota == "label_aware":
+        wanted = _label_aware(quota_per_class, tampered.labels[suspected], len(tampered.classes))
+    members = _class_sizes(tampered)
+    labels = tampered.labels[others]
+    trusted: list[Tensor] = []
+    for label, name in enumerate(tampered.classes):
+        at_most = min(wanted[label], members[label] // 2)
+        least_suspicious = others[labels == label][-at_most:]
+        if len(least_suspicious) == 0:
+            raise ValueError(f"gamma={gamma}: all of class {name!r} is suspected, none to trust")
+        trusted.append(least_suspicious)
+    quotas = tuple(len(part) for part in trusted)
+    return Selection(suspected, torch.cat(trusted), quotas, shortfall=quotas != tuple(wanted))
+
+
+def _label_aware(quota: int, labels: Tensor, classes: int) -> list[int]:
+    """Return how many samples of each class to trust, by the labels (m,) of the suspects."""
+    wanted = []
+    for suspects in labels.bincount(minlength=classes).tolist():
+        others_share = 1 - suspects / len(labels)
+        share = max(1 / classes, others_share)
+        wanted.append(max(1, round(quota * share)))
+    return wanted
+
+
+def selection_sizes(tampered: Split, gamma: float, quota: str) -> tuple[int, int]:
+    """Return how many samples gamma asks to suspect, and how many of each class to trust.
+
+    Args:
+        tampered: the training set.
+        gamma: filtering rate, a share of the set.
+        quota: "per class" trusts n·gamma samples of every class, as the paper's text says.
+            "total" divides n·gamma evenly among the classes, as its Eq. 7 says. "label_aware"
+            trusts at most as many as "per class". A class gives at most half of its samples.
+
+    Raises:
+        ValueError: where gamma selects no sample, or a class has fewer than two.
+    """
+    n = len(tampered)
+    suspected = share_size("gamma", gamma, n)
+    if quota not in QUOTAS:
+        raise ValueError(f"quota={quota!r}: allowed are 'per class', 'total' and 'label_aware'")
+    sharers = len(tampered.classes) if quota == "total" else 1
+    trusted = suspected // sharers
+    if trusted == 0:
+        raise ValueError(
+            f"gamma={gamma} selects no sample of {n}, or none of some class: "
+            f"at least {sharers / n:.3g}"
+        )
+    for name, members in zip(tampered.classes, _class_sizes(tampered), strict=True):
+        if members < 2:
+            raise ValueError(
+                f"the tampered set holds {members} samples of class {name!r}: at least 2 are needed"
+            )
+    return suspected, trusted
+
+
+def share_size(name: str, share: float, n: int) -> int:
+    """Return how many of n samples a share is, rounded down.
+
+    Args:
+        name: of the parameter, for the message.
+        share: strictly between 0 and 1.
+        n: number of samples.
+    """
+    return int(check_fraction(name, share) * n + 1e-9)  # in floats, 0.29·100 is 28.999…
+
+
+def _class_sizes(tampered: Split) -> list[int]:
+    return tampered.labels.bincount(minlength=len(tampered.classes)).tolist()
+
+
+def agreement(suspicions: list[Tensor], tampered: Split, gamma: float, window: int = 3) -> Tensor:
+    """Return for every epoch how lasting the suspicion of one class is.
+
+    It is the largest share that one class has of the suspects, as a mean over the epoch and the
+    ``window`` - 1 epochs before it. An epoch before the first one counts as 0. Which clean samples
+    are the easiest changes from epoch to epoch, while poison with one target stays. The paper has
+    no such measure; it is a way to choose E1 that a defender has. It does not detect all-to-all
+    attacks.
+
+    Args:
+        suspicions: a score (n,) per sample for every epoch.
+        tampered: the training set.
+        gamma: filtering rate of the suspects.
+        window: number of epochs in the mean, at least 1.
+
+    Returns:
+        (epochs,) shares in [0, 1].
+    """
+    count, _ = selection_sizes(tampered, gamma, "per class")
+    check_int("window", window, 1)
+    by_epoch = []
+    for suspicion in suspicions:
+        by_epoch.append(suspicion.argsort(descending=True, stable=True)[:count])
+    labels = tampered.labels[torch.stack(by_epoch)]  # (epochs, count)
+    classes = len(tampered.classes)
+    shares = functional.one_hot(labels, classes).double().mean(1)  # (epochs, classes)
+    before = shares.new_zeros(window - 1, classes)
+    windows = torch.cat([before, shares]).unfold(0, window, 1)  # (epochs, classes, window)
+    return windows.mean(-1).amax(1)

@@ -1,0 +1,117 @@
+"""Active unlearning: DLP's second stage, gradient ascent on the suspected samples."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from ..checking import check_int
+from ..context import Context
+from ..data.split import Split
+from ..models.interface import to_float
+from ..store import Record
+from ..training.batchnorm import with_reestimated_batchnorm
+from ..training.inference import accuracy, collapsed, predict
+from ..training.loop import Task
+from ..training.optimiser import SGD
+from ..training.stage import Stage, cross_entropy, run_task, shuffled
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unlearn(SGD):
+    """Settings of stage 2.
+
+    The paper's learning rate of 0.01 destroys a small model within epochs; 0.001 to 0.005 is
+    gentler.
+    """
+
+    weight_decay: float = 0.0  # Eq. 6 has none
+    batchnorm: str = "train"  # "eval" keeps the statistics of stage 1, and diverges sooner
+    # Tampered images on which batch-norm is re-estimated before an epoch is judged; not the paper's
+    reestimate: int = 4000
+    # Go on from the first epoch at which the suspects are seen at chance; False: from E2
+    stop: bool = True
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_int("reestimate", self.reestimate, 2)
+        if self.batchnorm not in ("train", "eval"):
+            raise ValueError(f"batchnorm={self.batchnorm!r}: allowed are 'train' and 'eval'")
+
+
+def unlearn(
+    model: nn.Module,
+    tampered: Split,
+    suspected: Tensor,
+    epochs: int,
+    config: Unlearn,
+    context: Context,
+) -> Stage:
+    """Maximise cross-entropy on the suspected samples (Eq. 6), recording the whole ascent.
+
+    In training mode batch-norm hides what the ascent does: its running statistics are soon those
+    of the suspects alone. So every epoch is judged, and the model left, with statistics that were
+    re-estimated on tampered images. The model is left at the first epoch where the suspects'
+    accuracy is then at chance, which a defender can see. Where there is none, and without
+    ``stop``, it is left at the last epoch.
+
+    Args:
+        model: trained in place.
+        tampered: the training set, on the context's device.
+        suspected: indices (m,) of the suspected samples.
+        epochs: E2 of the paper, at most.
+        config: learning rate and the like.
+        context: device, random streams, store and progress.
+
+    Returns:
+        The stage. Its History has the suspects' "accuracy" as the ascent left batch-norm and
+        "accuracy_reestimated", the accuracy on the tampered images ("accuracy_sample"), and
+        whether the model has "collapsed" on them.
+    """
+    suspects = tampered.subset(suspected)
+    sample = _sample(tampered, config.reestimate, context)
+
+    def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        order = context.runtime.generator("AU", "order", epoch)
+        for images, labels in shuffled(suspects, config.batch, order):
+            yield to_float(images), labels
+
+    def record(model: nn.Module) -> Record:
+        judged = with_reestimated_batchnorm(model, sample.images)
+        logits = predict(judged, sample.images)
+        facts = {
+            "accuracy": accuracy(predict(model, suspects.images), suspects.labels),
+            "accuracy_reestimated": accuracy(predict(judged, suspects.images), suspects.labels),
+            "accuracy_sample": accuracy(logits, sample.labels),
+            "collapsed": collapsed(logits, sample.labels),
+            "images": len(suspects),
+        }
+        tensors = {f"reestimated.{name}": value for name, value in judged.named_buffers()}
+        return Record(tensors, facts)
+
+    is_frozen = config.batchnorm == "eval"
+    task = Task("AU", config, batches, _negative_cross_entropy, record, frozen=is_frozen)
+    stage = run_task(task, model, epochs, context, images=tampered.images)
+    stage = replace(stage, selected_block=_stop(stage, tampered, config), reestimated=True)
+    stage.load(model)
+    return stage
+
+
+def _sample(tampered: Split, count: int, context: Context) -> Split:
+    order = torch.randperm(len(tampered), generator=context.runtime.generator("AU", "reestimate"))
+    return tampered.subset(order[:count].to(tampered.images.device))
+
+
+def _negative_cross_entropy(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+    return -cross_entropy(model, batch)
+
+
+def _stop(stage: Stage, tampered: Split, config: Unlearn) -> int:
+    """Return the first epoch at which the suspects are at chance, or else the last epoch."""
+    chance = 1 / len(tampered.classes)
+    if config.stop:
+        for row in stage.history:
+            if row["accuracy_reestimated"] <= chance:
+                return row["block"]
+    return stage.selected_block

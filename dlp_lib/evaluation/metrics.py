@@ -1,0 +1,64 @@
+"""Clean accuracy (CA), attack success rate (ASR) and recovered accuracy (RA) of a model."""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from ..attacks.base import Attack
+from ..attacks.poisoning import Truth
+from ..data.split import Split
+from ..training.inference import accuracy, collapsed, predict
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Fractions in [0, 1] and the counts behind them; asr and ra are None without an attack."""
+
+    ca: float  # clean accuracy: clean test images predicted as their class
+    asr: float | None  # attack success rate: triggered images predicted as the attack wants
+    ra: float | None  # recovered accuracy: triggered images predicted as their true class
+    n_clean: int  # test images
+    n_triggered: int  # test images whose true class is not what the attack wants
+    collapsed: bool  # hardly better than one answer for everything: ASR 0 is then no defence
+
+
+def evaluate(model: nn.Module, test: Split, attack: Attack | None = None) -> Metrics:
+    """Measure CA and, for a known attack, ASR and RA on triggered images of the other classes.
+
+    Args:
+        model: left as it is.
+        test: a clean test set.
+        attack: None: only CA is measured.
+
+    Raises:
+        ValueError: where the test set holds no image of another class than the target.
+    """
+    test = test.to(next(model.parameters()).device)
+    on_clean = predict(model, test.images)
+    ca = accuracy(on_clean, test.labels)
+    has_collapsed = collapsed(on_clean, test.labels)
+    if attack is None:
+        return Metrics(ca, None, None, len(test), 0, has_collapsed)
+    goal = attack.goal(test.labels, len(test.classes))
+    victims = goal != test.labels
+    if not victims.any():
+        raise ValueError(f"target={attack.target}: the test set holds no image of another class")
+    on_triggered = predict(model, attack.trigger(test.images[victims]))
+    asr = accuracy(on_triggered, goal[victims])
+    ra = accuracy(on_triggered, test.labels[victims])
+    return Metrics(ca, asr, ra, len(test), int(victims.sum()), has_collapsed)
+
+
+def filter_precision(suspected: Tensor, trusted: Tensor, truth: Truth) -> dict[str, float]:
+    """Return the poisoned share of the suspected samples, and the clean share of the trusted.
+
+    Args:
+        suspected: indices (m,) into the tampered set.
+        trusted: indices (k,) into the tampered set.
+        truth: which samples are poisoned.
+    """
+    poisoned = truth.poisoned.double()
+    return {
+        "suspected": poisoned[suspected].mean().item(),
+        "trusted": 1 - poisoned[trusted].mean().item(),
+    }

@@ -1,0 +1,7 @@
+"""Recorded tables: what took hours to measure, as small JSON files under data/recorded.
+
+Notebooks show them beside their own results. ``python -m dlp_lib record NAME`` measures one again.
+"""
+
+from .files import FOLDER, paper, read, write
+from .summary import mean_and_range, runs, spread

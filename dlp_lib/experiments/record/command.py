@@ -1,0 +1,81 @@
+"""Measure tables of three seeds; all of them take about two hours on two cores.
+
+Everything trained is stored, so that a run that was killed goes on where it was.
+The paper's own experiments: the name cifar10, with --help for its options.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from ...context import Context, print_progress
+from ...runtime import HOME, Runtime, environment
+from ...store import Store
+from ..scenario import NO_ATTACK, Scenario, scenario
+from .cifar10 import command as cifar10
+from .files import FOLDER, write
+from .settings import ATTACKS, GAMMA
+from .tables import TABLES
+
+ALL = "all"
+
+
+def main(arguments: list[str] | None = None, prog: str = "python -m dlp_lib record") -> None:
+    """Run the command line.
+
+    Args:
+        arguments: the words after the program's name; None: those of this process.
+        prog: the program's name in messages.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["cifar10"]:
+        cifar10.main(arguments[1:], f"{prog} cifar10")
+        return
+    options = _parser(prog).parse_args(arguments)
+    names = list(TABLES) if ALL in options.names else options.names
+    for name in names:
+        _record(name, options)
+
+
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=prog, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "names",
+        nargs="+",
+        choices=[*TABLES, ALL],
+        metavar="NAME",
+        help=f"{', '.join(TABLES)}, or {ALL}",
+    )
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--n-train", type=int, default=5000, help="training images of shapes10")
+    parser.add_argument("--store", type=Path, default=HOME / "build" / "store")
+    parser.add_argument("--out", type=Path, default=FOLDER)
+    return parser
+
+
+def _record(name: str, options: argparse.Namespace) -> None:
+    """Measure one table with every seed, and write it."""
+    rows = []
+    for seed in options.seeds:
+        context = Context(Runtime(seed, options.device), Store(options.store), print_progress)
+        base = scenario("shapes10", NO_ATTACK, n_train=options.n_train, context=context)
+        for row in TABLES[name](base):
+            row = {"seed": seed, **row}
+            rows.append(row)
+            print(row, flush=True)
+    write(name, rows, _made(name, base), options.out)
+
+
+def _made(name: str, base: Scenario) -> dict:
+    """Return how a table was made."""
+    recipe = base.recipe
+    made = {"what": TABLES[name].__doc__, "data": base.clean.digest}
+    made["epochs"] = recipe.epochs
+    made["cooldown_epochs"] = recipe.cooldown_epochs
+    made["gamma"] = GAMMA
+    made["attacks"] = repr(ATTACKS)
+    made["dlp"] = repr(recipe.dlp)
+    return made | environment(base.context.runtime)

@@ -1,0 +1,28 @@
+"""The tables of shapes10, by the names of their files."""
+
+from collections.abc import Callable, Iterator
+
+from ..scenario import Scenario
+from .compare import measure_baselines
+from .limits import measure_limits
+from .stages import measure_architectures, measure_orders, measure_stages
+from .undefended import (
+    measure_attacks,
+    measure_epochs,
+    measure_filters,
+    measure_rates,
+    measure_speed,
+)
+
+TABLES: dict[str, Callable[[Scenario], Iterator[dict]]] = {
+    "attacks": measure_attacks,
+    "filters": measure_filters,
+    "epochs": measure_epochs,
+    "speed": measure_speed,
+    "rates": measure_rates,
+    "stages": measure_stages,
+    "orders": measure_orders,
+    "architectures": measure_architectures,
+    "baselines": measure_baselines,
+    "limits": measure_limits,
+}

@@ -1,0 +1,242 @@
+"""Trials of DLP and of the other defences, from a flat dict of parameters."""
+
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+from ...checking import check_fraction, check_int
+from ...context import Context
+from ...data.datasets import DATASETS, expect_folder
+from ...defences import DLP, Defence, DefenceResult, clean_part, defend
+from ...evaluation import after_each, evaluate, filter_precision
+from ...models import ARCHITECTURES
+from ...recipes import Recipe, recipe_for
+from ...runtime import Runtime
+from ...store import Store
+from ..scenario import Scenario, scenario
+
+UNDEFENDED = "none"
+SHARES = ("ca", "asr", "ra")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DLPTrial:
+    """Parameters of ``run_dlp``.
+
+    None stands for the value of the data set's recipe, which then takes its place. Only
+    ``poisoning_rate``, ``n_train`` and ``image_size`` stay None, as they depend on the data.
+
+    Raises:
+        ValueError: for what cannot work.
+        FileNotFoundError: for a data folder that does not exist.
+    """
+
+    dataset: str = "shapes10"  # a name of data.DATASETS, or a folder of class folders
+    n_train: int | None = 5000  # None: all there are
+    image_size: int | None = None  # None: the data set's own
+    attack: str = "BadNets"  # a name of the recipe's
+    poisoning_rate: float | None = None  # None: as far as the target class allows the recipe's
+    architecture: str = "WRN-16-1"  # a name of models.ARCHITECTURES
+    order: str | None = None  # of defences.ORDERS, joined by "-"
+    gamma: float | None = None  # filtering rate
+    e1: int | None = None  # epochs of stage 1
+    e2: int | None = None  # epochs of unlearning, at most
+    stop: bool | None = None  # unlearning ends where the suspects are at chance; False: at E2
+    unlearn_lr: float | None = None
+    reestimate: int | None = None  # images on which unlearning re-estimates batch-norm
+    finetune_steps: int | None = None
+    finetune_batch: int | None = None  # labelled images a step
+    mu: int | None = None  # unlabelled images for each labelled one
+    seed: int = 0
+    device: str = "auto"
+
+    def __post_init__(self):
+        if self.dataset not in DATASETS:
+            expect_folder(Path(self.dataset).expanduser())
+        self._check_name("attack", self.recipe.attacks)
+        self._check_name("architecture", ARCHITECTURES)
+        if self.n_train is not None:
+            check_int("n_train", self.n_train, 1)
+        if self.image_size is not None:
+            check_int("image_size", self.image_size, 1)
+        if self.poisoning_rate is not None:
+            check_fraction("poisoning_rate", self.poisoning_rate)
+        self._fill_in_defaults()
+        Runtime(self.seed, self.device)
+        self.dlp()
+
+    @classmethod
+    def from_parameters(cls, parameters: dict) -> "DLPTrial":
+        """Return a trial of a flat dict, in which "store" is left aside.
+
+        Raises:
+            ValueError: for an unknown name, and for a value that is not allowed.
+        """
+        allowed = [field.name for field in fields(cls)]
+        values = {name: value for name, value in parameters.items() if name != "store"}
+        unknown = sorted(set(values) - set(allowed))
+        if unknown:
+            raise ValueError(f"no parameter {', '.join(unknown)}: allowed are {', '.join(allowed)}")
+        try:
+            return cls(**values)
+        except TypeError as error:  # text where a number is needed
+            raise ValueError(f"{parameters}: {error}") from None
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe of the data set."""
+        return recipe_for(self.dataset)
+
+    def dlp(self) -> DLP:
+        """Return DLP with the trial's settings."""
+        dlp = self.recipe.dlp
+        unlearn = replace(
+            dlp.unlearn, lr=self.unlearn_lr, reestimate=self.reestimate, stop=self.stop
+        )
+        fixmatch = replace(
+            dlp.fixmatch, batch=self.finetune_batch, mu=self.mu, steps=self.finetune_steps
+        )
+        return replace(
+            dlp,
+            gamma=self.gamma,
+            e1=self.e1,
+            e2=self.e2,
+            order=tuple(self.order.split("-")),
+            unlearn=unlearn,
+            fixmatch=fixmatch,
+        )
+
+    def make_scenario(self, store: str | None) -> Scenario:
+        """Return the scenario; ``store`` is the folder of recorded stages, None: in memory."""
+        return scenario(
+            self.dataset,
+            self.attack,
+            self.poisoning_rate,
+            n_train=self.n_train,
+            image_size=self.image_size,
+            architecture=self.architecture,
+            context=Context(Runtime(self.seed, self.device), Store(store)),
+        )
+
+    def _check_name(self, parameter: str, allowed: dict) -> None:
+        value = getattr(self, parameter)
+        if value not in allowed:
+            raise ValueError(f"{parameter}={value!r}: allowed are {', '.join(allowed)}")
+
+    def _fill_in_defaults(self) -> None:
+        for name, value in self._defaults().items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
+
+    def _defaults(self) -> dict:
+        dlp = self.recipe.dlp
+        return {
+            "order": "-".join(dlp.order),
+            "gamma": dlp.gamma,
+            "e1": dlp.e1,
+            "e2": dlp.e2,
+            "stop": dlp.unlearn.stop,
+            "unlearn_lr": dlp.unlearn.lr,
+            "reestimate": dlp.unlearn.reestimate,
+            "finetune_steps": dlp.fixmatch.steps,
+            "finetune_batch": dlp.fixmatch.batch,
+            "mu": dlp.fixmatch.mu,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class DefenceTrial(DLPTrial):
+    """Parameters of ``run_defence``: those of ``run_dlp`` decide nothing but DLP."""
+
+    defence: str = "DLP"  # or a name of the recipe's, or "none"
+    epochs: int | None = None  # of the undefended model, from which some defences start
+
+    def __post_init__(self):
+        super().__post_init__()
+        allowed = (UNDEFENDED, "DLP", *self.recipe.defences)
+        self._check_name("defence", dict.fromkeys(allowed))
+        check_int("epochs", self.epochs, 1)
+
+    def method(self) -> Defence | None:
+        """Return the defence with its settings; None: there is none."""
+        if self.defence == UNDEFENDED:
+            return None
+        if self.defence == "DLP":
+            return self.dlp()
+        return self.recipe.defences[self.defence]
+
+    def _defaults(self) -> dict:
+        return {**super()._defaults(), "epochs": self.recipe.epochs}
+
+
+def run_dlp(parameters: dict) -> dict:
+    """Run DLP once.
+
+    Args:
+        parameters: the fields of DLPTrial, and "store", the folder of recorded stages.
+
+    Returns:
+        CA, ASR and RA after each stage ("AU_asr") and of the final model ("asr"); the poisoned
+        share of the suspects and the clean share of the trusted samples ("suspected", "trusted");
+        the epoch that unlearning left ("au_stop"); and "images", passes with gradient.
+    """
+    trial = DLPTrial.from_parameters(parameters)
+    scene = trial.make_scenario(parameters.get("store"))
+    result = trial.dlp().run(scene.untrained(), scene.tampered, scene.context)
+    selection = result.selection
+    row = filter_precision(selection.suspected, selection.trusted, scene.truth)
+    unlearned = result.stages.get("AU")
+    row["au_stop"] = unlearned.selected_block if unlearned else None
+    row["images"] = result.total("images")
+    for stage, metrics in after_each(result, scene.test, scene.attack).items():
+        for name in SHARES:
+            share = getattr(metrics, name)
+            row[f"{stage}_{name}"] = share
+            row[name] = share  # the last stage's stays
+    return row
+
+
+def run_defence(parameters: dict) -> dict:
+    """Run any defence once.
+
+    Args:
+        parameters: the fields of DefenceTrial, and "store", the folder of recorded stages.
+
+    Returns:
+        CA, ASR and RA on the test set without the clean images that some defences are given; what
+        the defence "sees" and where it "starts"; and its own "images" and "training_seconds".
+    """
+    trial = DefenceTrial.from_parameters(parameters)
+    scene = trial.make_scenario(parameters.get("store"))
+    clean, test = clean_part(scene.clean, scene.test, scene.context)
+    undefended, stage = scene.undefended(trial.epochs)
+    method = trial.method()
+    if method is None:
+        result = DefenceResult(undefended, {"SL": stage})
+    else:
+        untrained = scene.untrained()
+        result = defend(method, untrained, undefended, scene.tampered, clean, scene.context)
+    metrics = evaluate(result.model, test, scene.attack)
+    return {
+        "ca": metrics.ca,
+        "asr": metrics.asr,
+        "ra": metrics.ra,
+        "collapsed": metrics.collapsed,
+        "sees": getattr(method, "sees", None),
+        "starts": getattr(method, "starts", None),
+        "images": result.total("images"),
+        "training_seconds": result.total("seconds"),
+    }
+
+
+def complete_dlp(parameters: dict) -> dict:
+    """Return all parameters of ``run_dlp`` with their values; ValueError for what cannot work."""
+    return asdict(DLPTrial.from_parameters(parameters))
+
+
+def complete_defence(parameters: dict) -> dict:
+    """Return all parameters of ``run_defence`` with their values; ValueError as above."""
+    return asdict(DefenceTrial.from_parameters(parameters))
+
+
+run_dlp.check = complete_dlp
+run_defence.check = complete_defence

@@ -1,0 +1,66 @@
+"""What all checks of an installation share. It needs nothing but Python itself."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+PACKAGE = Path(__file__).resolve().parents[1]
+_CHECKOUT = PACKAGE.parent
+# As in runtime.py, which needs torch.
+HOME = _CHECKOUT if (_CHECKOUT / "notebooks").is_dir() else Path.cwd()
+PYTHON = subprocess.list2cmdline([sys.executable])
+PIP = f"{PYTHON} -m pip install"
+IN_VIRTUAL_ENVIRONMENT = sys.prefix != sys.base_prefix
+INSTALL = "make lab, or as in README.md"
+if IN_VIRTUAL_ENVIRONMENT:
+    INSTALL = f'{PIP} -e "{HOME}[lab,cluster]"'
+_SECONDS_FOR_A_PROGRAM = 300
+_ERROR_LINE = re.compile(r"[\w.]+(Error|Exception)\b")
+
+
+class Finding(NamedTuple):
+    """What a check has found."""
+
+    level: str  # "ok"; "warning": it works, though not as well as it could; "problem"
+    found: str
+    remedy: str = ""  # what to do about it
+
+
+class Outcome(NamedTuple):
+    """How a program ended."""
+
+    works: bool  # whether its exit status was 0
+    text: str  # the line of its output that says most
+
+
+def run(*command: str) -> Outcome:
+    """Run a program where notebooks run, and return how it ended."""
+    folder = HOME / "notebooks"
+    if not folder.is_dir():
+        folder = HOME
+    try:
+        process = subprocess.run(
+            command,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_SECONDS_FOR_A_PROGRAM,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return Outcome(False, str(error))
+    if process.returncode == 0:
+        return Outcome(True, _telling_line(process.stdout))
+    output = process.stderr or process.stdout
+    return Outcome(False, _telling_line(output) or f"exit status {process.returncode}")
+
+
+def _telling_line(output: str) -> str:
+    """Return the last line that names an error, or the last line of all."""
+    lines = output.strip().split("\n")
+    errors = [line for line in lines if _ERROR_LINE.match(line)]
+    return (errors or lines)[-1]

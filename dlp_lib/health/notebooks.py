@@ -1,0 +1,100 @@
+"""Check what notebooks need: sliders, JupyterLab, and the Python that they run in."""
+
+from __future__ import annotations
+
+import shutil
+import site
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+from . import base
+from .base import Finding, Outcome
+from .interpreter import unmet_requirements
+
+KERNEL = """import importlib.util, sys
+package = importlib.util.find_spec("dlp_lib")
+print(sys.prefix, getattr(package, "origin", ""), sep="|")"""
+_SLIDERS = Path("@jupyter-widgets", "jupyterlab-manager")
+_NOWHERE = Path("/nowhere")
+
+
+def widgets() -> Iterator[Finding]:
+    """Check both parts of what draws sliders: one is Python, the other JavaScript."""
+    reinstall = (
+        f"{base.PIP} --force-reinstall ipywidgets jupyterlab_widgets widgetsnbextension; "
+        "then reload the page"
+    )
+    requirements = [line for line in metadata.requires("ipywidgets") if "widgets" in line]
+    unmet = unmet_requirements(requirements)
+    if unmet:
+        yield Finding("problem", f"sliders stay blank without {', '.join(unmet)}", reinstall)
+    else:
+        yield Finding("ok", "ipywidgets has what it needs")
+    folder = _folder_of_sliders()
+    found = f"JupyterLab has sliders from {folder}"
+    if _belongs_to_this_python(folder):
+        yield Finding("ok", found)
+    else:
+        yield Finding("problem", found, f"Remove that folder, if any; {reinstall}")
+
+
+def _folder_of_sliders() -> Path:
+    """Return the folder that JupyterLab takes: the first that there is."""
+    from jupyter_core.paths import jupyter_path
+
+    for extensions in jupyter_path("labextensions"):
+        folder = Path(extensions) / _SLIDERS
+        if folder.is_dir():
+            return folder
+    return _NOWHERE
+
+
+def jupyter() -> Iterator[Finding]:
+    """Check which JupyterLab is started, and what its notebooks run in."""
+    from jupyter_client.kernelspec import get_kernel_spec
+
+    command = shutil.which("jupyter")
+    if command and not _belongs_to_this_python(Path(command)):
+        yield Finding(
+            "warning",
+            f"`jupyter lab` is another environment's, {command}",
+            f"make lab, or {base.PYTHON} -m jupyterlab",
+        )
+    spec = get_kernel_spec("python3")
+    kernel = spec.argv[0]
+    if not Path(kernel).is_absolute():
+        kernel = sys.executable  # Jupyter, too, takes a plain "python" for its own
+    answer = base.run(kernel, "-c", KERNEL)
+    yield _check_kernel(kernel, answer, spec.resource_dir)
+    yield _check_origin(answer)
+
+
+def _check_kernel(kernel: str, answer: Outcome, folder: str) -> Finding:
+    prefix = answer.text.partition("|")[0]
+    if answer.works and Path(prefix).resolve() == Path(sys.prefix).resolve():
+        return Finding("ok", f"notebooks run in {prefix}")
+    return Finding(
+        "problem",
+        f"notebooks start another Python, {kernel}: {answer.text}",
+        f"Remove {folder}, then: {base.PYTHON} -m ipykernel install --sys-prefix",
+    )
+
+
+def _check_origin(answer: Outcome) -> Finding:
+    origin = answer.text.partition("|")[2]
+    found = f"notebooks take dlp_lib from {origin or 'nowhere'}"
+    if Path(origin).resolve().parent == base.PACKAGE:
+        return Finding("ok", found)
+    remedy = f'{base.PIP} --no-deps -e "{base.HOME}"'
+    return Finding("problem", f"{found}, not from {base.PACKAGE}", remedy)
+
+
+def _belongs_to_this_python(path: Path) -> bool:
+    """Return whether a file lies in this environment, or among the user's own packages."""
+    roots = [sys.prefix]
+    if site.ENABLE_USER_SITE:
+        roots.append(site.getuserbase())
+    folders = path.parent.resolve().parents
+    return any(Path(root).resolve() in folders for root in roots)

@@ -1,0 +1,5 @@
+"""Models: WRN-16-1 and the paper's five larger architectures, all with penultimate features."""
+
+from .architectures import ARCHITECTURES, build
+from .interface import expect_features, to_float
+from .wrn import WideResNet, wrn_16_1

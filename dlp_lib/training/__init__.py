@@ -1,0 +1,8 @@
+"""Training: the one loop, its checkpoints, supervised learning, and what a model answers."""
+
+from .checkpoints import Checkpoints
+from .inference import Outputs, accuracy, collapsed, logits_and_features, predict
+from .loop import Diverged, History, Task, train
+from .optimiser import SGD
+from .stage import Stage, run_task
+from .supervised import Supervised, supervised

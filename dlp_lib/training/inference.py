@@ -1,0 +1,96 @@
+"""What a model answers: logits, features and accuracy, in evaluation mode and in float32.
+
+Defences judge themselves with these, so nothing here knows of attacks.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from ..models.interface import expect_features, to_float
+from ..runtime import keep_freed_memory
+
+Answer = TypeVar("Answer")
+_BATCH = 256  # scores do not depend on it; larger batches fall out of the CPU's caches
+
+
+class Outputs(NamedTuple):
+    """What one pass over n images gives, in their order; float32."""
+
+    logits: Tensor  # (n, classes)
+    features: Tensor  # (n, d), of the penultimate layer
+
+
+def predict(model: nn.Module, images: Tensor) -> Tensor:
+    """Return the logits (n, classes), float32, of uint8 images (n, 3, h, w), in their order."""
+    return torch.cat(_in_batches(model, images, model)).float()
+
+
+def logits_and_features(model: nn.Module, images: Tensor) -> Outputs:
+    """Return logits and penultimate features of uint8 images (n, 3, h, w) from one pass.
+
+    Raises:
+        TypeError: for a model without ``features`` and ``head``.
+    """
+    expect_features(model)
+
+    def both(images: Tensor) -> tuple[Tensor, Tensor]:
+        features = model.features(images)
+        return model.head(features), features
+
+    logits, features = zip(*_in_batches(model, images, both), strict=True)
+    return Outputs(torch.cat(logits).float(), torch.cat(features).float())
+
+
+@contextlib.contextmanager
+def keep_modes(model: nn.Module) -> Iterator[None]:
+    """Afterwards every module has the training or evaluation mode that it had before."""
+    modes = {module: module.training for module in model.modules()}
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+@torch.inference_mode()
+def _in_batches(
+    model: nn.Module, images: Tensor, function: Callable[[Tensor], Answer]
+) -> list[Answer]:
+    """Return what the function gives for every batch, with the model in evaluation mode."""
+    keep_freed_memory()
+    with keep_modes(model):
+        model.eval()
+        return [function(to_float(batch)) for batch in images.split(_BATCH)]
+
+
+def accuracy(logits: Tensor, labels: Tensor, mask: Tensor | None = None) -> float:
+    """Return the share of samples whose largest logit is their label.
+
+    Args:
+        logits: (n, classes).
+        labels: (n,).
+        mask: (n,) bool: which samples count; None: all.
+    """
+    hits = (logits.argmax(1) == labels).double()
+    if mask is not None:
+        hits = hits[mask]
+    return hits.mean().item()
+
+
+def collapsed(logits: Tensor, labels: Tensor) -> bool:
+    """Return whether the model is hardly better than one answer for everything.
+
+    That is the case where the mean accuracy of the classes is within 5 points of 1 / classes. The
+    mean of the classes counts, because poison and imbalance make one label frequent.
+
+    Args:
+        logits: (n, classes).
+        labels: (n,).
+    """
+    classes = labels.unique()
+    total = sum(accuracy(logits, labels, labels == label) for label in classes)
+    return total / len(classes) < 1 / len(classes) + 0.05

@@ -1,0 +1,141 @@
+"""A stage: one training run under the fingerprint of everything that decides what it comes to."""
+
+import math
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..context import Context
+from ..data.split import Split
+from ..fingerprint import CannotFingerprint, fingerprint
+from ..store import Store
+from .checkpoints import Checkpoints
+from .identity import scratch_left_out
+from .loop import Diverged, History, Task, train
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a stage did, block by block, and where the next one goes on."""
+
+    name: str  # "SL", "AU" or "ASSFT"; or a name of another defence's
+    checkpoints: Checkpoints  # its recorded blocks
+    history: History
+    selected_block: int  # the block whose weights the model was left with; 0: as it was before
+    reestimated: bool = False  # whether it was left with re-estimated batch-norm statistics
+
+    def total(self, column: str) -> float:
+        """Return the sum of a History column, "images" or "seconds" for example."""
+        return sum(row[column] for row in self.history)
+
+    def costs(self) -> dict[str, float]:
+        """Return images with gradient, and the seconds of the steps when they were computed."""
+        return {"images": self.total("images"), "seconds": self.total("seconds")}
+
+    def logits(self, block: int | None = None) -> Tensor:
+        """Return recorded logits (n, classes) of all training samples after a block, on the CPU.
+
+        Supervised learning records them.
+
+        Args:
+            block: 1 is the first; None: the selected one.
+
+        Raises:
+            LookupError: where they are not recorded.
+        """
+        block = self.selected_block if block is None else block
+        record = self.checkpoints.read(block)
+        if record is None or "logits" not in record.tensors:
+            raise LookupError(f"{self.name}: logits of block {block} are not recorded")
+        return record.tensors["logits"]
+
+    def load(self, model: nn.Module, block: int | None = None) -> None:
+        """Load the weights of a block into the model, as the stage would leave them.
+
+        Args:
+            model: of the same architecture and size; changed in place.
+            block: 1 is the first; None: the selected one. Block 0 changes nothing.
+
+        Raises:
+            LookupError: where the block is not recorded.
+        """
+        block = self.selected_block if block is None else block
+        if block > 0:
+            self.checkpoints.load(model, block, self.reestimated)
+
+    def expect_finite(self) -> "Stage":
+        """Return the stage.
+
+        Raises:
+            Diverged: where its loss or a weight was not finite.
+        """
+        if self.history and self.history[-1]["diverged"]:
+            raise Diverged(
+                f"{self.name} diverged in block {len(self.history)}: its loss or a weight is not "
+                "finite. A lower learning rate may help"
+            )
+        return self
+
+
+def run_task(
+    task: Task,
+    model: nn.Module,
+    blocks: int,
+    context: Context,
+    *inputs: object,
+    images: Tensor | None = None,
+) -> Stage:
+    """Train, or read, under the fingerprint of everything that decides the outcome.
+
+    That is the model as it is handed in, the functions of the task and of the loop, and the
+    inputs. The number of blocks is not part of it, so that a shorter run is a prefix. What has no
+    fingerprint is trained without being stored, and a warning says so.
+
+    Args:
+        task: what to train.
+        model: changed in place.
+        blocks: how many blocks to train.
+        context: device, random streams, store and progress.
+        inputs: whatever else the task depends on, and its functions do not hold.
+        images: some images (n, 3, h, w), uint8, that the model takes; None: it takes others.
+    """
+    functions = (train, task.batches, task.loss, task.record, task.lr)
+    settings = (task.name, task.config, task.average is None, task.frozen, context.runtime)
+    try:
+        with scratch_left_out(model, images, context.runtime):
+            key = fingerprint(model, functions, settings, inputs)
+        checkpoints = Checkpoints(context.store, f"{task.name}-{key}")
+    except CannotFingerprint as reason:
+        warnings.warn(f"{task.name} is not stored, as {reason}", stacklevel=3)
+        checkpoints = Checkpoints(Store(), task.name)
+    history = train(model, task, blocks, checkpoints, context)
+    return Stage(task.name, checkpoints, history, len(history))
+
+
+def cross_entropy(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+    """Return the mean cross-entropy, in nats, of a batch of float images and their labels."""
+    images, labels = batch
+    return functional.cross_entropy(model(images), labels)
+
+
+def shuffled(
+    split: Split, batch: int, generator: torch.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield one epoch's batches of uint8 images and labels, in random order.
+
+    A last batch of one image is left out, as batch-norm cannot be trained on it.
+    """
+    order = torch.randperm(len(split), generator=generator).to(split.images.device)
+    for rows in order.split(batch):
+        if len(rows) > 1 or len(split) == 1:
+            yield split.images[rows], split.labels[rows]
+
+
+def cycle_indices(n: int, count: int, generator: torch.Generator) -> Tensor:
+    """Return ``count`` indices (count,) below n, from one random order after another."""
+    orders = [torch.randperm(n, generator=generator) for _ in range(math.ceil(count / n))]
+    return torch.cat(orders)[:count]

@@ -1,0 +1,77 @@
+"""Supervised learning: DLP's first stage, and how every undefended model is trained."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..context import Context
+from ..data import augment
+from ..data.split import Split
+from ..models.interface import to_float
+from ..store import Record
+from .inference import accuracy, predict
+from .loop import Task
+from .optimiser import SGD
+from .stage import Stage, cross_entropy, run_task, shuffled
+
+
+@dataclass(frozen=True, kw_only=True)
+class Supervised(SGD):
+    """Settings of stage 1.
+
+    Without augmentation the trigger stays in place. What that does to the gap between clean and
+    poisoned samples is in docs/LOG.md.
+    """
+
+    augment: bool = False  # flip and crop; the paper does not say
+
+
+def supervised(
+    model: nn.Module,
+    tampered: Split,
+    epochs: int,
+    config: Supervised,
+    context: Context,
+    probe: Tensor | None = None,
+) -> Stage:
+    """Minimise cross-entropy on the whole tampered set (Eq. 3).
+
+    Every epoch records the logits of all samples: "logits" (n, classes).
+
+    Args:
+        model: trained in place.
+        tampered: the training set, on the context's device.
+        epochs: E1 of the paper.
+        config: learning rate and the like.
+        context: device, random streams, store and progress.
+        probe: indices (m,) of samples to watch before every single step as well. Each epoch then
+            records "steps" (steps, m, classes).
+
+    Returns:
+        The stage; its History has the column "accuracy", of all samples after the epoch.
+    """
+    watched: list[Tensor] = []  # logits of the probe, a step each
+
+    def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        order = context.runtime.generator("SL", "order", epoch)
+        drawn = context.runtime.generator("SL", "augment", epoch)
+        for images, labels in shuffled(tampered, config.batch, order):
+            if probe is not None:
+                watched.append(predict(model, tampered.images[probe]))
+            if config.augment:
+                images = augment.weak(images, drawn)
+            yield to_float(images), labels
+
+    def record(model: nn.Module) -> Record:
+        logits = predict(model, tampered.images)
+        tensors = {"logits": logits}
+        if watched:
+            tensors["steps"] = torch.stack(watched)
+            watched.clear()
+        hits = accuracy(logits, tampered.labels)
+        return Record(tensors, {"accuracy": hits, "images": len(tampered)})
+
+    task = Task("SL", config, batches, cross_entropy, record)
+    return run_task(task, model, epochs, context, images=tampered.images)

@@ -1,0 +1,380 @@
+"""What holds for every defence: one signature, the store, the measures, and the settings."""
+
+import copy
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from dlp_lib import (
+    DLP,
+    BadNets,
+    Context,
+    Diverged,
+    FixMatch,
+    Runtime,
+    Store,
+    Supervised,
+    Unlearn,
+    after_each,
+    evaluate,
+    recipes,
+)
+from dlp_lib.defences import (
+    ABL,
+    ANP,
+    DBD,
+    FP,
+    MCR,
+    NAD,
+    SCE,
+    MixMatch,
+    SimCLR,
+    Training,
+    abl,
+    anp,
+    clean_part,
+    dbd,
+    defend,
+    fp,
+    mcr,
+    mixmatch,
+    nad,
+    simclr,
+    unlearn,
+)
+from dlp_lib.defences.clean import held_out
+from dlp_lib.defences.finetuning import finetune
+
+SHORT = Training(batch=16, epochs=2)
+QUICK = {
+    "FP": FP(training=SHORT),
+    "MCR": MCR(end=SHORT, curve=SHORT, points=3),
+    "NAD": NAD(teacher=SHORT, student=SHORT),
+    "ABL": ABL(
+        isolation=SHORT,
+        training=SHORT,
+        isolated=0.05,
+        unlearning=Unlearn(reestimate=50),
+        unlearn_epochs=2,
+    ),
+    "ANP": ANP(training=replace(SHORT, lr=0.2)),
+    "DBD": DBD(simclr=SimCLR(batch=64, epochs=1), sce=SCE(epochs=1), mixmatch=MixMatch(epochs=1)),
+    "DLP": DLP(gamma=0.05, e1=2, e2=2, fixmatch=FixMatch(steps=2, batch=16, mu=1)),
+}
+every = pytest.mark.parametrize("name", QUICK)
+
+
+class Progress(list):
+    """A progress callback that remembers which blocks were computed."""
+
+    def __call__(self, stage, block, blocks, row):
+        self.append((stage, block))
+
+
+class CountsPasses(nn.Module):
+    """A model that keeps something of its forward passes, as users' models may."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+        self.passes = 0
+
+    def features(self, x):
+        self.passes += 1
+        return self.model.features(x)
+
+    def head(self, features):
+        return self.model.head(features)
+
+    def forward(self, x):
+        return self.head(self.features(x))
+
+
+@every
+def test_a_defence_leaves_its_inputs_alone_and_returns_a_model(name, case, same_state):
+    untrained = copy.deepcopy(case.untrained)
+    trained = copy.deepcopy(case.trained)
+    result = case.defend(QUICK[name])
+    assert same_state(untrained, case.untrained)
+    assert same_state(trained, case.trained)
+    metrics = evaluate(result.model, case.test, BadNets())
+    assert 0 <= metrics.ca <= 1
+    assert not result.model.training
+    assert all(weight.isfinite().all() for weight in result.model.state_dict().values())
+    assert result.total("images") > 0
+    assert result.costs() == {"images": result.total("images"), "seconds": result.total("seconds")}
+
+
+@every
+def test_a_second_run_reads_what_the_first_one_recorded(name, case, tmp_path, same_state):
+    progress = Progress()
+    context = Context(Runtime(0), Store(tmp_path), progress)
+    first = case.defend(QUICK[name], context)
+    assert progress
+    progress.clear()
+    second = case.defend(QUICK[name], context)
+    assert not progress
+    assert same_state(first.model, second.model)
+
+
+@every
+def test_what_a_models_passes_leave_in_it_does_not_train_it_again(name, case, same_state):
+    untrained = CountsPasses(copy.deepcopy(case.untrained))
+    trained = CountsPasses(copy.deepcopy(case.trained))
+    progress = Progress()
+    context = Context(Runtime(0), progress=progress)
+    first = case.defend(QUICK[name], context, untrained, trained)
+    assert progress
+    progress.clear()
+    evaluate(untrained, case.test)
+    evaluate(trained, case.test)
+    second = case.defend(QUICK[name], context, untrained, trained)
+    assert not progress
+    assert same_state(first.model, second.model)
+
+
+@pytest.mark.parametrize("name", ["MCR", "NAD", "FP"])
+def test_a_runtime_that_compiles_comes_to_the_same(name, case, monkeypatch, same_state):
+    """What cannot be compiled is left as it is. Here the compiler only traces the model."""
+    original = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda model, **_: original(model, backend="eager"))
+    plain = case.defend(QUICK[name], Context(Runtime(0)))
+    compiled = case.defend(QUICK[name], Context(Runtime(0, compiled=True)))
+    assert same_state(plain.model, compiled.model)
+
+
+@every
+def test_another_seed_is_another_run(name, case, same_state):
+    one = case.defend(QUICK[name], Context(Runtime(0)))
+    other = case.defend(QUICK[name], Context(Runtime(1)))
+    assert not same_state(one.model, other.model)
+
+
+@pytest.mark.parametrize(
+    ("name", "owner", "function"),
+    [
+        ("FP", fp.Pruned, "features"),
+        ("MCR", mcr, "bezier"),
+        ("NAD", nad, "attention"),
+        ("NAD", nad, "captured"),
+        ("ABL", abl, "bounded"),
+        ("ABL", unlearn, "_negative_cross_entropy"),
+        ("ANP", anp, "adversary"),
+        ("ANP", anp, "perturbed"),
+        ("DBD", simclr, "nt_xent"),
+        ("DBD", simclr, "view"),
+        ("DBD", dbd, "symmetric_cross_entropy"),
+        ("DBD", mixmatch, "mixup"),
+        ("DBD", mixmatch, "sharpen"),
+    ],
+)
+def test_an_edited_method_never_answers_from_the_store(name, owner, function, case, monkeypatch):
+    progress = Progress()
+    context = Context(Runtime(0), progress=progress)
+    case.defend(QUICK[name], context)
+    progress.clear()
+    original = getattr(owner, function)
+
+    def edited(*inputs):
+        return original(*inputs)
+
+    monkeypatch.setattr(owner, function, edited)
+    case.defend(QUICK[name], context)
+    assert progress
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("ANP", {"alpha": 0.3}),
+        ("ANP", {"eps": 0.3}),
+        ("ANP", {"inner": 2}),
+        ("NAD", {"betas": (500.0, 1000.0, 1001.0)}),
+        ("NAD", {"power": 1}),
+        ("ABL", {"bound": 0.4}),
+        ("ABL", {"per_sample": True}),
+        ("FP", {"allowed": 0.999}),
+    ],
+)
+def test_other_settings_of_a_loss_are_another_run(name, settings, case):
+    progress = Progress()
+    context = Context(Runtime(0), progress=progress)
+    case.defend(QUICK[name], context)
+    progress.clear()
+    case.defend(replace(QUICK[name], **settings), context)
+    assert progress
+
+
+@pytest.mark.parametrize("name", ["ANP", "MCR"])
+def test_what_only_chooses_among_results_trains_nothing_anew(name, case):
+    progress = Progress()
+    context = Context(Runtime(0), progress=progress)
+    case.defend(QUICK[name], context)
+    progress.clear()
+    case.defend(replace(QUICK[name], allowed=0.5), context)
+    assert not progress
+
+
+@every
+def test_after_each_measures_for_the_last_stage_what_the_run_returned(name, case):
+    result = case.defend(QUICK[name])
+    measured = after_each(result, case.test, BadNets())
+    assert list(measured) == list(result.stages)
+    *_, last = measured.values()
+    assert last == evaluate(result.model, case.test, BadNets())
+
+
+def test_after_each_measures_the_weights_that_an_earlier_stage_left(case):
+    result = case.defend(QUICK["MCR"])
+    model = copy.deepcopy(case.trained)
+    result.stages["MCR end"].load(model)
+    assert after_each(result, case.test)["MCR end"] == evaluate(model, case.test)
+
+
+@pytest.mark.parametrize(
+    ("name", "stages"),
+    [("FP", ["FP"]), ("ANP", ["ANP"]), ("MCR", ["MCR"]), ("NAD", ["NAD"]), ("ABL", ["AU"])],
+)
+def test_stages_of_no_epochs_can_be_measured(name, stages, case):
+    """Stages before the last one are left out, as the result does not hold the weights."""
+    nothing = replace(SHORT, epochs=0)
+    settings = {
+        "FP": {"training": nothing},
+        "ANP": {"training": nothing},
+        "MCR": {"end": nothing, "curve": nothing},
+        "NAD": {"teacher": nothing, "student": nothing},
+        "ABL": {"isolation": nothing, "training": nothing, "unlearn_epochs": 0},
+    }
+    result = case.defend(replace(QUICK[name], **settings[name]))
+    measured = after_each(result, case.test, BadNets())
+    assert list(measured) == stages
+    assert measured[stages[0]] == evaluate(result.model, case.test, BadNets())
+    assert result.total("images") == 0
+
+
+def test_a_stage_of_no_epochs_has_the_weights_of_the_stage_before_it(case):
+    method = replace(QUICK["ABL"], training=replace(SHORT, epochs=0))
+    measured = after_each(case.defend(method), case.test, BadNets())
+    assert list(measured) == ["isolation", "ABL training", "AU"]
+    assert measured["ABL training"] == measured["isolation"]
+
+
+TOO_FAST = replace(SHORT, lr=1e30)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "stage"),
+    [
+        ("FP", {"training": TOO_FAST}, "FP"),
+        ("MCR", {"end": TOO_FAST}, "MCR end"),
+        ("MCR", {"curve": TOO_FAST}, "MCR"),
+        ("NAD", {"teacher": TOO_FAST}, "NAD teacher"),
+        ("NAD", {"student": TOO_FAST}, "NAD"),
+        ("ABL", {"isolation": TOO_FAST}, "ABL isolation"),
+        ("ABL", {"training": TOO_FAST}, "ABL training"),
+        ("DBD", {"simclr": SimCLR(batch=64, epochs=2, lr=1e30)}, "SimCLR"),
+        ("DBD", {"sce": SCE(epochs=3, lr=1e38)}, "SCE"),
+        ("DBD", {"mixmatch": MixMatch(epochs=1, lr=1e30)}, "MixMatch"),
+        ("DLP", {"supervised": Supervised(lr=1e30)}, "SL"),
+    ],
+)
+def test_a_stage_that_diverges_is_named(name, settings, stage, case):
+    with pytest.raises(Diverged, match=rf"^{stage} diverged in block \d"):
+        case.defend(replace(QUICK[name], **settings))
+
+
+def test_an_ascent_may_diverge(case):
+    unlearning = Unlearn(lr=1e30, reestimate=50, stop=False)
+    result = case.defend(replace(QUICK["ABL"], unlearning=unlearning))
+    assert result.stages["AU"].history[-1]["diverged"]
+    assert all(weight.isfinite().all() for weight in result.model.state_dict().values())
+
+
+def test_a_method_gets_what_its_threat_model_allows():
+    @dataclass(frozen=True)
+    class OnTrained:
+        sees: ClassVar[str] = "clean"
+        starts: ClassVar[str] = "trained"
+
+        def run(self, model, data, context=None):
+            return model, data
+
+    class OnUntrained(OnTrained):
+        sees = "tampered"
+        starts = "untrained"
+
+    inputs = ("untrained", "trained", "tampered", "clean", None)
+    assert defend(OnTrained(), *inputs) == ("trained", "clean")
+    assert defend(OnUntrained(), *inputs) == ("untrained", "tampered")
+
+
+@pytest.mark.parametrize("dataset", recipes.RECIPES)
+def test_every_method_of_a_recipe_states_its_threat_model(dataset):
+    recipe = recipes.RECIPES[dataset]
+    for method in (*recipe.defences.values(), recipe.dlp):
+        assert method.sees in ("tampered", "clean")
+        assert method.starts in ("untrained", "trained")
+
+
+def test_clean_images_leave_the_test_set(shapes):
+    train, test = shapes
+    clean, rest = clean_part(train, test, Context())
+    assert len(clean) == 15
+    assert len(rest) == len(test) - 15
+    divided = [bytes(image.numpy()) for image in torch.cat([clean.images, rest.images])]
+    assert sorted(divided) == sorted(bytes(image.numpy()) for image in test.images)
+    training, validation = held_out(clean, Context())
+    assert (len(training), len(validation)) == (12, 3)
+    with pytest.raises(ValueError, match=r"share=0.5: 150 clean images, of a test set of 200"):
+        clean_part(train, test, Context(), 0.5)
+    with pytest.raises(ValueError, match="4 clean images: at least 5"):
+        held_out(clean.subset(slice(4)), Context())
+
+
+def test_the_learning_rate_drops_after_the_epochs_that_are_named(case, monkeypatch):
+    batch_sizes = []
+    rates = []
+
+    def loss(model, batch):
+        images, labels = batch
+        batch_sizes.append(len(labels))
+        return functional.cross_entropy(model(images), labels)
+
+    class Step(torch.optim.SGD):
+        def step(self):
+            rates.append(self.param_groups[0]["lr"])
+            return super().step()
+
+    monkeypatch.setattr(torch.optim, "SGD", Step)
+    config = Training(lr=0.1, batch=16, epochs=3, drops=(1, 2))
+    finetune("test", copy.deepcopy(case.trained), case.clean, config, Context(), loss)
+    assert batch_sizes == [16, 16, 16, 12] * 3  # of 60 images
+    assert rates == pytest.approx([0.1] * 4 + [0.01] * 4 + [0.001] * 4)
+
+
+@pytest.mark.parametrize(
+    ("method", "setting"),
+    [
+        (FP, {"allowed": 0}),
+        (MCR, {"allowed": 1.5}),
+        (MCR, {"points": 0}),
+        (NAD, {"betas": ()}),
+        (NAD, {"power": 0}),
+        (ABL, {"isolated": 0}),
+        (ABL, {"bound": -1}),
+        (ABL, {"unlearn_epochs": -1}),
+        (ANP, {"inner": 0}),
+        (ANP, {"eps": -1}),
+        (ANP, {"alpha": 2}),
+        (Training, {"epochs": -1}),
+        (Training, {"lr": 0}),
+    ],
+)
+def test_bad_settings_are_refused(method, setting):
+    (name,) = setting
+    with pytest.raises(ValueError, match=f"{name}="):
+        method(**setting)

@@ -1,0 +1,191 @@
+import ast
+import re
+
+import ipywidgets
+import papermill
+import pytest
+from matplotlib.figure import Figure
+
+from dlp_lib import HOME, Context, Runtime, Store
+from dlp_lib.live.background import loop_caller
+from dlp_lib.live.controller import Lab
+from dlp_lib.live.setting import LabSetting
+from dlp_lib.live.view import Live, explore
+
+START = LabSetting(e1=2, gamma=0.05, e2=2)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return Store(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture
+def live(store):
+    page = Live(Lab(Context(Runtime(0), store), n_train=300, n_test=120, epochs=3, steps=20), START)
+    page.wait()
+    return page
+
+
+def move(live, name, value):
+    live.controls[name].value = value
+    live.wait()
+
+
+def shown(live):
+    return [panel.box.value for panel in live.panels]
+
+
+def test_the_page_tells_what_is_there(live):
+    assert re.search(
+        r"of 15 suspects are poisoned, .* of the trusted samples are clean", live.sentence.value
+    )
+    assert "2 epochs of unlearning have taken ASR from" in live.sentence.value
+    assert all('<img alt="' in value and "data:image/png;base64," in value for value in shown(live))
+    assert live.status.value == "ready"
+    assert live.error.value == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "still"),  # and the panels that must not be drawn again
+    [
+        ("gamma", 0.1, {"Learning speed"}),
+        ("e1", 3, set()),
+        (
+            "e2",
+            3,
+            {"Learning speed", "Entropy filter", "Labels of the suspects", "Suspects and trusted"},
+        ),
+        (
+            "lr",
+            0.02,
+            {"Learning speed", "Entropy filter", "Labels of the suspects", "Suspects and trusted"},
+        ),
+    ],
+)
+def test_every_slider_changes_what_depends_on_it_alone(name, value, still, live):
+    before, said = shown(live), live.sentence.value
+    move(live, name, value)
+    kept = {
+        panel.title
+        for panel, old in zip(live.panels, before, strict=True)
+        if panel.box.value is old
+    }
+    assert kept == still
+    assert live.sentence.value != said
+    assert live.error.value == ""
+
+
+def test_moving_e2_starts_no_job(live, monkeypatch):
+    monkeypatch.setattr(live.lab, "work", lambda *_: pytest.fail("it worked"))
+    move(live, "e2", 1)
+    assert live.error.value == ""
+    assert "1 epochs of unlearning" in live.sentence.value
+
+
+def test_without_the_truth_only_what_a_defender_sees_is_left(live):
+    live.truth.value = False
+    text = live.sentence.value + "".join(re.sub('base64,[^"]*', "", value) for value in shown(live))
+    assert not re.search("poisoned|ASR|CA ", text)
+    assert "suspects carry the label" in text
+    assert "chance: 10%" in text
+    assert "dlp-truth" not in text
+    assert "<img" not in shown(live)[-1]  # the bars are the truth alone
+    live.truth.value = True
+    assert all("dlp-truth" in value for value in shown(live))
+
+
+def test_errors_are_shown_and_gone_with_the_next_step(live):
+    move(live, "dataset", "no/such/folder")
+    assert "FileNotFoundError: dataset=&#x27;no/such/folder&#x27;" in live.error.value
+    assert live.status.value == "stopped"
+    live.reset()
+    live.wait()
+    assert live.error.value == ""
+    assert live.setting() == START
+
+
+def test_an_error_in_a_callback_is_shown(live, monkeypatch):
+    def broken(_):
+        raise RuntimeError("<torn>")
+
+    monkeypatch.setattr(live.lab, "look", broken)
+    live.controls["gamma"].value = 0.1
+    assert "RuntimeError: &lt;torn&gt;" in live.error.value
+
+
+def test_finetuning_shows_how_far_it_is_and_what_came_of_it(live, monkeypatch):
+    told = []
+    monkeypatch.setattr(live, "_advance", lambda share, status: told.append((share, status)))
+    live.buttons["fine-tune"].click()
+    live.wait()
+    assert [share for share, _ in told] == [0, 1, 0]
+    assert re.fullmatch(r"fine-tuning, CA \d+%", told[1][1])
+    assert "Fine-tuning has brought CA to" in live.sentence.value
+
+
+def test_cancelling_stops_and_keeps_what_is_recorded(store):
+    live = Live(
+        Lab(Context(Runtime(1), store), n_train=300, n_test=120, epochs=3, steps=2000), START
+    )
+    live.wait()
+    live.buttons["fine-tune"].click()
+    live.buttons["cancel"].click()
+    live.wait()
+    assert "cancelled" in live.status.value
+    assert "Fine-tuning has" not in live.sentence.value
+    move(live, "gamma", 0.1)  # and the page goes on
+    assert "of 30 suspects" in live.sentence.value
+
+
+def test_compare_keeps_a_setting_beside_those_to_come(live):
+    live.buttons["compare"].click()
+    move(live, "gamma", 0.1)
+    assert "gamma 0.05" in live.compared.value
+    assert "gamma 0.1" in live.compared.value
+    assert live.compared.value.count("CA ") == 4  # after SL and AU, twice
+    live.buttons["compare"].click()
+    assert live.compared.value == ""
+
+
+def test_the_setting_can_be_copied(live):
+    live.buttons["copy"].click()
+    code, command = live.code.value.split("\n\n")
+    assert "DLP(gamma=0.05, e1=2, e2=2" in code
+    ast.parse(code)
+    given = re.findall(r"-p (\w+) (\S+)", command)
+    allowed = papermill.inspect_notebook(str(HOME / "notebooks" / "00_quickstart.ipynb"))
+    assert {name for name, _ in given} <= set(allowed)
+    assert ("e1", "2") in given
+
+
+def test_a_thread_hands_its_work_to_the_loop():
+    import asyncio
+
+    async def main():
+        later, done = loop_caller(), []
+        await asyncio.to_thread(later, lambda: done.append(asyncio.get_running_loop()))
+        await asyncio.sleep(0.05)
+        return done == [asyncio.get_running_loop()]
+
+    assert asyncio.run(main())
+
+
+def test_explore_draws_anew_when_a_control_moves():
+    seen = []
+
+    def draw(power, name):
+        seen.append((power, name))
+        figure = Figure((2, 1))
+        figure.subplots().plot([0, power])
+        return figure, f"<{name}> to the {power}"
+
+    box = explore(
+        draw, power=ipywidgets.IntSlider(2, 1, 5), name=ipywidgets.Dropdown(options=["a", "b"])
+    )
+    slider, choice, picture = box.children
+    assert (slider.description, choice.description) == ("power", "name")
+    first = picture.value
+    assert 'alt="&lt;a&gt; to the 2"' in first and "data:image/png;base64," in first
+    slider.value, choice.value = 3, "b"
+    assert seen == [(2, "a"), (3, "a"), (3, "b")] and picture.value != first

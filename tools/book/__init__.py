@@ -1,0 +1,1 @@
+"""The book: notebooks, guides and the library as pages."""

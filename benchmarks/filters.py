@@ -1,28 +1,27 @@
-"""Scoring 5,000 images with all four filters, against one plain evaluation pass plus what scikit-learn takes.
+"""Scoring 5,000 images with all four filters, against one pass plus what scikit-learn takes.
 
-python benchmarks/filters.py
+python benchmarks/filters.py [--rounds N] [--quick]
 """
 
-import statistics
 import time
 
 import sklearn.cluster
 import sklearn.decomposition
+from harness import build_parser, figure, parse_arguments, report, seconds_of
 
 import dlp_lib
 from dlp_lib import FILTERS, Runtime
 
-ROUNDS = 7
+WANTED = "< 1.3"
+LIBRARY_CALLS = (
+    (sklearn.decomposition.PCA, "fit_transform"),
+    (sklearn.cluster.KMeans, "fit"),
+    (sklearn.cluster.KMeans, "transform"),
+)
 
 
-def timed(function, *arguments) -> float:
-    began = time.perf_counter()
-    function(*arguments)
-    return time.perf_counter() - began
-
-
-def watch(kind: type, method: str, spent: list[float]) -> None:
-    """Add the seconds of every call of a method to ``spent``."""
+def watch(kind: type, method: str, seconds: list[float]) -> None:
+    """Add the seconds of every call of a method to a list."""
     original = getattr(kind, method)
 
     def watched(*arguments, **options):
@@ -30,34 +29,45 @@ def watch(kind: type, method: str, spent: list[float]) -> None:
         try:
             return original(*arguments, **options)
         finally:
-            spent.append(time.perf_counter() - began)
+            seconds.append(time.perf_counter() - began)
 
     setattr(kind, method, watched)
 
 
 def main() -> None:
-    train, _ = dlp_lib.load("shapes10", 5000, 1)
-    model, spent = dlp_lib.wrn_16_1(10, Runtime()), []
-    for kind, method in (("PCA", "fit_transform"), ("KMeans", "fit"), ("KMeans", "transform")):
-        module = sklearn.cluster if kind == "KMeans" else sklearn.decomposition
-        watch(getattr(module, kind), method, spent)
+    arguments = parse_arguments(build_parser(__doc__))
+    train, _ = dlp_lib.load("shapes10", 500 if arguments.quick else 5000, 1)
+    model = dlp_lib.wrn_16_1(10, Runtime())
+    in_library: list[float] = []
+    for kind, method in LIBRARY_CALLS:
+        watch(kind, method, in_library)
 
     def score_all() -> None:
-        seen = dlp_lib.logits_and_features(model, train.images)
+        outputs = dlp_lib.logits_and_features(model, train.images)
         for score in FILTERS.values():
-            score(seen, train.labels)
+            score(outputs, train.labels)
 
     score_all()  # imports, and caches that are filled
-    rows = []
-    for _ in range(ROUNDS):
-        plain = timed(dlp_lib.predict, model, train.images)
-        spent.clear()
-        rows.append((plain, timed(score_all), sum(spent)))
-    plain, everything, library = (statistics.median(column) for column in zip(*rows, strict=True))
-    print(
-        f"one plain pass {plain:.2f} s; all four filters {everything:.2f} s, {library:.2f} s of it in scikit-learn"
-    )
-    print(f"ratio without scikit-learn: {(everything - library) / plain:.2f} (wanted: below 1.3)")
+    passes = []
+    totals = []
+    library = []
+    ratios = []
+    for _ in range(arguments.rounds):
+        plain = seconds_of(dlp_lib.predict, model, train.images)
+        in_library.clear()
+        total = seconds_of(score_all)
+        own = total - sum(in_library)
+        passes.append(plain)
+        totals.append(total)
+        library.append(sum(in_library))
+        ratios.append(own / plain)
+    rows = [
+        figure("one plain pass", passes, "s"),
+        figure("all four filters", totals, "s"),
+        figure("of that in scikit-learn", library, "s"),
+        figure("all without scikit-learn, in plain passes", ratios, "", WANTED),
+    ]
+    report("filters", rows, arguments)
 
 
 if __name__ == "__main__":

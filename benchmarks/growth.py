@@ -1,9 +1,9 @@
-"""How time and memory grow with the images: poisoning, a supervised epoch with its scoring, and the filter's cut.
+"""How time and memory grow with the images: poisoning, a scored supervised epoch, the filter's cut.
 
 Memory is what the peak rises by, after a warm-up that has held everything of a batch's size.
 
-Every measurement is a process of its own. An exponent of 1 is proportional growth: the least-squares slope of
-logarithms in each round, of which the median is given.
+Every measurement is a process of its own. An exponent of 1 is proportional growth. It is the
+least-squares slope of logarithms in each round, of which the median is given.
 
 python benchmarks/growth.py [--size PIXELS] [--rounds N] [--quick]
 """
@@ -13,7 +13,16 @@ import statistics
 import time
 from collections.abc import Iterator
 
-from against import Figure, drawn, figure, fresh, options, peak, read, report
+from harness import (
+    Figure,
+    build_parser,
+    figure,
+    parse_arguments,
+    peak_memory,
+    random_split,
+    report,
+    run_in_new_process,
+)
 
 from dlp_lib import (
     DLP,
@@ -35,60 +44,80 @@ WARM = 600  # images: two batches of scoring, and more
 WANTED = {"all": "≤ 1.05", "memory": "≤ 1.05"}
 
 
-def work(clean: Split) -> dict[str, float]:
-    """Seconds of each part."""
+def seconds_of_parts(clean: Split) -> dict[str, float]:
+    """Return the seconds of each part."""
     began = time.perf_counter()
     tampered, _ = poison(clean, BadNets(), 0.1, Context())
     poisoned = time.perf_counter()
     stage = supervised(wrn_16_1(10, Runtime()), tampered, 1, Supervised(), Context())
     learned = time.perf_counter()
-    select(-entropy(stage.checkpoints.read(1).tensors["logits"]), tampered, DLP().gamma)
-    cut = time.perf_counter()
+    select(-entropy(stage.logits(1)), tampered, DLP().gamma)
+    selected = time.perf_counter()
     return {
         "poisoning": poisoned - began,
         "epoch, scored": learned - poisoned,
-        "filter's cut": cut - learned,
+        "filter's cut": selected - learned,
     }
 
 
-def measured(n: int, size: int) -> dict[str, float]:
-    work(drawn(WARM, size))  # imports, what the first call of anything takes, and what a batch does
-    before, clean = peak(), drawn(n, size)
-    found = work(clean)
-    return found | {"all": sum(found.values()), "memory": peak() - before}
+def measure(n: int, size: int) -> dict[str, float]:
+    """Return the seconds of each part and of all, and the MiB that they needed."""
+    # This brings imports, what the first call of anything takes, and what a batch holds.
+    seconds_of_parts(random_split(WARM, size))
+    before = peak_memory()
+    quantities = seconds_of_parts(random_split(n, size))
+    quantities["all"] = sum(quantities.values())
+    quantities["memory"] = peak_memory() - before
+    return quantities
 
 
 def exponent(values: dict[int, float], counts: tuple[int, ...]) -> float:
+    sizes = [math.log(n) for n in counts]
     logarithms = [math.log(values[n]) for n in counts]
-    return statistics.linear_regression([math.log(n) for n in counts], logarithms).slope
+    return statistics.linear_regression(sizes, logarithms).slope
 
 
-def of_quantity(quantity: str, rounds: list[dict], fitted: tuple[int, ...]) -> Iterator[Figure]:
-    """``rounds``: of each, what was measured for every number of images."""
+def figures_of(
+    quantity: str, rounds: list[dict[int, dict]], fitted: tuple[int, ...]
+) -> Iterator[Figure]:
+    """Yield the rows of a quantity.
+
+    Args:
+        quantity: a key of what ``measure`` returns.
+        rounds: of each round, what was measured for every number of images.
+        fitted: the numbers of images that the exponent is of.
+    """
     unit = "MiB" if quantity == "memory" else "s"
-    values = [{n: found[quantity] for n, found in turn.items()} for turn in rounds]
+    values = []
+    for quantities in rounds:
+        values.append({n: of_n[quantity] for n, of_n in quantities.items()})
     for n in values[0]:
-        yield figure(f"{quantity}, {n:,} images", [turn[n] for turn in values], unit)
+        yield figure(f"{quantity}, {n:,} images", [by_count[n] for by_count in values], unit)
     what = f"{quantity}: exponent from {fitted[0]:,} to {fitted[-1]:,} images"
-    yield figure(what, [exponent(turn, fitted) for turn in values], "", WANTED.get(quantity, ""))
+    exponents = [exponent(by_count, fitted) for by_count in values]
+    yield figure(what, exponents, "", WANTED.get(quantity, ""))
 
 
 def main() -> None:
-    parser = options(__doc__, 5)
+    parser = build_parser(__doc__, 5)
     parser.add_argument("--size", type=int, default=16, metavar="PIXELS")
-    arguments = read(parser)
-    counts = (1000, 4000, 8000) if arguments.quick else COUNTS
-    fitted = counts[1:] if arguments.quick else FITTED
-    rounds: list[dict] = []
-    for turn in range(
-        arguments.rounds
-    ):  # to and fro, so that no number of images is always the last
-        order = counts[:: 1 if turn % 2 else -1]
-        found = {n: fresh(f"growth.measured({n}, {arguments.size})") for n in order}
-        rounds.append({n: found[n] for n in counts})
-    rows = [
-        row for quantity in rounds[0][counts[0]] for row in of_quantity(quantity, rounds, fitted)
-    ]
+    arguments = parse_arguments(parser)
+    counts = COUNTS
+    fitted = FITTED
+    if arguments.quick:
+        counts = (1000, 4000, 8000)
+        fitted = counts[1:]
+    rounds: list[dict[int, dict]] = []
+    for round_ in range(arguments.rounds):
+        # To and fro, so that no number of images is always the last.
+        order = counts if round_ % 2 else counts[::-1]
+        results = {}
+        for n in order:
+            results[n] = run_in_new_process(f"growth.measure({n}, {arguments.size})")
+        rounds.append({n: results[n] for n in counts})
+    rows: list[Figure] = []
+    for quantity in rounds[0][counts[0]]:
+        rows += figures_of(quantity, rounds, fitted)
     report("growth", rows, arguments)
 
 

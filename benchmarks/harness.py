@@ -1,7 +1,8 @@
-"""What the scripts here share: two things measured in turn, and the table of what came out.
+"""What the scripts here share: two things measured in turns, and the table of the results.
 
-As soon as dlp_lib has computed something, glibc keeps freed memory in that process (``runtime.keep_freed_memory``).
-What ours is compared with runs in the same process, and gains by that as well; memory.py says what it brings.
+As soon as dlp_lib has computed something, glibc keeps freed memory in that process
+(``runtime.keep_freed_memory``). What ours is compared with runs in the same process, and gains by
+that as well. memory.py measures what it brings.
 """
 
 import argparse
@@ -28,7 +29,7 @@ HERE = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times as much the other takes as ours does: above 1, ours is the better."""
+    """How many times as much the other takes as ours does; above 1, ours is the better."""
 
     what: str
     ours: float  # median over the rounds, in ``unit``
@@ -40,8 +41,9 @@ class Ratio:
     wanted: str
 
     def __str__(self) -> str:
+        medians = f"{self.ours:>8.4g} {self.other:>8.4g} {self.unit:<3}"
         spread = f"{self.ratio:.3g} ({self.least:.3g} to {self.most:.3g})"
-        return f"{self.what:<64} {self.ours:>8.4g} {self.other:>8.4g} {self.unit:<3}  {spread:<28} {self.wanted}".rstrip()
+        return f"{self.what:<64} {medians}  {spread:<28} {self.wanted}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ class Figure:
         return f"{self.what:<87} {spread:<28} {self.wanted}".rstrip()
 
 
-def options(description: str, rounds: int = 7) -> argparse.ArgumentParser:
+def build_parser(description: str, rounds: int = 7) -> argparse.ArgumentParser:
+    """Return a parser of the options that all scripts have."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -73,30 +76,36 @@ def options(description: str, rounds: int = 7) -> argparse.ArgumentParser:
     return parser
 
 
-def read(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """The command line's options, and the head of the table."""
+def parse_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Return the command line's options, and print the head of the table."""
     arguments = parser.parse_args()
     if arguments.rounds < 1:
         parser.error(f"--rounds {arguments.rounds}: allowed are 1 and more")
-    arguments.rounds = 1 if arguments.quick else arguments.rounds
-    print(
-        f"{'ours: what it is compared with':<64} {'ours':>8} {'other':>8}      other / ours (spread)        wanted"
-    )
+    if arguments.quick:
+        arguments.rounds = 1
+    title = "ours: what it is compared with"
+    print(f"{title:<64} {'ours':>8} {'other':>8}      other / ours (spread)        wanted")
     return arguments
 
 
-def turns(
+def take_turns(
     ours: Callable[[], Any], other: Callable[[], Any], rounds: int, warm: bool = True
 ) -> list[tuple]:
-    """What both return, round by round. They take turns, and which one begins does too.
+    """Return what both return, round by round. They take turns in who begins, too.
 
-    ``warm``: one more of each goes first and does not count, for imports, caches and workers that have to start.
+    Args:
+        ours: the one.
+        other: the other.
+        rounds: how often each runs.
+        warm: one more run of each goes first and does not count, for imports, caches and workers
+            that have to start.
     """
     if warm:
-        ours(), other()
+        ours()
+        other()
     pairs = []
-    for turn in range(rounds):
-        if turn % 2:
+    for round_ in range(rounds):
+        if round_ % 2:
             first = ours()
             pairs.append((first, other()))
         else:
@@ -108,104 +117,127 @@ def turns(
 def compare(
     what: str, ours: Callable[[], float], other: Callable[[], float], rounds: int, wanted: str = ""
 ) -> Ratio:
-    """Each returns the seconds of what counts."""
-    return ratio(what, turns(ours, other, rounds), wanted)
+    """Compare two functions, which return the seconds that count."""
+    return ratio(what, take_turns(ours, other, rounds), wanted)
 
 
 def ratio(
     what: str, pairs: Sequence[tuple[float, float]], wanted: str = "", unit: str = "s"
 ) -> Ratio:
-    ratios = [other / ours for ours, other in pairs]
+    """Print and return the row of some pairs: ours, and the other."""
     ours, other = (statistics.median(column) for column in zip(*pairs, strict=True))
-    row = Ratio(
-        what, ours, other, statistics.median(ratios), min(ratios), max(ratios), unit, wanted
-    )
+    ratios = [of_other / of_ours for of_ours, of_other in pairs]
+    median = statistics.median(ratios)
+    row = Ratio(what, ours, other, median, min(ratios), max(ratios), unit, wanted)
     print(row, flush=True)
     return row
 
 
 def figure(what: str, values: Sequence[float], unit: str, wanted: str = "") -> Figure:
+    """Print and return the row of some values."""
     row = Figure(what, statistics.median(values), min(values), max(values), unit, wanted)
     print(row, flush=True)
     return row
 
 
 def report(name: str, rows: Iterable[Ratio | Figure], arguments: argparse.Namespace) -> None:
-    """Keep the rows, and where they were measured, as build/benchmarks/NAME.json (NAME-quick.json: worth nothing)."""
+    """Write the rows, and where they were measured, to build/benchmarks/NAME.json.
+
+    With ``--quick`` the numbers are worth nothing, and the file is NAME-quick.json.
+    """
     content = {
         "environment": environment(Runtime()),
         "options": vars(arguments),
-        "rows": [*map(asdict, rows)],
+        "rows": [asdict(row) for row in rows],
     }
-    path = HOME / "build" / "benchmarks" / f"{name}{'-quick' if arguments.quick else ''}.json"
+    suffix = "-quick" if arguments.quick else ""
+    path = HOME / "build" / "benchmarks" / f"{name}{suffix}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
     print(f"written: {path}")
 
 
-def timed(function: Callable, *arguments) -> float:
+def seconds_of(function: Callable, *arguments) -> float:
+    """Return how long a call takes."""
     began = time.perf_counter()
     function(*arguments)
     return time.perf_counter() - began
 
 
-def each(count: float, function: Callable, *arguments) -> float:
-    """Seconds for one of the ``count`` things that the function does."""
-    return timed(function, *arguments) / count
+def seconds_per(count: float, function: Callable, *arguments) -> float:
+    """Return the seconds for one of the ``count`` things that a call does."""
+    return seconds_of(function, *arguments) / count
 
 
-def drawn(n: int, size: int) -> Split:
-    """Random images, of ten classes in turn: times do not depend on what is to be seen."""
-    images = torch.randint(
-        256, (n, 3, size, size), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
-    )
+def random_split(n: int, size: int) -> Split:
+    """Return random images, of ten classes in turn: times do not depend on what they show."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (n, 3, size, size), generator=generator, dtype=torch.uint8)
     return Split.from_arrays(images, torch.arange(n) % 10)
 
 
-def optimiser_of(model: nn.Module, config: SGD, fused: bool = False) -> torch.optim.SGD:
-    settings = {
-        name: getattr(config, name) for name in ("lr", "momentum", "weight_decay", "nesterov")
-    }
-    return torch.optim.SGD(model.parameters(), **settings, fused=fused)
+def make_optimiser(model: nn.Module, config: SGD, fused: bool = False) -> torch.optim.SGD:
+    """Return PyTorch's own optimiser with a stage's settings."""
+    return torch.optim.SGD(
+        model.parameters(),
+        lr=config.lr,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+        nesterov=config.nesterov,
+        fused=fused,
+    )
 
 
 def update(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
+    """Make one step of gradient descent."""
     optimiser.zero_grad()
     loss.backward()
     optimiser.step()
 
 
-def bare(
+def bare_step_seconds(
     model: nn.Module, config: SGD, loss: Callable[[nn.Module, Any], Tensor], batches: Sequence
 ) -> float:
-    """The limit: seconds a step of nothing but forward, backward and update, on batches that are there as floats."""
-    optimiser = optimiser_of(model, config, fused=True)
+    """Return the limit: the seconds of a step that is forward, backward and update, and no more.
+
+    The batches are ready as floats.
+    """
+    optimiser = make_optimiser(model, config, fused=True)
     began = time.perf_counter()
     for batch in batches:
         update(optimiser, loss(model, batch))
     return (time.perf_counter() - began) / len(batches)
 
 
-def fresh(call: str, **variables: str) -> Any:
-    """What a call such as "memory.idle()" of a script here comes to in a process of its own, with these variables."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("MALLOC_", "GLIBC_TUNABLES"))
-    }
-    code = f"import json, {call.split('.')[0]}; print(json.dumps({call}))"
-    done = subprocess.run(
+def run_in_new_process(call: str, **variables: str) -> Any:
+    """Return the result of a call such as "memory.idle()" of a script here.
+
+    Args:
+        call: it returns plain JSON.
+        variables: of the environment, beside the inherited ones. Those that control malloc are not
+            inherited.
+    """
+    of_malloc = ("MALLOC_", "GLIBC_TUNABLES")
+    names = [name for name in os.environ if not name.startswith(of_malloc)]
+    inherited = {name: os.environ[name] for name in names}
+    module = call.partition(".")[0]
+    code = f"import json, {module}; print(json.dumps({call}))"
+    run = subprocess.run(
         [sys.executable, "-c", code],
         cwd=HERE,
-        env=kept | variables,
+        env=inherited | variables,
         check=True,
         stdout=subprocess.PIPE,
         text=True,
     )
-    return json.loads(done.stdout)
+    return json.loads(run.stdout)
 
 
-def peak() -> float:
-    """MiB that this process has held at most (Linux). What getrusage says begins with what its parent held."""
+def peak_memory() -> float:
+    """Return the MiB that this process has held at most (Linux).
+
+    getrusage would begin with what the parent held.
+    """
     status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
+    kilobytes = re.search(r"VmHWM:\s+(\d+) kB", status)[1]
+    return int(kilobytes) / 1024

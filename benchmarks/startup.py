@@ -6,16 +6,26 @@ python benchmarks/startup.py [--rounds N] [--quick]
 import os
 import subprocess
 import sys
+from functools import partial
 
-from against import HERE, figure, options, ratio, read, report, timed, turns
+from harness import (
+    HERE,
+    build_parser,
+    figure,
+    parse_arguments,
+    ratio,
+    report,
+    seconds_of,
+    take_turns,
+)
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 import dlp_lib
 from dlp_lib import BadNets, Context, Runtime, Supervised
 
 
-def process(code: str) -> float:
-    return timed(lambda: subprocess.run([sys.executable, "-c", code], cwd=HERE, check=True))
+def run_code(code: str) -> None:
+    subprocess.run([sys.executable, "-c", code], cwd=HERE, check=True)
 
 
 def first_step(n: int | None) -> None:
@@ -28,17 +38,17 @@ def first_step(n: int | None) -> None:
 
 
 def main() -> None:
-    arguments = read(options(__doc__, 11))
-    others, n = "import torch, numpy", 200 if arguments.quick else None
+    arguments = parse_arguments(build_parser(__doc__, 11))
+    n = 200 if arguments.quick else None
     warm = not arguments.quick
-    pairs = turns(
-        lambda: process(f"{others}, dlp_lib"), lambda: process(others), arguments.rounds, warm
-    )
+    others = partial(seconds_of, run_code, "import torch, numpy")
+    library = partial(seconds_of, run_code, "import torch, numpy, dlp_lib")
+    step = partial(seconds_of, run_code, f"import startup; startup.first_step({n})")
+    pairs = take_turns(library, others, arguments.rounds, warm)
     rows = [ratio("importing torch, numpy and dlp_lib: torch and numpy alone", pairs)]
     beyond = [ours - other for ours, other in pairs]
     rows.append(figure("importing dlp_lib, beyond torch and numpy", beyond, "s", "< 0.3 s"))
-    first = f"import startup; startup.first_step({n})"
-    pairs = turns(lambda: process(first), lambda: process(others), arguments.rounds, warm)
+    pairs = take_turns(step, others, arguments.rounds, warm)
     rows.append(ratio("to the first step on the embedded set: importing torch and numpy", pairs))
     report("startup", rows, arguments)
 

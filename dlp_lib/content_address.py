@@ -8,7 +8,7 @@ from .store import Store
 
 @neutral
 def content_address(
-    store: Store, prefix: str, *parts: object, stacklevel: int = 2
+    store: Store, prefix: str, *parts: object, stacklevel: int = 3
 ) -> tuple[Store, str]:
     """Return the store and the name under which a result of these parts is kept.
 
@@ -19,7 +19,8 @@ def content_address(
         store: where the result should be kept.
         prefix: how the name begins, such as "LCA".
         parts: the function that computes, and its inputs.
-        stacklevel: how many calls above this one the warning points at; 1 is the caller.
+        stacklevel: how many calls above this one the warning points at; 1 is the caller, 3 the
+            caller of a stage or of an attack.
     """
     try:
         return store, f"{prefix}-{fingerprint(*parts)}"

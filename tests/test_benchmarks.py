@@ -9,6 +9,7 @@ import pytest
 from dlp_lib import HOME
 
 SCRIPTS = HOME / "benchmarks"
+# How many rows of a script say what is wanted.
 WANTED = {
     "steps": 10,
     "scoring": 4,
@@ -17,7 +18,8 @@ WANTED = {
     "startup": 1,
     "memory": 0,
     "growth": 2,
-}  # rows
+    "filters": 1,
+}
 
 
 @pytest.mark.parametrize("name", WANTED)
@@ -40,23 +42,22 @@ def test_every_benchmark_runs_and_says_what_was_wanted(name):
 
 def test_two_things_take_turns_and_the_medians_count(monkeypatch):
     monkeypatch.syspath_prepend(SCRIPTS)
-    from against import compare
+    from harness import compare
 
-    took, order = {"ours": iter([99, 2, 4, 3]), "other": iter([99, 4, 12, 3])}, []
+    seconds = {"ours": iter([99, 2, 4, 3]), "other": iter([99, 4, 12, 3])}
+    order = []
 
     def clock(name):
-        return lambda: (order.append(name), next(took[name]))[1]
+        def measure():
+            order.append(name)
+            return next(seconds[name])
+
+        return measure
 
     row = compare("ours: the other", clock("ours"), clock("other"), 3, "≥ 1")
-    assert order == [
-        "ours",
-        "other",
-        "other",
-        "ours",
-        "ours",
-        "other",
-        "other",
-        "ours",
-    ]  # the first two are to warm up
+    warm_up = ["ours", "other"]
+    rounds = [["other", "ours"], ["ours", "other"], ["other", "ours"]]
+    assert order == warm_up + [name for pair in rounds for name in pair]
     assert (row.ours, row.other) == (3, 4)
-    assert (row.ratio, row.least, row.most) == (2, 1, 3)  # of single rounds: not the medians' ratio
+    # Of single rounds: it is not the ratio of the medians.
+    assert (row.ratio, row.least, row.most) == (2, 1, 3)

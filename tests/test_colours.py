@@ -12,19 +12,27 @@ from matplotlib.colors import to_hex
 from dlp_lib import plots
 from dlp_lib.plots import base
 
-# How a colour looks to people without one kind of cone, in linear RGB: Machado, Oliveira & Fernandes 2009, severity 1.
+# How a colour looks to people without one kind of cone, in linear RGB: Machado, Oliveira and
+# Fernandes 2009, severity 1.
 SEEN = {
     "all cones": np.eye(3),
     "protanopia": [
-        [0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
     ],
     "deuteranopia": [
-        [0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
     ],
     "tritanopia": [
-        [1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
     ],
-}  # fmt: skip
+}
+# From linear sRGB to XYZ, D65.
 XYZ = np.array(
     [
         [0.4124564, 0.3575761, 0.1804375],

@@ -13,32 +13,28 @@ import psutil
 import pytest
 import toy_trials
 
-from dlp_lib.experiments.sweep import DASK as ROOMY
-from dlp_lib.experiments.sweep import sweep
+from dlp_lib.experiments.sweep import DASK, sweep
 
 distributed = pytest.importorskip("distributed")
-DASK = shutil.which("dask", path=Path(sys.executable).parent)
+PROGRAM = shutil.which("dask", path=Path(sys.executable).parent)
 # Dask warns of connections that break, which they do here on purpose.
 pytestmark = pytest.mark.filterwarnings("default")
 
 
 @pytest.fixture
 def dask(tmp_path):
-    """Starts Dask processes; whatever still runs is killed in the end."""
+    """Start Dask processes; whatever still runs is killed in the end."""
     started = []
+    variables = {"PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | variables
 
     def start(*words):
-        environment = os.environ | {
-            "PYTHONPATH": str(Path(__file__).parent),
-            "OMP_NUM_THREADS": "1",
-        }
         with (tmp_path / f"{len(started)}.log").open("wb") as log:
-            started.append(
-                subprocess.Popen(
-                    [DASK, *words], env=environment, stdout=log, stderr=log, cwd=tmp_path
-                )
+            process = subprocess.Popen(
+                [PROGRAM, *words], env=environment, stdout=log, stderr=log, cwd=tmp_path
             )
-        return started[-1]
+        started.append(process)
+        return process
 
     yield start
     for process in started:
@@ -53,7 +49,7 @@ def address():
 
 
 def kill(process):
-    """It and all that it has started."""
+    """Kill a process and all that it has started."""
     if process.poll() is None:
         for child in psutil.Process(process.pid).children(recursive=True):
             child.kill()
@@ -62,9 +58,8 @@ def kill(process):
 
 
 def scheduler(dask, address):
-    return dask(
-        "scheduler", "--host", "127.0.0.1", "--port", address.rsplit(":")[-1], "--no-dashboard"
-    )
+    port = address.rsplit(":")[-1]
+    return dask("scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard")
 
 
 def worker(dask, address):
@@ -77,7 +72,8 @@ def runs(store):
 
 def test_a_killed_worker_costs_no_finished_trial_and_its_own_is_done_again(tmp_path, dask, address):
     scheduler(dask, address)
-    first, _ = worker(dask, address), worker(dask, address)
+    first = worker(dask, address)
+    worker(dask, address)
     killed = []
 
     def on_progress(done, total, row):
@@ -88,9 +84,8 @@ def test_a_killed_worker_costs_no_finished_trial_and_its_own_is_done_again(tmp_p
     with distributed.Client(address) as client:
         client.wait_for_workers(2, timeout=60)
         executor = client.get_executor(pure=False)
-        table = sweep(
-            toy_trials.noted, {"a": list(range(12))}, [0], tmp_path, executor, on_progress
-        )
+        grid = {"a": list(range(12))}
+        table = sweep(toy_trials.noted, grid, [0], tmp_path, executor, on_progress)
     assert table["square"].tolist() == [a * a for a in range(12)]
     assert set(runs(tmp_path)) == {str(a) for a in range(12)}
     assert 12 <= len(runs(tmp_path)) <= 13  # at most the one that was running then
@@ -99,9 +94,10 @@ def test_a_killed_worker_costs_no_finished_trial_and_its_own_is_done_again(tmp_p
 
 def test_workers_may_keep_memory_and_still_have_one_thread():
     config = importlib.import_module("dask.config")
-    with config.set(ROOMY):
+    with config.set(DASK):
         environment = dict(config.get("distributed.nanny.pre-spawn-environ"))
-    assert environment["MALLOC_TRIM_THRESHOLD_"] == environment["MALLOC_MMAP_THRESHOLD_"] == 2**30
+    assert environment["MALLOC_TRIM_THRESHOLD_"] == 2**30
+    assert environment["MALLOC_MMAP_THRESHOLD_"] == 2**30
     assert environment["OMP_NUM_THREADS"] == 1
     assert config.get("distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_") < 2**30
 
@@ -109,6 +105,7 @@ def test_workers_may_keep_memory_and_still_have_one_thread():
 def test_a_restarted_scheduler_costs_no_finished_trial(tmp_path, dask, address):
     first = scheduler(dask, address)
     worker(dask, address)
+    grid = {"a": list(range(8))}
 
     def on_progress(done, total, row):
         if done == 3:
@@ -116,15 +113,9 @@ def test_a_restarted_scheduler_costs_no_finished_trial(tmp_path, dask, address):
 
     with distributed.Client(address) as client:
         client.wait_for_workers(1, timeout=60)
+        executor = client.get_executor(pure=False)
         with pytest.raises(BrokenExecutor, match="scheduler gone"):
-            sweep(
-                toy_trials.noted,
-                {"a": list(range(8))},
-                [0],
-                tmp_path,
-                client.get_executor(pure=False),
-                on_progress,
-            )
+            sweep(toy_trials.noted, grid, [0], tmp_path, executor, on_progress)
     finished = len(list((tmp_path / "trials").rglob("*.json")))
     assert finished >= 3
     scheduler(dask, address)
@@ -132,14 +123,10 @@ def test_a_restarted_scheduler_costs_no_finished_trial(tmp_path, dask, address):
     done = []
     with distributed.Client(address) as client:
         client.wait_for_workers(1, timeout=60)
-        arguments = (
-            toy_trials.noted,
-            {"a": list(range(8))},
-            [0],
-            tmp_path,
-            client.get_executor(pure=False),
+        executor = client.get_executor(pure=False)
+        table = sweep(
+            toy_trials.noted, grid, [0], tmp_path, executor, lambda *row: done.append(row[0])
         )
-        table = sweep(*arguments, on_progress=lambda *row: done.append(row[0]))
     assert table["square"].tolist() == [a * a for a in range(8)]
     assert done == list(range(1, 9))
     assert len(runs(tmp_path)) <= 8 + 1  # what was running when the scheduler went

@@ -1,4 +1,4 @@
-"""The doctor in healthy and sick worlds, nearly all of them made up; and the texts for containers and for Colab."""
+"""The doctor in healthy and sick worlds, nearly all made up; the texts for containers and Colab."""
 
 import ast
 import hashlib
@@ -501,7 +501,7 @@ def test_as_a_plain_file_the_library_hides_no_package():
     assert not done.stderr
 
 
-def test_the_devcontainer_installs_as_the_readme_says():
+def test_the_devcontainer_installs_as_the_guide_says():
     container = json.loads(
         (ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8")
     )
@@ -511,9 +511,9 @@ def test_the_devcontainer_installs_as_the_readme_says():
     assert int(version[1]) >= 11
     assert container["forwardPorts"] == [8888, 8866]
     assert "ms-toolsai.jupyter" in container["customizations"]["vscode"]["extensions"]
-    readme = re.sub(r"\s+", " ", (ROOT / "README.md").read_text(encoding="utf-8"))
+    guide = re.sub(r"\s+", " ", (ROOT / "docs" / "INSTALL.md").read_text(encoding="utf-8"))
     for command in container["postCreateCommand"].split(" && "):
-        assert command in readme
+        assert command in guide
 
 
 def test_the_colab_page_holds_python_and_names_what_exists():

@@ -27,13 +27,18 @@ from dlp_lib import (
 from dlp_lib.live.background import LatestJob, Superseded
 from dlp_lib.live.controller import Lab
 from dlp_lib.live.setting import LabSetting
-from dlp_lib.training import loop
+from dlp_lib.training import Checkpoints
 
 SETTING = LabSetting(e1=2, gamma=0.05, e2=2)
 
 
 def never():
     """A job that nothing stops."""
+
+
+def forbid_training(monkeypatch):
+    """Let every block that is trained, not read, fail the test."""
+    monkeypatch.setattr(Checkpoints, "write", lambda *_: pytest.fail("it trained"))
 
 
 def small(store):
@@ -119,7 +124,7 @@ def test_e2_only_points_into_the_ascent(worked):
 
 
 def test_a_second_lab_trains_nothing(worked, store, monkeypatch):
-    monkeypatch.setattr(loop, "_train_block", lambda *_: pytest.fail("it trained"))
+    forbid_training(monkeypatch)
     lab = small(store)
     lab.work(SETTING, never, never)
     assert lab.look(SETTING).ascent == worked.look(SETTING).ascent

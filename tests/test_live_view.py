@@ -1,5 +1,6 @@
 import ast
 import re
+import shlex
 
 import ipywidgets
 import papermill
@@ -150,13 +151,27 @@ def test_compare_keeps_a_setting_beside_those_to_come(live):
 
 def test_the_setting_can_be_copied(live):
     live.buttons["copy"].click()
-    code, command = live.code.value.split("\n\n")
-    assert "DLP(gamma=0.05, e1=2, e2=2" in code
+    code, command = live.code.value.rsplit("\n\n", 1)
+    assert "gamma=0.05,\n    e1=2,\n    e2=2" in code
     ast.parse(code)
-    given = re.findall(r"-p (\w+) (\S+)", command)
+    assert live.code.layout.display == ""
+    words = shlex.split(command)
+    assert words[:5] == ["python", "-m", "dlp_lib", "run", "00_quickstart"]
+    parameters = dict(word.split("=", 1) for word in words if "=" in word)
     allowed = papermill.inspect_notebook(str(HOME / "notebooks" / "00_quickstart.ipynb"))
-    assert {name for name, _ in given} <= set(allowed)
-    assert ("e1", "2") in given
+    assert set(parameters) <= set(allowed)
+    assert parameters["e1"] == "2"
+    live.buttons["copy"].click()
+    assert live.code.layout.display == "none"
+
+
+def test_what_cannot_be_copied_yet_is_said(live):
+    live.controls["dataset"].value = str(HOME / "no-images")
+    live.wait()
+    live.buttons["copy"].click()
+    assert "LookupError" in live.error.value
+    live.reset()
+    live.wait()
 
 
 def test_a_thread_hands_its_work_to_the_loop():

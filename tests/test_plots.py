@@ -1,3 +1,5 @@
+"""Figures show what they are given, in per cent, with colours that stand out."""
+
 import base64
 
 import numpy as np
@@ -26,12 +28,6 @@ def test_show_carries_the_alternative_text(ax, monkeypatch):
     assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
     assert data["text/plain"] == options["metadata"]["image/png"]["alt"] == "A figure of nothing."
     assert not plt.fignum_exists(ax.figure.number)
-
-
-def test_progress_stays_on_one_line(capsys):
-    print_progress("SL", 1, 2, {})
-    print_progress("SL", 2, 2, {})
-    assert capsys.readouterr().out == "\rSL: 1 of 2\rSL: 2 of 2\n"
 
 
 def test_a_shared_legend_replaces_those_of_the_axes():
@@ -122,6 +118,17 @@ def test_roc_of_a_perfect_and_of_an_inverted_filter(ax):
     assert {line.get_linestyle() for line in ax.lines} == {"-", "--"}
 
 
+def test_a_filter_of_a_users_own_needs_no_style(ax):
+    poisoned = torch.tensor([True, True, False, False])
+    score = torch.tensor([4.0, 3, 2, 1])
+    plots.roc(ax, {"mine": score, "entropy": score, "another": score}, poisoned)
+    mine, known, another = ((line.get_color(), line.get_linestyle()) for line in ax.lines)
+    assert known == ("black", "-")
+    styles = [(style["color"], style["linestyle"]) for style in plots.FILTER_STYLES.values()]
+    assert mine not in styles and another not in styles
+    assert mine[0] != another[0]
+
+
 def test_defences_are_points_of_their_own_and_references_grey(ax):
     points = {"none": (1.0, 0.98), "FP": (0.3, 0.95), "NAD": (0.02, 0.9)}
     plots.trade_off(ax, points, references=("none",))
@@ -129,6 +136,15 @@ def test_defences_are_points_of_their_own_and_references_grey(ax):
     looks = {line.get_label(): (line.get_marker(), line.get_color()) for line in ax.lines}
     assert len(set(looks.values())) == 3 and looks["none"][1] == plots.NEUTRAL
     assert ax.get_legend()
+
+
+def test_any_number_of_defences_can_be_told_apart(ax):
+    names = [str(number) for number in range(40)]
+    references = [f"reference {number}" for number in range(8)]
+    plots.trade_off(ax, dict.fromkeys([*names, *references], (0.5, 0.5)), references)
+    looks = [(line.get_marker(), line.get_color()) for line in ax.lines]
+    assert len(set(looks[:40])) == 40
+    assert {colour for _, colour in looks[40:]} == {plots.NEUTRAL}
 
 
 def test_heat_maps_are_in_per_cent(ax):
@@ -192,6 +208,14 @@ def test_stage_bars_show_the_numbers_and_name_a_collapse(ax):
     assert [label.get_text() for label in ax.get_xticklabels()] == ["SL", "AU\n(collapsed)"]
 
 
+@pytest.mark.parametrize("count", [1, 12])
+def test_bars_of_any_number_of_models(ax, count):
+    metrics = {str(number): Metrics(0.5, 0.4, 0.3, 10, 9, False) for number in range(count)}
+    plots.stage_bars(ax, metrics)
+    assert len(ax.patches) == 3 * count
+    assert list(ax.get_xticks()) == list(range(count))
+
+
 def test_bars_without_an_attack(ax):
     plots.stage_bars(ax, {"SL": Metrics(0.5, None, None, 10, 0, False)})
     assert next(patch.get_height() for patch in ax.patches) == 50
@@ -215,6 +239,13 @@ def test_an_ascent_shows_both_rates_and_its_stop(ax):
     assert lines["CA"] == [50, 40]
     assert lines["ASR"] == [100, 0]
     assert list(ax.lines[-1].get_xdata()) == [2, 2]
+
+
+def test_an_ascent_without_an_attack_shows_ca_alone(ax):
+    plots.ascent(ax, [{"block": 1, "ca": 0.5, "asr": None}, {"block": 2, "ca": 0.4, "asr": None}])
+    lines = {line.get_label(): line.get_ydata() for line in ax.lines}
+    assert list(lines["CA"]) == [50, 40]
+    assert np.isnan(lines["ASR"]).all()
 
 
 def test_a_feature_map_keeps_three_groups_apart(ax):

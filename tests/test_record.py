@@ -1,3 +1,4 @@
+import importlib
 import json
 import shutil
 from dataclasses import replace
@@ -16,7 +17,7 @@ from dlp_lib import (
     evaluate,
     supervised,
 )
-from dlp_lib.defences import DLP, FP, Training, agreed_e1, filters
+from dlp_lib.defences import DLP, FP, Training, agreed_e1, agreement
 from dlp_lib.experiments import NO_ATTACK, Scenario, record, report
 from dlp_lib.experiments.record import cifar10, command
 from dlp_lib.experiments.record.cifar10 import collect
@@ -53,9 +54,9 @@ def test_runs_go_seed_by_seed():
 
 
 def test_a_cell_is_mean_and_range_in_per_cent():
-    assert record.mean_and_range([0.1, None, 0.3]) == "20.0 (10.0–30.0)"
-    assert record.mean_and_range([0.5]) == "50.0"
-    assert record.mean_and_range([None]) == "–"
+    assert record.per_cent([0.1, None, 0.3]) == "20.0 (10.0–30.0)"
+    assert record.per_cent([0.5]) == "50.0"
+    assert record.per_cent([None]) == "–"
     table = record.spread(ROWS, ["attack"], ["ca", "asr"])
     assert table.loc["A"].tolist() == ["85.0 (80.0–90.0)", "–"]
     assert table.loc["B"].tolist() == ["60.0 (50.0–70.0)", "99.0 (98.0–100.0)"]
@@ -166,7 +167,7 @@ def test_the_command_keeps_rows_and_where_they_come_from(tmp_path, monkeypatch, 
 def test_agreed_e1_is_the_first_epoch_of_lasting_agreement(tampered, context, model):
     stage = supervised(model, tampered[0], 8, Supervised(lr=0.05), context)
     suspicions = [-entropy(logits) for logits in logits_by_epoch(stage)]
-    lasting = filters.agreement(suspicions, tampered[0], 0.05).tolist()
+    lasting = agreement(suspicions, tampered[0], 0.05).tolist()
     assert len(lasting) == 8
     for threshold in (0.3, 0.6, max(lasting)):
         first = next(epoch for epoch, share in enumerate(lasting, 1) if share >= threshold)
@@ -245,7 +246,8 @@ def test_parts_resume_and_never_mix_settings(shapes, tmp_path, monkeypatch, caps
         measured.append((part.name, base.context.runtime.seed))
         return {"stages": [{"part": part.name}]}
 
-    monkeypatch.setattr("dlp_lib.experiments.scenario.load", lambda *_, **__: shapes)
+    module = importlib.import_module("dlp_lib.experiments.scenario")
+    monkeypatch.setattr(module, "load", lambda *_, **__: shapes)
     monkeypatch.setattr(cifar10_command, "PARTS", two)
     monkeypatch.setattr(cifar10_command, "measure", measure)
     out = tmp_path / "out"

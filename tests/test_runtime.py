@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import subprocess
 import sys
@@ -7,6 +8,8 @@ import torch
 
 from dlp_lib import Runtime, environment
 from dlp_lib.checking import check_fraction, check_int
+from dlp_lib.fingerprint import fingerprint
+from dlp_lib.runtime import keep_freed_memory
 
 
 def numbers(runtime, *purpose):
@@ -54,7 +57,7 @@ def test_auto_takes_what_there_is():
     assert Runtime(device="auto").device == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def test_whole_and_fraction_name_parameter_and_value():
+def test_checks_name_parameter_and_value():
     assert check_int("e1", 3, 1) == 3
     assert check_fraction("gamma", 0.5) == 0.5
     for value in (0, 1, -0.1, 1.5, "0.1", True, float("nan")):
@@ -74,6 +77,34 @@ def test_environment_says_where_a_result_comes_from():
 def test_environment_outside_a_checkout(monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert environment(Runtime())["commit"] is None
+
+
+def test_a_fingerprint_holds_what_decides_a_result():
+    assert Runtime(1).__fingerprint__() == (1, "float32")
+    plain = fingerprint(Runtime())
+    assert fingerprint(Runtime(compiled=True)) == plain
+    elsewhere = Runtime()
+    object.__setattr__(elsewhere, "device", "cuda")  # as on a machine that has a GPU
+    assert fingerprint(elsewhere) == plain
+    assert fingerprint(Runtime(seed=1)) != plain
+    assert fingerprint(Runtime(precision="bfloat16")) != plain
+    assert {field.name for field in dataclasses.fields(Runtime)} == {
+        "seed",
+        "device",
+        "precision",
+        "compiled",
+    }
+
+
+def test_what_only_describes_or_speeds_up_has_no_share_in_a_fingerprint(monkeypatch):
+    def run():
+        keep_freed_memory()
+        return environment(Runtime())
+
+    before = fingerprint(run)
+    monkeypatch.setattr("dlp_lib.runtime.HOME", "elsewhere")  # which environment reads
+    monkeypatch.setattr("dlp_lib.runtime.ctypes", None)  # which keep_freed_memory reads
+    assert fingerprint(run) == before
 
 
 def test_only_training_steps_are_of_reduced_precision(model):
@@ -99,25 +130,21 @@ print(keep_freed_memory(), [faults() for _ in range(3)][-1])
 """
 
 
-@pytest.mark.skipif(
-    not sys.platform.startswith("linux"), reason="it is glibc's malloc that is told"
-)
-def test_freed_memory_is_kept_unless_the_environment_says_otherwise():
-    def told(environment):
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("MALLOC_", "GLIBC"))
-        }
-        run = [sys.executable, "-c", FAULTS]
-        said = subprocess.run(
-            run, env=inherited | environment, capture_output=True, text=True, check=True
-        ).stdout
-        kept, faults = said.split()
-        return kept, int(faults)
+def keeps_memory(**variables):
+    """Whether a fresh process could keep its memory, and how many page faults it had."""
+    names = [name for name in os.environ if not name.startswith(("MALLOC_", "GLIBC"))]
+    inherited = {name: os.environ[name] for name in names}
+    command = [sys.executable, "-c", FAULTS]
+    environment = inherited | variables
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    answer, faults = run.stdout.split()
+    return answer == "True", int(faults)
 
-    kept, few = told({})
-    left, many = told({"MALLOC_ARENA_MAX": "8"})
-    assert left == "False"
-    if kept == "True":  # not where the C library is another
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's malloc is asked")
+def test_freed_memory_is_kept_unless_the_environment_says_otherwise():
+    works, few = keeps_memory()
+    prevented, many = keeps_memory(MALLOC_ARENA_MAX="8")
+    assert not prevented
+    if works:  # not where the C library is another
         assert few < many / 2

@@ -21,7 +21,8 @@ def root(tmp_path):
         moment = time.time() - days * store_command.DAY
         for path in (tmp_path / run).iterdir():
             os.utime(path, (moment, moment))
-    (tmp_path / "images.lock").touch()
+    for run in list(tmp_path.iterdir()):
+        run.with_suffix(".lock").touch()
     return tmp_path
 
 
@@ -45,6 +46,7 @@ def test_it_shows_kinds_sizes_and_ages(root, capsys):
 def test_it_removes_what_is_old(root, capsys):
     assert "1 entries" in run(root, capsys, "--older-than", "30")
     assert kinds(root) == ["AU", "SL"]
+    assert len(list(root.glob("*.lock"))) == 2
 
 
 def test_it_keeps_what_was_used_last(root, capsys):

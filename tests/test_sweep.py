@@ -1,4 +1,5 @@
 import importlib
+import inspect
 import json
 import multiprocessing
 import os
@@ -21,9 +22,12 @@ import torch
 import toy_trials
 import yaml
 
+from dlp_lib import plots
 from dlp_lib.experiments import trials
-from dlp_lib.experiments.sweep import Outdated, Pool, __main__, sweep
+from dlp_lib.experiments.sweep import Outdated, Pool, command, sweep
 from dlp_lib.experiments.sweep import pool as pool_module
+from dlp_lib.experiments.sweep.job import identity
+from dlp_lib.recipes import CIFAR10, SHAPES10
 from dlp_lib.store import lock
 
 TESTS = Path(__file__).resolve().parent
@@ -40,7 +44,7 @@ TINY = {
 
 @pytest.fixture(scope="module")
 def threads():
-    """An executor in this very process: whatever has no need of processes is quickly tested on it."""
+    """An executor in this very process: what needs no other process is quickly tested on it."""
     with ThreadPoolExecutor(1) as executor:
         yield executor
 
@@ -57,14 +61,8 @@ def records(store):
 
 def test_every_combination_with_every_seed_is_a_row(tmp_path, threads):
     told = []
-    table = sweep(
-        toy_trials.add,
-        {"a": [1, 2], "b": [10, 20], "c": "x"},
-        [0, 5],
-        tmp_path,
-        threads,
-        lambda *row: told.append(row),
-    )
+    grid = {"a": [1, 2], "b": [10, 20], "c": "x"}
+    table = sweep(toy_trials.add, grid, [0, 5], tmp_path, threads, lambda *row: told.append(row))
     assert list(table.columns) == ["a", "b", "c", "seed", "sum", "seconds", "error"]
     assert table[["a", "b", "seed", "sum"]].values.tolist() == [
         [1, 10, 0, 11], [1, 10, 5, 11], [1, 20, 0, 21], [1, 20, 5, 21],
@@ -75,13 +73,8 @@ def test_every_combination_with_every_seed_is_a_row(tmp_path, threads):
 
 
 def test_a_grid_may_be_a_list_and_a_point_named_twice_is_one(tmp_path, threads):
-    table = sweep(
-        toy_trials.add,
-        [{"a": 1, "b": 2}, {"a": 3, "b": 4}, {"b": 2, "a": 1}],
-        [0],
-        tmp_path,
-        threads,
-    )
+    grid = [{"a": 1, "b": 2}, {"a": 3, "b": 4}, {"b": 2, "a": 1}]
+    table = sweep(toy_trials.add, grid, [0], tmp_path, threads)
     assert table["sum"].tolist() == [3, 7]
 
 
@@ -111,11 +104,8 @@ def test_a_failed_trial_is_recorded_and_retried_on_request(tmp_path, threads):
         table = sweep(toy_trials.fails_once, {"a": [1, 2]}, [0], tmp_path, threads)
         assert table["half"].isna().tolist() == [False, True]
         assert table["error"].fillna("").tolist() == ["", "RuntimeError: no luck"]
-    assert any(
-        "in fails_once" in json.loads(path.read_text())["error"]
-        for path in records(tmp_path)
-        if "no luck" in path.read_text()
-    )
+    errors = [json.loads(path.read_text())["error"] for path in records(tmp_path)]
+    assert any(error and "in fails_once" in error for error in errors)
     table = sweep(toy_trials.fails_once, {"a": [1, 2]}, [0], tmp_path, threads, retry=True)
     assert table["half"].tolist() == [0.5, 1.0]
     assert table["error"].isna().all()
@@ -123,9 +113,8 @@ def test_a_failed_trial_is_recorded_and_retried_on_request(tmp_path, threads):
 
 
 def test_results_must_be_flat_finite_and_new(tmp_path, threads):
-    table = sweep(
-        toy_trials.returns, {"a": ["nested", "nan", "taken", "fine"]}, [0], tmp_path, threads
-    )
+    grid = {"a": ["nested", "nan", "taken", "fine"]}
+    table = sweep(toy_trials.returns, grid, [0], tmp_path, threads)
     reasons = [
         "the trial returned {'x': {}}",
         "the trial returned {'x': nan}",
@@ -139,22 +128,25 @@ def test_results_must_be_flat_finite_and_new(tmp_path, threads):
 def test_a_damaged_record_is_done_again(tmp_path, threads):
     sweep(toy_trials.add, {"a": [1], "b": [2]}, [0], tmp_path, threads)
     (path,) = records(tmp_path)
-    whole = json.loads(path.read_text())
+    complete = json.loads(path.read_text())
     path.write_text(path.read_text()[:50])
     with pytest.warns(UserWarning, match="is damaged"):
         sweep(toy_trials.add, {"a": [1], "b": [2]}, [0], tmp_path, threads)
-    assert json.loads(path.read_text())["result"] == whole["result"]
+    assert json.loads(path.read_text())["result"] == complete["result"]
     assert len(records(tmp_path)) == 1
 
 
+IMPORTABLE = "allowed are functions that can be imported"
+DLP = {"trial": trials.run_dlp}
+DEFENCE = {"trial": trials.run_defence}
+
+
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("changes", "message"),
     [
-        (
-            {"trial": lambda parameters: {}},
-            "trial=.*lambda.*: allowed are functions that can be imported",
-        ),
-        ({"trial": max}, "trial=max: allowed are functions that can be imported"),
+        ({"trial": lambda parameters: {}}, f"trial=.*lambda.*: {IMPORTABLE}"),
+        ({"trial": max}, f"trial=max: {IMPORTABLE}"),
+        ({"trial": toy_trials.unreadable}, "trial=toy_trials.unreadable: no record can be kept"),
         ({"grid": {"a": []}}, "one of their lists is empty"),
         ({"seeds": []}, "one of their lists is empty"),
         ({"grid": None}, "grid=None: allowed are a dict of lists and a list of dicts"),
@@ -165,39 +157,21 @@ def test_a_damaged_record_is_done_again(tmp_path, threads):
         ({"executor": 0}, "executor=0: allowed are whole numbers"),
         ({"grid": {"seed": [1]}}, "grid: seed=1"),
         ({"seeds": ["x"]}, "seeds='x': allowed are whole numbers"),
-        (
-            {"trial": trials.run_dlp, "grid": {"gama": [0.1]}},
-            "no parameter gama: allowed are dataset, n_train",
-        ),
-        ({"trial": trials.run_dlp, "grid": {"gamma": [0.1, 2]}}, "gamma=2: allowed are fractions"),
-        (
-            {"trial": trials.run_dlp, "grid": {"attack": ["BadNet"]}},
-            "attack='BadNet': allowed are BadNets",
-        ),
-        (
-            {"trial": trials.run_dlp, "grid": {"dataset": ["shape10"]}},
-            "dataset='shape10': allowed are 'shapes10'",
-        ),
-        (
-            {"trial": trials.run_dlp, "grid": {"image_size": ["x"]}},
-            "image_size='x': allowed are whole numbers",
-        ),
-        ({"trial": trials.run_dlp, "grid": {"device": ["gpu"]}}, "device='gpu': allowed are"),
-        (
-            {"trial": trials.run_dlp, "grid": {"unlearn_lr": ["5e-3"]}},
-            "unlearn_lr.*not supported between",
-        ),
+        (DLP | {"grid": {"gama": [0.1]}}, "no parameter gama: allowed are dataset, n_train"),
+        (DLP | {"grid": {"gamma": [0.1, 2]}}, "gamma=2: allowed are fractions"),
+        (DLP | {"grid": {"attack": ["BadNet"]}}, "attack='BadNet': allowed are BadNets"),
+        (DLP | {"grid": {"dataset": ["shape10"]}}, "dataset='shape10': allowed are 'shapes10'"),
+        (DLP | {"grid": {"image_size": ["x"]}}, "image_size='x': allowed are whole numbers"),
+        (DLP | {"grid": {"device": ["gpu"]}}, "device='gpu': allowed are"),
+        (DLP | {"grid": {"unlearn_lr": ["5e-3"]}}, "unlearn_lr.*not supported between"),
+        (DEFENCE | {"grid": {"defence": ["FB"]}}, "defence='FB': allowed are none, DLP, FP"),
+        (DEFENCE | {"grid": {"epochs": [0]}}, "epochs=0: allowed are whole numbers"),
     ],
 )
-def test_what_cannot_work_is_refused_before_anything_runs(tmp_path, given, message):
-    arguments = {
-        "trial": toy_trials.add,
-        "grid": {"a": [1], "b": [2]},
-        "seeds": [0],
-        "store": tmp_path,
-    } | given
+def test_what_cannot_work_is_refused_before_anything_runs(tmp_path, changes, message):
+    arguments = {"trial": toy_trials.add, "grid": {"a": [1], "b": [2]}, "seeds": [0]}
     with pytest.raises(ValueError, match=message):
-        sweep(**arguments)
+        sweep(**{**arguments, "store": tmp_path, **changes})
     assert not list(tmp_path.iterdir())
 
 
@@ -217,8 +191,13 @@ def test_a_stage_that_trials_share_is_trained_once_whoever_gets_there_first(tmp_
 
 
 def test_a_lock_survives_its_killed_holder(tmp_path):
-    code = "import sys, time, pathlib; from dlp_lib.store import lock\nwith lock(pathlib.Path(sys.argv[1])):"
-    code += "\n  print('held', flush=True); time.sleep(60)"
+    code = """
+import pathlib, sys, time
+from dlp_lib.store import lock
+with lock(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
     holder = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path / "x.lock")], stdout=subprocess.PIPE
     )
@@ -251,44 +230,58 @@ def test_a_trial_that_exits_is_a_failure_of_its_own(tmp_path, threads):
 def test_a_check_may_fill_in_defaults_which_the_record_has_and_the_table_has_not(tmp_path, threads):
     table = sweep(toy_trials.doubled, [{}, {"a": 5}, {"a": 6}], [0], tmp_path, threads)
     assert table["double"].tolist() == [10, 12]
-    assert [json.loads(path.read_text())["parameters"]["a"] for path in records(tmp_path)].count(
-        5
-    ) == 1
+    values = [json.loads(path.read_text())["parameters"]["a"] for path in records(tmp_path)]
+    assert sorted(values) == [5, 6]
 
 
 def test_numbers_of_numpy_are_pythons_own(tmp_path, threads):
     sweep(toy_trials.add, {"a": [0.1], "b": [2]}, [0], tmp_path, threads)
-    sweep(
-        toy_trials.add,
-        {"a": list(np.linspace(0.1, 0.1, 1)), "b": [np.int64(2)]},
-        np.arange(1),
-        tmp_path,
-        threads,
-    )
+    grid = {"a": list(np.linspace(0.1, 0.1, 1)), "b": [np.int64(2)]}
+    sweep(toy_trials.add, grid, np.arange(1), tmp_path, threads)
     assert len(records(tmp_path)) == 1
+
+
+EDITS = {
+    "as it was": ("return {'x': double(1)}", "return 2 * value"),
+    "a comment": ("return {'x': double(1)}  # twice", "return 2 * value"),
+    "another trial": ("return {'x': double(2)}", "return 2 * value"),
+    "another function that it calls": ("return {'x': double(1)}", "return 3 * value"),
+}
 
 
 def test_an_edited_trial_is_another_and_an_edited_comment_is_not(tmp_path, threads, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
-    results = []
-    for number, body in enumerate(
-        ("return {'x': 1}", "return {'x': 1}  # a comment", "return {'x': 2}")
-    ):
-        (tmp_path / f"mine{number}.py").write_text(f"def trial(parameters):\n    {body}\n")
+    results = {}
+    for number, (edit, (trial_body, helper_body)) in enumerate(EDITS.items()):
+        text = f"def trial(parameters):\n    {trial_body}\n\n"
+        text += f"def double(value):\n    {helper_body}\n"
+        (tmp_path / f"mine{number}.py").write_text(text)
         trial = importlib.import_module(f"mine{number}").trial
         trial.__module__ = "mine0"  # as if it were the same file, edited
-        results.append(sweep(trial, {}, [0], tmp_path, threads)["x"].tolist())
-    assert results == [[1], [1], [2]]
-    assert len(records(tmp_path)) == 2
+        results[edit] = sweep(trial, {}, [0], tmp_path, threads)["x"].item()
+    assert list(results.values()) == [2, 2, 4, 3]
+    assert len(records(tmp_path)) == 3
 
 
-def test_a_worker_with_older_code_is_told_to_be_restarted(tmp_path, pool, monkeypatch):
+def test_the_identity_of_dlp_follows_the_library_but_not_its_plots(monkeypatch):
+    before = identity(trials.run_dlp)
+    functions = [name for name, value in vars(plots.base).items() if inspect.isfunction(value)]
+    assert functions
+    for name in functions:
+        monkeypatch.setattr(plots.base, name, toy_trials.add)
+    assert identity(trials.run_dlp) == before
+    monkeypatch.setattr("dlp_lib.data.datasets.HOME", TESTS)  # as in another checkout
+    assert identity(trials.run_dlp) == before
+    monkeypatch.setattr("dlp_lib.training.stage.train", toy_trials.add)
+    assert identity(trials.run_dlp) != before
+
+
+def test_a_worker_with_older_code_is_told_to_be_restarted(tmp_path, monkeypatch):
     (tmp_path / "edited.py").write_text("def trial(parameters):\n    return {'x': 1}\n")
     monkeypatch.syspath_prepend(tmp_path)
     trial = importlib.import_module("edited").trial
-    (tmp_path / "edited.py").write_text(
-        "def trial(parameters):\n    return {'x': 22}\n"
-    )  # seen by a worker, not by us
+    # A worker sees this, and we do not.
+    (tmp_path / "edited.py").write_text("def trial(parameters):\n    return {'x': 22}\n")
     importlib.invalidate_caches()
     with Pool(1) as fresh, pytest.raises(Outdated, match="has other code of edited"):
         sweep(trial, {}, [0], tmp_path, fresh)
@@ -296,25 +289,26 @@ def test_a_worker_with_older_code_is_told_to_be_restarted(tmp_path, pool, monkey
 
 
 def test_processes_share_the_cores(tmp_path, monkeypatch):
-    monkeypatch.setattr("dlp_lib.sweep.pool._cores", lambda: 6)
-    assert sweep(toy_trials.threads, {}, [0], tmp_path)[
-        ["threads", "inherited"]
-    ].values.tolist() == [[6, "6"]]
+    monkeypatch.setattr(pool_module, "_cores", lambda: 6)
+    one = sweep(toy_trials.threads, {}, [0], tmp_path)
+    assert one[["threads", "inherited"]].values.tolist() == [[6, "6"]]
     two = sweep(toy_trials.threads, {}, [1, 2, 3], tmp_path, 2)
     assert two["threads"].tolist() == [3, 3, 3]
 
 
 def test_every_worker_has_a_gpu_of_its_own(monkeypatch):
-    number, beginning = multiprocessing.get_context("spawn").Value("i", 0), pool_module._begin
+    number = multiprocessing.get_context("spawn").Value("i", 0)
+    begin = pool_module._begin
     monkeypatch.setattr(pool_module, "_end_with", lambda alive: None)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     seen = []
-    for inherited in ("4,7", "4,7", ""):  # "" is as if it were not set
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", inherited) if inherited else monkeypatch.delenv(
-            "CUDA_VISIBLE_DEVICES"
-        )
-        beginning(None, number, torch.get_num_threads(), 2)
+    for inherited in ("4,7", "4,7", None):
+        if inherited is None:
+            monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+        else:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", inherited)
+        begin(None, number, torch.get_num_threads(), 2)
         seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
     assert seen == ["4", "7", "0"]
 
@@ -322,10 +316,8 @@ def test_every_worker_has_a_gpu_of_its_own(monkeypatch):
 def test_a_trial_of_dlp_returns_every_stage(tmp_path, threads):
     table = sweep(trials.run_dlp, [TINY, TINY | {"order": "SL-ASSFT"}], [0], tmp_path, threads)
     assert table["error"].isna().all()
-    assert (
-        table.loc[0, ["ca", "asr", "ra"]].tolist()
-        == table.loc[0, ["ASSFT_ca", "ASSFT_asr", "ASSFT_ra"]].tolist()
-    )
+    last = table.loc[0, ["ASSFT_ca", "ASSFT_asr", "ASSFT_ra"]]
+    assert table.loc[0, ["ca", "asr", "ra"]].tolist() == last.tolist()
     assert table["AU_ca"].isna().tolist() == [False, True]
     for column in ("SL_ca", "SL_asr", "ca", "asr", "ra", "suspected", "trusted"):
         assert table[column].between(0, 1).all()
@@ -333,33 +325,41 @@ def test_a_trial_of_dlp_returns_every_stage(tmp_path, threads):
 
 
 def test_a_trial_of_any_defence(tmp_path, threads):
-    grid = {
-        "n_train": 200,
-        "epochs": 2,
-        "defence": ["none", "FP", "DLP"],
-        "e1": 2,
-        "e2": 2,
-        "finetune_steps": 2,
-    }
-    table = sweep(trials.run_defence, grid | {"reestimate": 20}, [0], tmp_path, threads)
-    assert table["error"].isna().all() and table[["ca", "asr", "ra"]].stack().between(0, 1).all()
+    grid = {"n_train": 200, "epochs": 2, "defence": ["none", "FP", "DLP"]}
+    of_dlp = {"e1": 2, "e2": 2, "finetune_steps": 2, "reestimate": 20}
+    table = sweep(trials.run_defence, grid | of_dlp, [0], tmp_path, threads)
+    assert table["error"].isna().all()
+    assert table[["ca", "asr", "ra"]].stack().between(0, 1).all()
     assert table["sees"].fillna("nothing").tolist() == ["nothing", "clean", "tampered"]
     assert table["starts"].tolist()[1:] == ["trained", "untrained"]
-    assert table.loc[0, "images"] == 2 * 200 and table.loc[1, "images"] > 0
-    with pytest.raises(ValueError, match="defence='FB': allowed are none, DLP, FP"):
-        sweep(trials.run_defence, {"defence": "FB"}, [0], tmp_path, threads)
+    assert table.loc[0, "images"] == 2 * 200
+    assert table.loc[1, "images"] > 0
 
 
-def command(plan, *more):
-    """The command line on a plan, in a session of its own, where Ctrl-C works even if it does not for us."""
-    environment = os.environ | {"PYTHONPATH": str(TESTS)}
-    words = [sys.executable, "-m", "dlp_lib.sweep", str(plan), *more]
-    ours = signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a background job would pass on that it ignores it
+def test_what_a_trial_is_not_told_is_its_recipes_and_the_record_says_so():
+    parameters = trials.run_dlp.check({"gamma": 0.1, "seed": 3})
+    assert parameters["gamma"] == 0.1
+    settings = ("e1", "e2", "order", "stop", "unlearn_lr", "reestimate")
+    assert [parameters[name] for name in settings] == [4, 20, "SL-AU-ASSFT", True, 0.005, 1000]
+    settings = ("finetune_steps", "finetune_batch", "mu")
+    assert [parameters[name] for name in settings] == [360, 64, 3]
+    depends_on_data = {"poisoning_rate", "image_size"}
+    assert {name for name, value in parameters.items() if value is None} == depends_on_data
+    assert trials.DLPTrial().dlp() == SHAPES10.dlp
+    assert trials.DLPTrial(dataset="cifar10").dlp() == CIFAR10.dlp
+    assert trials.run_defence.check({"dataset": "cifar10"})["epochs"] == CIFAR10.epochs
+
+
+def started(plan, *more):
+    """The command line on a plan, in a session of its own.
+
+    There Ctrl-C works even if these tests run as a background job, which would pass on that it is
+    ignored.
+    """
+    ours = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
-        words,
-        env=environment,
+        [sys.executable, "-m", "dlp_lib", "sweep", str(plan), *more],
+        env=os.environ | {"PYTHONPATH": str(TESTS)},
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -387,45 +387,56 @@ def plan(tmp_path):
 
 
 def losses(store):
-    """A result for every trial: KeyError and JSON errors tell of a record that is not whole."""
-    whole = [json.loads(path.read_text()) for path in records(store)]
-    return {
-        (record["parameters"]["epochs"], record["parameters"]["seed"]): record["result"]["loss"]
-        for record in whole
-    }
+    """A result for every trial: KeyError and JSON errors tell of a record that is not complete."""
+    found = {}
+    for path in records(store):
+        record = json.loads(path.read_text())
+        parameters = record["parameters"]
+        found[parameters["epochs"], parameters["seed"]] = record["result"]["loss"]
+    return found
 
 
 def test_killed_at_twenty_random_moments_a_sweep_ends_as_if_it_had_not_been(tmp_path, plan):
-    chance, epochs, seeds = random.Random(0), list(range(1, 13)), list(range(8))
-    wanted = sweep(toy_trials.prefix, {"epochs": epochs}, seeds, tmp_path / "undisturbed", 2)
-    written, store, done = plan(grid={"epochs": epochs}, seeds=seeds), tmp_path / "store", []
+    chance = random.Random(0)
+    grid = {"epochs": list(range(1, 13))}
+    seeds = list(range(8))
+    undisturbed = sweep(toy_trials.prefix, grid, seeds, tmp_path / "undisturbed", 2)
+    file = plan(grid=grid, seeds=seeds)
+    store = tmp_path / "store"
+    done = []
     for moment in range(20):
-        running, before = command(written, "--workers", "2"), files(store)
-        while (
-            moment % 5 and files(store) == before and running.poll() is None
-        ):  # one in five may die while it starts
-            time.sleep(0.02)
-        time.sleep(chance.uniform(0, 1))
-        family = psutil.Process(running.pid).children(recursive=True)
-        workers = [child for child in family if at_work(child)]
-        if workers and chance.random() < 0.5:  # first: the sweep goes on without it, for a moment
-            with suppress(psutil.NoSuchProcess):
-                chance.choice(workers).kill()
-            time.sleep(chance.uniform(0, 0.5))
-            family = {*family, *psutil.Process(running.pid).children(recursive=True)}
-        running.kill()
-        running.communicate()
-        assert running.returncode == -signal.SIGKILL
-        _, alive = psutil.wait_procs(family, timeout=10)
-        assert not alive
+        one_may_die_while_it_starts = moment % 5 == 0
+        run_and_kill(file, store, chance, one_may_die_while_it_starts)
         done.append(len(losses(store)))
     print("trials done after each kill:", done)
     assert 0 < done[-1] < 96
-    last = command(written)
+    last = started(file)
     _, err = last.communicate(timeout=300)
     assert last.returncode == 0, err
     assert len(records(store)) == 96
-    assert losses(store) == {(row.epochs, row.seed): row.loss for row in wanted.itertuples()}
+    expected = {(row.epochs, row.seed): row.loss for row in undisturbed.itertuples()}
+    assert losses(store) == expected
+
+
+def run_and_kill(file, store, chance, at_once):
+    """Start the command, kill it at a random moment, and see that its workers end."""
+    before = files(store)
+    running = started(file, "--workers", "2")
+    while not at_once and files(store) == before and running.poll() is None:
+        time.sleep(0.02)
+    time.sleep(chance.uniform(0, 1))
+    family = psutil.Process(running.pid).children(recursive=True)
+    workers = [child for child in family if at_work(child)]
+    if workers and chance.random() < 0.5:  # a worker first: the sweep goes on for a moment
+        with suppress(psutil.NoSuchProcess):
+            chance.choice(workers).kill()
+        time.sleep(chance.uniform(0, 0.5))
+        family = {*family, *psutil.Process(running.pid).children(recursive=True)}
+    running.kill()
+    running.communicate()
+    assert running.returncode == -signal.SIGKILL
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert not alive
 
 
 def at_work(process):
@@ -442,7 +453,7 @@ def files(store):
 
 def test_the_command_prints_the_table_and_goes_on_after_ctrl_c(tmp_path, plan):
     written = plan(seeds=[0, 1, 2, 3])
-    first = command(written, "--workers", "1")
+    first = started(written, "--workers", "1")
     while not records(tmp_path / "store"):
         time.sleep(0.05)
         assert first.poll() is None
@@ -453,7 +464,7 @@ def test_the_command_prints_the_table_and_goes_on_after_ctrl_c(tmp_path, plan):
     assert "Traceback" not in err
     left = len(records(tmp_path / "store"))
     assert left < 16
-    second = command(written, "--out", str(tmp_path / "table.csv"))
+    second = started(written, "--out", str(tmp_path / "table.csv"))
     out, err = second.communicate(timeout=120)
     assert out.split()[:5] == ["epochs", "seed", "loss", "seconds", "error"]
     assert len(out.strip().splitlines()) == 17
@@ -473,7 +484,7 @@ def test_the_command_prints_the_table_and_goes_on_after_ctrl_c(tmp_path, plan):
 )
 def test_the_command_refuses_plans_that_cannot_work(plan, capsys, changes, message):
     with pytest.raises(SystemExit) as stopped:
-        __main__.main([str(plan(**changes))])
+        command.main([str(plan(**changes))])
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
 
@@ -481,19 +492,18 @@ def test_the_command_refuses_plans_that_cannot_work(plan, capsys, changes, messa
 @pytest.fixture
 def notebook(tmp_path):
     """A notebook as ours are: literals as parameters, metrics.json in the folder ``out``."""
+    parameters = "gamma = 0.1\nseed = 0\ncache = ''\nout = ''"
+    work = """
+import json, pathlib
+assert gamma < 0.5
+rows = [{"stage": "SL", "ca": gamma}, {"stage": "AU", "ca": seed}]
+result = {"parameters": {"gamma": gamma}, "stages": rows, "curve": [1, 2]}
+pathlib.Path(out, "metrics.json").write_text(json.dumps(result))
+"""
     cells = [
-        nbformat.v4.new_code_cell(
-            "gamma, seed, cache, out = 0.1, 0, '', ''", metadata={"tags": ["parameters"]}
-        ),
-        nbformat.v4.new_code_cell(
-            "import json, pathlib\nassert gamma < 0.5\n"
-            "rows = [{'stage': 'SL', 'ca': gamma}, {'stage': 'AU', 'ca': seed}]\n"
-            "result = {'parameters': {'gamma': gamma}, 'stages': rows, 'curve': [1, 2]}\n"
-            "pathlib.Path(out, 'metrics.json').write_text(json.dumps(result))"
-        ),
+        nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell(work),
     ]
-    # one a line, so that papermill finds each
-    cells[0].source = "gamma = 0.1\nseed = 0\ncache = ''\nout = ''"
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     path = tmp_path / "small.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
@@ -503,43 +513,34 @@ def notebook(tmp_path):
 def test_a_notebook_is_a_trial(tmp_path, notebook, pool):
     trial = trials.Notebook(str(notebook))
     for name in ("alpha", "out"):
-        with pytest.raises(
-            ValueError,
-            match=rf"small.ipynb has no parameter {name} to sweep: allowed are gamma, seed",
-        ):
+        message = f"small.ipynb has no parameter {name} to sweep: allowed are gamma, seed"
+        with pytest.raises(ValueError, match=message):
             sweep(trial, {name: [1]}, [0], tmp_path, pool)
     table = sweep(trial, {"gamma": [0.2, 0.9]}, [3], tmp_path, pool)
-    assert list(table.columns) == [
-        "gamma",
-        "seed",
-        "stages.SL.ca",
-        "stages.AU.ca",
-        "curve.0",
-        "curve.1",
-        "seconds",
-        "error",
-    ]
+    results = ["stages.SL.ca", "stages.AU.ca", "curve.0", "curve.1"]
+    assert list(table.columns) == ["gamma", "seed", *results, "seconds", "error"]
     assert table.iloc[0, 2:6].tolist() == [0.2, 3, 1, 2]
     assert "AssertionError" in table.loc[1, "error"]
     assert len(list((tmp_path / "notebooks" / "small").glob("*/small.ipynb"))) == 2
 
 
 def test_a_kernel_that_does_not_start_is_tried_again(tmp_path, notebook, monkeypatch):
-    execute, tried = papermill.execute_notebook, []
+    execute = papermill.execute_notebook
+    tried = []
 
-    def stubborn(*given, **named):
-        tried.append(given)
+    def stubborn(*arguments, **options):
+        tried.append(arguments)
         if len(tried) < 3:
             raise RuntimeError("Kernel died before replying to kernel_info")
-        return execute(*given, **named)
+        return execute(*arguments, **options)
 
     monkeypatch.setattr(papermill, "execute_notebook", stubborn)
-    given = {"seed": 7, "store": str(tmp_path)}
-    assert trials.Notebook(str(notebook))(given)["stages.AU.ca"] == 7
+    parameters = {"seed": 7, "store": str(tmp_path)}
+    assert trials.Notebook(str(notebook))(parameters)["stages.AU.ca"] == 7
     assert len(tried) == 3
     tried.clear()
     with pytest.raises(RuntimeError, match="Kernel died"):
-        trials.Notebook(str(notebook), attempts=2)(given)
+        trials.Notebook(str(notebook), attempts=2)(parameters)
     assert len(tried) == 2
 
 
@@ -548,8 +549,9 @@ def test_metrics_are_flattened():
         "a": {"b": [1, {"c": "x"}]},
         "rows": [{"n": "p", "m": "q", "v": 1}, {"n": "r", "m": "q", "v": 2}],
     }
-    assert trials.flat(nested) == {"a.b.0": 1, "a.b.1.c": "x", "rows.p.q.v": 1, "rows.r.q.v": 2}
-    assert trials.flat({"rows": [{"n": "p", "v": 1}, {"n": "p", "v": 2}]})["rows.1.v"] == 2
+    expected = {"a.b.0": 1, "a.b.1.c": "x", "rows.p.q.v": 1, "rows.r.q.v": 2}
+    assert trials.flatten(nested) == expected
+    assert trials.flatten({"rows": [{"n": "p", "v": 1}, {"n": "p", "v": 2}]})["rows.1.v"] == 2
 
 
 def test_a_notebook_that_writes_no_metrics_does_not_get_those_of_another(tmp_path, notebook, pool):
@@ -567,8 +569,30 @@ def test_a_notebook_that_writes_no_metrics_does_not_get_those_of_another(tmp_pat
         trials.Notebook(str(tmp_path / "none.ipynb"))
 
 
+def test_the_identity_of_a_notebook_follows_its_code_and_the_library(notebook):
+    before = identity(trials.Notebook(str(notebook)))
+    assert before == identity(trials.Notebook(str(notebook), attempts=2))
+    content = nbformat.read(notebook, 4)
+    content.cells.append(nbformat.v4.new_markdown_cell("A remark."))
+    nbformat.write(content, notebook)
+    assert identity(trials.Notebook(str(notebook))) == before
+    content.cells.append(nbformat.v4.new_code_cell("1 + 1"))
+    nbformat.write(content, notebook)
+    assert identity(trials.Notebook(str(notebook))) != before
+    _, library = trials.Notebook(str(notebook)).__fingerprint__()
+    assert Path(trials.__file__).read_text(encoding="utf-8") in library
+
+
+def test_a_notebook_that_changes_during_a_sweep_is_not_run(tmp_path, notebook):
+    trial = trials.Notebook(str(notebook))
+    identity(trial)
+    content = nbformat.read(notebook, 4)
+    content.cells.append(nbformat.v4.new_code_cell("1 + 1"))
+    nbformat.write(content, notebook)
+    with pytest.raises(RuntimeError, match="has changed since the sweep began"):
+        trial({"seed": 0, "store": str(tmp_path)})
+
+
 def test_numbers_that_yaml_takes_for_text_are_numbers():
-    assert __main__._numbers({"lr": ["5e-4", "e5", "1e3x", 2], "x": "1E+2"}) == {
-        "lr": [5e-4, "e5", "1e3x", 2],
-        "x": 100,
-    }
+    texts = {"lr": ["5e-4", "e5", "1e3x", 2], "x": "1E+2"}
+    assert command.to_numbers(texts) == {"lr": [5e-4, "e5", "1e3x", 2], "x": 100}

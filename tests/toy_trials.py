@@ -10,13 +10,19 @@ import torch
 from dlp_lib import Context, Runtime, Split, Store, Supervised, supervised, wrn_16_1
 from dlp_lib.data import shapes10
 
+_GENERATOR = (number for number in range(3))  # whose code has no fingerprint
+
 
 def add(parameters):
     return {"sum": parameters["a"] + parameters["b"]}
 
 
+def unreadable(parameters):
+    return {"next": next(_GENERATOR)}
+
+
 def noted(parameters):
-    """Leaves a line for every time it is run."""
+    """Leave a line for every time it is run."""
     with (Path(parameters["store"]) / "runs.txt").open("a") as file:
         file.write(f"{parameters['a']}\n")
     time.sleep(0.2)
@@ -32,18 +38,20 @@ def fails_once(parameters):
 
 
 def returns(parameters):
-    return {
+    results = {
         "nested": {"x": {}},
         "nan": {"x": float("nan")},
         "taken": {"a": 1},
         "fine": {"x": None},
-    }[parameters["a"]]
+    }
+    return results[parameters["a"]]
 
 
 def dies(parameters):
-    """Kills its own worker, the first time or always; or takes a while."""
+    """Kill its own worker, the first time or always; or take a while."""
     mark = Path(parameters["store"]) / "died"
-    if parameters["a"] == "always" or (parameters["a"] == "once" and not mark.exists()):
+    first_time = parameters["a"] == "once" and not mark.exists()
+    if parameters["a"] == "always" or first_time:
         mark.touch()
         os._exit(1)
     time.sleep(1)
@@ -70,23 +78,22 @@ doubled.check = _with_defaults
 
 
 def learns(parameters):
-    """Three epochs on a small set, the same for every ``a``: how many of them this trial had to compute itself."""
-    stage, computed = _trained(parameters["store"], 3, 0)
+    """Train three epochs on a small set, the same for every ``a``; tell how many were computed."""
+    stage, computed = _train(parameters["store"], 3, 0)
     return {"computed": computed, "loss": stage.history[-1]["loss"]}
 
 
 def prefix(parameters):
-    """Some epochs, in no hurry: longer trials go on from where shorter ones have ended."""
+    """Train some epochs, in no hurry: longer trials go on from where shorter ones have ended."""
     time.sleep(0.3)
-    stage, _ = _trained(parameters["store"], parameters["epochs"], parameters["seed"])
+    stage, _ = _train(parameters["store"], parameters["epochs"], parameters["seed"])
     return {"loss": stage.history[-1]["loss"]}
 
 
-def _trained(store, epochs, seed):
+def _train(store, epochs, seed):
     images, labels = shapes10.draw(200, 16, 0, 0)
     split = Split.from_arrays(images, labels, shapes10.CLASSES)
     computed = []
     context = Context(Runtime(seed), Store(store), lambda *row: computed.append(row))
-    return supervised(wrn_16_1(10, Runtime(seed)), split, epochs, Supervised(), context), len(
-        computed
-    )
+    stage = supervised(wrn_16_1(10, Runtime(seed)), split, epochs, Supervised(), context)
+    return stage, len(computed)

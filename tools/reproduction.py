@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from dlp_lib import HOME
-from dlp_lib.experiments.record import mean_and_range, paper, read
+from dlp_lib.experiments.record import paper, per_cent, read
 from dlp_lib.recipes import CIFAR10, PAPER_ATTACKS
 
 PAGE = HOME / "docs" / "REPRODUCTION.md"
@@ -42,7 +42,7 @@ def cell(rows: list[dict], *columns: str) -> str:
     """Return mean and range of columns, with " / " between them; "–" without rows."""
     if not rows:
         return "–"
-    return " / ".join(mean_and_range(row[column] for row in rows) for column in columns)
+    return " / ".join(per_cent(row[column] for row in rows) for column in columns)
 
 
 def ca_and_asr(rows: list[dict]) -> str:

@@ -1,4 +1,4 @@
-"""Notebook 10: what a run costs, a layer's weights, the sides of its maps, verdicts on a table, a model's work."""
+"""Notebook 10: cost of a run, weights of a layer, sides of its maps, verdicts, multiply-adds."""
 
 import copy
 from collections.abc import Callable
@@ -11,33 +11,35 @@ from .base import call, expect, right, same
 
 
 def passes(answer: Callable) -> None:
-    """``answer(n, e1, gamma, e2, steps, batch, mu)``: passes with gradient of a whole DLP run."""
-    first, second, third = 4 * 2000, 20 * 100, 120 * 32
+    """Check ``answer(n, e1, gamma, e2, steps, batch, mu)``: passes with gradient of a DLP run."""
+    first = 4 * 2000
+    second = 20 * 100
+    third = 120 * 32
+    expected = first + second + 4 * third
     mistakes = {
-        "unlearning climbs on the suspects alone, a share gamma of the images": first
-        + 20 * 2000
-        + 4 * third,
+        "unlearning climbs on the suspects alone, a share gamma of the images": (
+            first + 20 * 2000 + 4 * third
+        ),
         "unlearning is missing: E2 epochs on the suspects": first + 4 * third,
         "the unlabelled images are missing: mu for every labelled one": first + second + third,
-        "the labelled images of fine-tuning are missing: a batch a step": first
-        + second
-        + 3 * third,
+        "the labelled images of fine-tuning are missing: a batch a step": (
+            first + second + 3 * third
+        ),
         "a step of fine-tuning is a batch of images and not one image": first + second + 4 * 120,
-        "one epoch of stage 1 and one of unlearning are counted: there are E1 and E2": 2000
-        + 100
-        + 4 * third,
+        "one epoch of stage 1 and one of unlearning are counted: there are E1 and E2": (
+            2000 + 100 + 4 * third
+        ),
     }
-    same(
-        "the number of passes",
-        call(answer, 2000, 4, 0.05, 20, 120, 32, 3),
-        first + second + 4 * third,
-        mistakes,
-    )
+    given = call(answer, 2000, 4, 0.05, 20, 120, 32, 3)
+    same("the number of passes", given, expected, mistakes)
     right("12.7 passes for every training image, most of them in stage 3. Where would you save?")
 
 
 def weights(answer: Callable) -> None:
-    """``answer(kernel, c_in, c_out, groups)``: what an optimiser moves in a convolution without bias and batch-norm."""
+    """Check ``answer(kernel, c_in, c_out, groups)``: the weights of a convolution and batch-norm.
+
+    The convolution has no bias. Wanted is what an optimiser moves.
+    """
     plain = 3 * 3 * 8 * 32
     mistakes = {
         "batch-norm is missing: a factor and an offset for every channel that comes out": plain,
@@ -47,114 +49,136 @@ def weights(answer: Callable) -> None:
         "the convolution has no bias here, as batch-norm's offset does its work": plain + 96,
         "a kernel of 3 has 3 · 3 places": 3 * 8 * 32 + 64,
     }
-    same("kernel 3, from 8 to 32 channels", call(answer, 3, 8, 32, 1), plain + 64, mistakes)
+    given = call(answer, 3, 8, 32, 1)
+    same("kernel 3, from 8 to 32 channels", given, plain + 64, mistakes)
     mistakes = {
         "groups are ignored: in 32 groups each channel sees one channel, not 32": 9 * 32 * 32 + 64,
         "divided by the groups twice: what comes out is still 32 channels": 9 + 64,
     }
-    same(
-        "depth-wise: kernel 3, 32 channels in 32 groups",
-        call(answer, 3, 32, 32, 32),
-        9 * 32 + 64,
-        mistakes,
-    )
+    given = call(answer, 3, 32, 32, 32)
+    same("depth-wise: kernel 3, 32 channels in 32 groups", given, 9 * 32 + 64, mistakes)
     right("Depth-wise, a layer of 32 channels has 352 weights in place of 9,280.")
 
 
 def sides(answer: Callable) -> None:
-    """``answer(size, layers)``: the side of every layer's map; a layer is (kernel, stride, padding)."""
+    """Check ``answer(size, layers)``: the side of every layer's map.
+
+    A layer is (kernel, stride, padding).
+    """
+    by_stride_alone = [16, 16, 8]
     mistakes = {
         "a kernel that fits in once gives one pixel: + 1 is missing": [15, 14, 5],
         "rounded up: a kernel that does not fit any more is left out": [17, 17, 8],
         "half a pixel there is not: take //": [16.5, 16.5, 7.75],
         "padding is on both sides": [16, 14, 6],
-        "size / stride does not do: without padding, a kernel of 3 finds 7 places on 16 pixels": [
-            16,
-            16,
-            8,
-        ],
+        "size / stride does not do: without padding, a kernel of 3 finds 7 places on 16 pixels": (
+            by_stride_alone
+        ),
         "every layer was given the image: it gets the map of the one before": [16, 32, 15],
         "leave out the image's own side": [32, 16, 16, 7],
     }
     given = call(answer, 32, [(3, 2, 1), (5, 1, 2), (3, 2, 0)])
     same("the sides", given, [16, 16, 7], mistakes)
     right(
-        "What the division leaves over is never looked at: padding, where there is any, else the edge of the map."
+        "What the division leaves over is never looked at: padding, where there is any, "
+        "else the edge of the map."
     )
+
+
+VERDICTS = ("untrained", "destroyed", "backdoored", "never there", "removed")
+_EARLY = (
+    "a model that knew nothing without a defence says nothing about the defence: ask that first"
+)
+# (CA, ASR) without a defence and with it, the verdict, and what tells it from the others.
+_CASES = (
+    ((0.95, 1.0), (0.92, 0.02), "removed", "a backdoor was there, it is gone, and CA is 92 %"),
+    (
+        (0.95, 1.0),
+        (0.94, 0.99),
+        "backdoored",
+        "CA is high, and the backdoor as well: it is still there",
+    ),
+    (
+        (0.95, 1.0),
+        (0.09, 0.0),
+        "destroyed",
+        "CA is 9 %: a model that knows nothing any more has a low ASR for nothing",
+    ),
+    (
+        (0.87, 0.07),
+        (0.09, 0.9),
+        "destroyed",
+        "CA is 9 %: an ASR of 90 % is then nearly one answer for everything, and no backdoor",
+    ),
+    (
+        (0.87, 0.07),
+        (0.81, 0.01),
+        "never there",
+        "there was no backdoor before the defence, so there was none to remove",
+    ),
+    (
+        (0.87, 0.07),
+        (0.85, 0.6),
+        "backdoored",
+        "there was none before, but there is one in the end: judge the end first",
+    ),
+    ((0.17, 0.59), (0.2, 0.01), "untrained", _EARLY),
+    ((0.17, 0.59), (0.7, 0.01), "untrained", _EARLY),
+)
 
 
 def verdicts(answer: Callable) -> None:
-    """``answer(undefended, defended)``: (ca, asr) each, to one of the five words of the exercise."""
-    words = "untrained", "destroyed", "backdoored", "never there", "removed"
-    early = (
-        "a model that knew nothing without a defence says nothing about the defence: ask that first"
-    )
-    low = "CA is 9 %: a model that knows nothing any more has a low ASR for nothing"
-    high = "CA is 9 %: an ASR of 90 % is then nearly one answer for everything, and no backdoor"
-    none = "there was no backdoor before the defence, so there was none to remove"
-    new = "there was none before, but there is one in the end: judge the end first"
-    for undefended, defended, wanted, message in (
-        ((0.95, 1.0), (0.92, 0.02), "removed", "a backdoor was there, it is gone, and CA is 92 %"),
-        (
-            (0.95, 1.0),
-            (0.94, 0.99),
-            "backdoored",
-            "CA is high, and the backdoor as well: it is still there",
-        ),
-        ((0.95, 1.0), (0.09, 0.0), "destroyed", low),
-        ((0.87, 0.07), (0.09, 0.9), "destroyed", high),
-        ((0.87, 0.07), (0.81, 0.01), "never there", none),
-        ((0.87, 0.07), (0.85, 0.6), "backdoored", new),
-        ((0.17, 0.59), (0.2, 0.01), "untrained", early),
-        ((0.17, 0.59), (0.7, 0.01), "untrained", early),
-    ):
-        given = call(answer, undefended, defended)
+    """Check ``answer(undefended, defended)``: (CA, ASR) of both models to one of VERDICTS."""
+    for undefended, defended, expected, hint in _CASES:
+        verdict = call(answer, undefended, defended)
         expect(
-            isinstance(given, str) and given in words,
-            f"return one of {', '.join(words)}; this is {given!r}",
+            isinstance(verdict, str) and verdict in VERDICTS,
+            f"return one of {', '.join(VERDICTS)}; this is {verdict!r}",
         )
-        expect(given == wanted, f"{undefended} and then {defended} is not {given!r}: {message}")
+        expect(verdict == expected, f"{undefended} and then {defended} is not {verdict!r}: {hint}")
     right(
-        "Five of these eight have a low ASR in the end, and in one of them the defence has removed a backdoor."
+        "Five of these eight have a low ASR in the end, and in one of them the defence has "
+        "removed a backdoor."
     )
 
 
 def multiply_adds(answer: Callable) -> None:
-    """``answer(model, images)``: the multiply-adds of convolutions and linear layers for one image."""
-    convolutions = [
+    """Check ``answer(model, images)``: multiply-adds for one image.
+
+    Those of convolutions and linear layers count.
+    """
+    model = nn.Sequential(
         nn.Conv2d(3, 8, 3, 2, 1, bias=False),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
         nn.Conv2d(8, 8, 3, 1, 1, groups=8, bias=False),
-    ]
-    norm, pooled = [nn.BatchNorm2d(8), nn.ReLU()], [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    model = nn.Sequential(convolutions[0], *norm, convolutions[1], *pooled, nn.Linear(8, 10))
-    images, before = torch.zeros(3, 3, 16, 16), copy.deepcopy(model.state_dict())
-    given, wanted = call(answer, model, images), 216 * 64 + 72 * 64 + 80
-    mistakes = {
-        "this is for the whole batch: for one image": 3 * wanted,
-        "these are operations, two for every multiply-add": 2 * wanted,
-        "these are the weights: each is used at every place of the map that comes out": 216
-        + 72
-        + 80,
-        "these are the model's parameters: count the weights at every place where they are used": 368
-        + 16
-        + 10,
-        "linear layers multiply as well": wanted - 80,
-        "a bias is added and not multiplied": wanted + 10,
-        "batch-norm is counted: take convolutions and linear layers alone": wanted + 8 * 64,
-        "counted at the places of the map that goes *in*: a stride of 2 leaves a quarter": wanted
-        + 216 * 192,
-        "groups are ignored: each channel of the second convolution sees one channel, not eight": wanted
-        + 7 * 72 * 64,
-    }
-    same("the multiply-adds", given, wanted, mistakes)
-    left = any(part._forward_hooks for part in model.modules())
-    expect(not left, "hooks are left in the model: remove() each handle")
-    moved = any(not torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    expect(
-        not moved,
-        "the running statistics of batch-norm have moved: the pass belongs into evaluation mode",
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(8, 10),
     )
-    expect(model.training, "the model was in training mode, and is left in evaluation mode")
+    images = torch.zeros(3, 3, 16, 16)
+    before = copy.deepcopy(model.state_dict())
+    expected = 216 * 64 + 72 * 64 + 80
+    all_weights = 216 + 72 + 80
+    mistakes = {
+        "this is for the whole batch: for one image": 3 * expected,
+        "these are operations, two for every multiply-add": 2 * expected,
+        "these are the weights: each is used at every place of the map that comes out": all_weights,
+        "these are the model's parameters: count the weights at every place where they are used": (
+            all_weights + 16 + 10
+        ),
+        "linear layers multiply as well": expected - 80,
+        "a bias is added and not multiplied": expected + 10,
+        "batch-norm is counted: take convolutions and linear layers alone": expected + 8 * 64,
+        "counted at the places of the map that goes *in*: a stride of 2 leaves a quarter": (
+            expected + 216 * 192
+        ),
+        "groups are ignored: each channel of the second convolution sees one channel, not eight": (
+            expected + 7 * 72 * 64
+        ),
+    }
+    same("the multiply-adds", call(answer, model, images), expected, mistakes)
+    _expect_untouched(model, before)
     twice = nn.Sequential(nn.Conv2d(3, 3, 1, bias=False), nn.ReLU())
     twice.append(twice[0])
     same(
@@ -163,7 +187,21 @@ def multiply_adds(answer: Callable) -> None:
         2 * 9 * 256,
         {"it is counted once": 9 * 256},
     )
-    work = answer(WideResNet(10), torch.zeros(2, 3, 16, 16)) / 1e6
+    millions = answer(WideResNet(10), torch.zeros(2, 3, 16, 16)) / 1e6
     right(
-        f"WRN-16-1 takes {work:.2f} million for an image of 16 pixels, 38 for each of its weights."
+        f"WRN-16-1 takes {millions:.2f} million for an image of 16 pixels, "
+        "38 for each of its weights."
     )
+
+
+def _expect_untouched(model: nn.Module, before: dict[str, torch.Tensor]) -> None:
+    """Check that a model is in training mode, without hooks, and with the tensors of before."""
+    hooks_left = any(module._forward_hooks for module in model.modules())
+    expect(not hooks_left, "hooks are left in the model: remove() each handle")
+    for name, value in model.state_dict().items():
+        expect(
+            torch.equal(value, before[name]),
+            "the running statistics of batch-norm have moved: "
+            "the pass belongs into evaluation mode",
+        )
+    expect(model.training, "the model was in training mode, and is left in evaluation mode")

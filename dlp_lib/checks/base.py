@@ -1,4 +1,4 @@
-"""What the checks are made of: an exception to be read by a student, and the usual comparisons."""
+"""What the checks are made of: an exception that a student reads, and the usual comparisons."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,77 +8,95 @@ from torch import Tensor
 
 
 class Wrong(AssertionError):
-    """An answer that is not right yet, and why; a notebook shows the message without a traceback."""
+    """An answer that is not right yet. A notebook shows the message without a traceback."""
 
     def _render_traceback_(self) -> list[str]:  # IPython asks for it
         return [f"Not yet: {self}"]
 
 
 def right(remark: str) -> None:
-    """The answer is right; ``remark`` says what is worth noticing."""
+    """Tell the student that the answer is right, and what is worth noticing."""
     print(f"Right. {remark}")
 
 
 def expect(condition: Any, message: str) -> None:
-    """Wrong with the message unless the condition holds."""
+    """Raise Wrong with the message unless the condition holds."""
     if not condition:
         raise Wrong(message)
 
 
-def call(function: Callable, *given: Any) -> Any:
-    """What the student's function returns; Wrong where it is none, fails, changes its input, or returns nothing."""
+def call(function: Callable, *arguments: Any) -> Any:
+    """Call the student's function, and return what it returns.
+
+    Raises:
+        Wrong: where it is no function, fails, changes a tensor that it is given, or returns
+            nothing.
+    """
     expect(
         callable(function),
         f"a function is wanted, this is {type(function).__name__}: pass it without calling it",
     )
     name = getattr(function, "__name__", "your function")
-    before = [x.clone() if isinstance(x, Tensor) else x for x in given]
+    copies = [value.clone() if isinstance(value, Tensor) else value for value in arguments]
     try:
-        answer = function(*given)
+        answer = function(*arguments)
     except Exception as error:
         raise Wrong(f"{name} fails with {type(error).__name__}: {error}") from error
     expect(answer is not None, f"{name} returns nothing yet")
-    kept = all(
-        torch.equal(x, y) for x, y in zip(given, before, strict=True) if isinstance(x, Tensor)
-    )
-    expect(kept, f"{name} changes the tensor that it is given: work on a copy")
+    for value, copy in zip(arguments, copies, strict=True):
+        unchanged = not isinstance(value, Tensor) or torch.equal(value, copy)
+        expect(unchanged, f"{name} changes the tensor that it is given: work on a copy")
     return answer
 
 
 def same(
     what: str,
-    given: Any,
-    wanted: Any,
+    answer: Any,
+    expected: Any,
     mistakes: dict[str, Any] | None = None,
     tolerance: float = 1e-4,
 ) -> None:
-    """Wrong unless ``given`` is ``wanted``, a number or a tensor, within the tolerance.
+    """Check that an answer is what it should be, within a tolerance.
 
-    ``mistakes`` maps what to say to the values that typical mistakes give; the first that fits is said.
+    Args:
+        what: the name of what is compared, for messages.
+        answer: the student's number or tensor.
+        expected: the right number or tensor.
+        mistakes: what a typical mistake gives, by what to tell the student of it. The first that
+            equals the answer is told.
+        tolerance: how far a number may be off; a relative one of 1e-5 is added.
+
+    Raises:
+        Wrong: where the answer is another one.
     """
-    expect(given is not None and given is not ..., f"{what}: nothing yet")
-    try:
-        given = torch.as_tensor(given).detach().cpu().double()
-    except (TypeError, ValueError, RuntimeError):
-        raise Wrong(
-            f"{what}: a number or a tensor is wanted, this is {type(given).__name__}"
-        ) from None
-    wanted = torch.as_tensor(wanted).double()
+    expect(answer is not None and answer is not ..., f"{what}: nothing yet")
+    answer = _as_tensor(what, answer)
+    expected = torch.as_tensor(expected).double()
     for message, value in (mistakes or {}).items():
-        value = torch.as_tensor(value).double()
-        expect(
-            given.shape != value.shape
-            or not torch.allclose(given, value, atol=tolerance, equal_nan=True),
-            message,
-        )
-    shapes = tuple(given.shape), tuple(wanted.shape)
-    expect(shapes[0] == shapes[1], f"{what}: the shape is {shapes[0]}, it should be {shapes[1]}")
+        expect(not _is_close(answer, torch.as_tensor(value).double(), tolerance), message)
+    shape = tuple(answer.shape)
+    expected_shape = tuple(expected.shape)
+    expect(shape == expected_shape, f"{what}: the shape is {shape}, it should be {expected_shape}")
     expect(
-        given.isfinite().all() or not wanted.isfinite().all(),
+        answer.isfinite().all() or not expected.isfinite().all(),
         f"{what}: there are values that are nan or infinite",
     )
-    close = torch.isclose(given, wanted, atol=tolerance)
+    close = torch.isclose(answer, expected, atol=tolerance)
     if not close.all():
         first = tuple((~close).nonzero()[0].tolist())
         where = f" at {list(first)}" if first else ""
-        raise Wrong(f"{what}{where} is {given[first]:.4g}, it should be {wanted[first]:.4g}")
+        raise Wrong(f"{what}{where} is {answer[first]:.4g}, it should be {expected[first]:.4g}")
+
+
+def _as_tensor(what: str, answer: Any) -> Tensor:
+    try:
+        return torch.as_tensor(answer).detach().cpu().double()
+    except (TypeError, ValueError, RuntimeError):
+        kind = type(answer).__name__
+        raise Wrong(f"{what}: a number or a tensor is wanted, this is {kind}") from None
+
+
+def _is_close(answer: Tensor, value: Tensor, tolerance: float) -> bool:
+    if answer.shape != value.shape:
+        return False
+    return torch.allclose(answer, value, atol=tolerance, equal_nan=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch.nn.functional import cross_entropy, normalize
 
-from ..defences import dbd, simclr
+from ..defences import mixmatch, simclr
 from .base import call, expect, right, same
 
 
@@ -51,7 +51,7 @@ def guess(answer: Callable) -> None:
             mean.argmax(1)
         ],
     }
-    same("the guess", call(answer, p, 0.5), dbd.sharpen(mean, 0.5), mistakes)
+    same("the guess", call(answer, p, 0.5), mixmatch.sharpen(mean, 0.5), mistakes)
     right("T = 1 changes nothing; towards 0 the guess becomes a hard label, as FixMatch's are.")
 
 

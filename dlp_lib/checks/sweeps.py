@@ -1,123 +1,146 @@
-"""Notebook 09: a grid's points, what is shared, the favourite by mean and by worst seed, a sweep that can be killed."""
+"""Notebook 09: points of a grid, shared epochs, two favourites, and a sweep that can be killed."""
 
 from collections.abc import Callable
 
-from ..experiments.sweep import _points
+from ..experiments.sweep import grid_points
 from .base import call, expect, right, same
 
 
 def toy(parameters: dict) -> dict:
-    """A trial that takes no time: how many passes stage 1 makes."""
+    """Return how many passes stage 1 makes: a trial that takes no time."""
     return {"images": parameters["n_train"] * parameters["e1"]}
 
 
 def points(answer: Callable) -> None:
-    """``answer(grid, seeds)``: a dict of values or lists of them, and a list, to a list of dicts with "seed"."""
+    """Check ``answer(grid, seeds)``: a list of dicts, each with "seed".
+
+    The grid has values or lists of them, the seeds are a list.
+    """
     grid = {"attack": "BadNets", "gamma": [0.01, 0.02, 0.1], "e1": [2, 4, 8]}
-    wanted = _points(grid, [0, 1])
-    given = call(answer, grid, [0, 1])
-    dicts = isinstance(given, list) and given and all(isinstance(point, dict) for point in given)
-    expect(dicts, "return a list of dicts, one a trial")
-    expect(all("seed" in point for point in given), 'every point needs a "seed"')
-    kinds = {type(value) for point in given for value in point.values()}
+    answered = call(answer, grid, [0, 1])
+    _expect_points(answered)
+    count = len(answered)
     expect(
-        not kinds & {list, tuple},
-        "a point has one value for each name, and here is one with a list",
-    )
-    expect(
-        all(point.get("attack") == "BadNets" for point in given),
-        "a text is one value, not a list of letters",
-    )
-    again = len({id(point) for point in given}) < len(given)
-    expect(
-        not again,
-        "the list has one dict several times, changed again and again: make a new one for every point",
-    )
-    expect(
-        len(given) != 6,
+        count != 6,
         "6 points: the first gamma goes with the first E1, and so on; every pair is wanted",
     )
     expect(
-        len(given) not in (3, 9),
-        f"{len(given)} points: every combination is wanted, and each with every seed",
+        count not in (3, 9),
+        f"{count} points: every combination is wanted, and each with every seed",
     )
-    missing = [point for point in wanted if point not in given]
-    expect(not missing, f"this point is missing: {missing and missing[0]}")
-    expect(len(given) == 18, f"{len(given)} points: 3 · 3 · 2 = 18 are wanted, each once")
+    for point in grid_points(grid, [0, 1]):
+        expect(point in answered, f"this point is missing: {point}")
+    expect(count == 18, f"{count} points: 3 · 3 · 2 = 18 are wanted, each once")
     right("3 · 3 · 2 = 18. Every further list multiplies: think twice before you add one.")
 
 
+def _expect_points(answered: list[dict]) -> None:
+    """Check that an answer is a list of dicts of plain values, each its own."""
+    is_list = isinstance(answered, list) and bool(answered)
+    expect(
+        is_list and all(isinstance(point, dict) for point in answered),
+        "return a list of dicts, one a trial",
+    )
+    for point in answered:
+        expect("seed" in point, 'every point needs a "seed"')
+    for point in answered:
+        kinds = {type(value) for value in point.values()}
+        expect(
+            not kinds & {list, tuple},
+            "a point has one value for each name, and here is one with a list",
+        )
+    for point in answered:
+        is_text = point.get("attack") == "BadNets"
+        expect(is_text, "a text is one value, not a list of letters")
+    different = {id(point) for point in answered}
+    expect(
+        len(different) == len(answered),
+        "the list has one dict several times, changed again and again: "
+        "make a new one for every point",
+    )
+
+
 def epochs(answer: Callable) -> None:
-    """``answer(points)``: the epochs of stage 1 when every trial trains its own, and when what is common is shared."""
+    """Check ``answer(points)``: the epochs of stage 1, alone and shared.
+
+    Alone every trial trains its own; shared, what is common is trained once.
+    """
     grid = {"poisoning_rate": [0.05, 0.1], "gamma": [0.01, 0.02], "e1": [2, 4, 8]}
-    given = [
-        p
-        for p in _points(grid, [0, 1, 2])
-        if (p["poisoning_rate"], p["seed"], p["e1"]) != (0.1, 2, 8)
-    ]
+    trials = []
+    for point in grid_points(grid, [0, 1, 2]):
+        if (point["poisoning_rate"], point["seed"], point["e1"]) != (0.1, 2, 8):
+            trials.append(point)
 
     def longest(*names: str) -> int:
+        """Return the epochs where trials that agree in these names share the longest stage 1."""
         groups = {}
-        for point in given:
-            groups.setdefault(tuple(point[name] for name in names), []).append(point["e1"])
-        return sum(map(max, groups.values()))
+        for point in trials:
+            values = tuple(point[name] for name in names)
+            groups[values] = max(groups.get(values, 0), point["e1"])
+        return sum(groups.values())
 
-    answered = call(answer, given)
+    answered = call(answer, trials)
     expect(
         isinstance(answered, (tuple, list)) and len(answered) == 2,
         "return two numbers: alone, and shared",
     )
-    mistakes = {"this is the number of trials: add up their epochs": len(given)}
-    same(
-        "the epochs of all trials on their own",
-        answered[0],
-        sum(point["e1"] for point in given),
-        mistakes,
-    )
+    alone, shared = answered
+    expected = sum(point["e1"] for point in trials)
+    mistakes = {"this is the number of trials: add up their epochs": len(trials)}
+    same("the epochs of all trials on their own", alone, expected, mistakes)
     mistakes = {
         "this is the number of trainings: add up their epochs": 6,
         "a stage 1 of eight epochs holds those of two and four: its first epochs are theirs": 5 * 14
         + 6,
-        "another gamma needs no other stage 1: the filter comes after it": longest(
-            "poisoning_rate", "gamma", "seed"
+        "another gamma needs no other stage 1: the filter comes after it": (
+            longest("poisoning_rate", "gamma", "seed")
         ),
         "another seed is another stage 1": longest("poisoning_rate"),
         "another poisoning rate is another training set, and another stage 1": longest("seed"),
         "with rate 0.1 and seed 2, nobody asks for more than four epochs": 6 * 8,
         "this is one training: every pair of rate and seed needs its own": 8,
     }
-    same("the epochs shared", answered[1], longest("poisoning_rate", "seed"), mistakes)
+    same("the epochs shared", shared, longest("poisoning_rate", "seed"), mistakes)
     right(
-        "So in a grid gamma and E1 cost little of stage 1, and every further rate or seed costs all of it."
+        "So in a grid gamma and E1 cost little of stage 1, "
+        "and every further rate or seed costs all of it."
     )
+
+
+# Clean accuracy of three seeds, by gamma. A trial at gamma = 0.1 has failed.
+_CA = {
+    0.002: (0.8, 0.98, 0.75),
+    0.01: (0.9, 0.91, 0.92),
+    0.02: (0.97, 0.96, 0.85),
+    0.05: (0.7, 0.72, 0.71),
+    0.1: (0.99, None, 0.95),
+}
 
 
 def favourites(answer: Callable) -> None:
-    """``answer(table)``: the gamma whose mean CA is highest, and the one whose lowest is; a failure rules out."""
+    """Check ``answer(table)``: the gamma of the highest mean CA, and that of the highest minimum.
+
+    A failure rules a gamma out.
+    """
     import pandas
 
-    ca = {
-        0.002: (0.8, 0.98, 0.75),
-        0.01: (0.9, 0.91, 0.92),
-        0.02: (0.97, 0.96, 0.85),
-        0.05: (0.7, 0.72, 0.71),
-    }
-    rows = [
-        (gamma, seed, value, None)
-        for gamma, values in ca.items()
-        for seed, value in enumerate(values)
-    ]
-    rows += [(0.1, 0, 0.99, None), (0.1, 1, None, "MemoryError"), (0.1, 2, 0.95, None)]
+    rows = []
+    for gamma, values in _CA.items():
+        for seed, ca in enumerate(values):
+            error = "MemoryError" if ca is None else None
+            rows.append((gamma, seed, ca, error))
     table = pandas.DataFrame(rows, columns=["gamma", "seed", "ca", "error"])
     before = table.copy()
-    given = call(answer, table)
+    answered = call(answer, table)
     expect(table.equals(before), "the table that was given has changed: work on a copy")
     expect(
-        isinstance(given, (tuple, list)) and len(given) == 2,
+        isinstance(answered, (tuple, list)) and len(answered) == 2,
         "return two gammas: by the mean, by the worst seed",
     )
+    by_mean, by_worst_seed = answered
     failed = {
-        "at gamma = 0.1 a trial has failed, which mean and minimum leave out: rule the whole gamma out": 0.1
+        "at gamma = 0.1 a trial has failed, which mean and minimum leave out: "
+        "rule the whole gamma out": 0.1
     }
     mistakes = {
         "this is the mean CA itself: the gamma that it belongs to is wanted": 2.78 / 3,
@@ -125,42 +148,48 @@ def favourites(answer: Callable) -> None:
         "this is the gamma of the *lowest* mean": 0.05,
         "this is the favourite by the worst seed: the one by the mean comes first": 0.01,
     }
-    same("gamma by the mean", given[0], 0.02, failed | mistakes)
+    same("gamma by the mean", by_mean, 0.02, failed | mistakes)
     mistakes = {
         "this is a CA: the gamma that it belongs to is wanted": 0.9,
-        "this is the gamma of the worst seed of all: of each gamma take the worst, and of those the best": 0.05,
+        "this is the gamma of the worst seed of all: "
+        "of each gamma take the worst, and of those the best": 0.05,
         "this is the favourite by the mean again: take the minimum over the seeds": 0.02,
     }
-    same("gamma by the worst seed", given[1], 0.01, failed | mistakes)
+    same("gamma by the worst seed", by_worst_seed, 0.01, failed | mistakes)
     right(
-        "One table, two favourites. Say which question was asked, and how many seeds have answered it."
+        "One table, two favourites. "
+        "Say which question was asked, and how many seeds have answered it."
     )
 
 
 def resuming(answer: Callable) -> None:
-    """``answer(trial, points, key, records)``: run what has no record, keep a record of each, return those of all."""
-    ran, records, armed = [], {}, True
+    """Check ``answer(trial, points, key, records)``: a sweep that goes on where it was stopped.
+
+    It runs what has no record, keeps a record of each, and returns those of all.
+    """
+    ran = []
+    records = {}
+    interrupts = True
 
     def trial(point: dict) -> dict:
         ran.append(point["e1"])
         if point["e1"] == 2:
             raise ValueError("a trial that fails must not stop the others: record it, and go on")
-        if point["e1"] == 3 and armed:
+        if point["e1"] == 3 and interrupts:
             raise KeyboardInterrupt
         return {"ca": point["e1"] / 10}
 
-    given = (
-        trial,
-        [{"e1": e1} for e1 in (1, 2, 3, 4, 4)],
-        lambda point: f"e1={point['e1']}",
-        records,
-    )
+    def key(point: dict) -> str:
+        return f"e1={point['e1']}"
+
+    trials = [{"e1": e1} for e1 in (1, 2, 3, 4, 4)]
     try:
-        call(answer, *given)
+        call(answer, trial, trials, key, records)
     except KeyboardInterrupt:
-        armed = False
+        interrupts = False
     expect(
-        not armed, "Ctrl-C does not stop the sweep: catch Exception, which KeyboardInterrupt is not"
+        not interrupts,
+        "Ctrl-C does not stop the sweep: catch Exception, which KeyboardInterrupt is not",
     )
     expect(
         "e1=1" in records,
@@ -170,21 +199,24 @@ def resuming(answer: Callable) -> None:
         "must not stop" in str(records.get("e1=2")),
         "a failed trial has left no record that says why",
     )
-    half, rows = len(ran), call(answer, *given)
+    ran_at_first = len(ran)
+    rows = call(answer, trial, trials, key, records)
     expect(
-        not {1, 2} & {*ran[half:]},
+        not {1, 2} & {*ran[ran_at_first:]},
         "a second call runs again what has a record, if only of a failure",
     )
     expect(ran.count(4) == 1, "a point that is twice in the list is run twice")
-    wanted, good = (
-        [records.get(f"e1={e1}") for e1 in (1, 2, 3, 4, 4)],
-        {"result": {"ca": 0.3}, "error": None},
-    )
-    expect(wanted[2] == good, f"a finished trial's record is {wanted[2]}, it should be {good}")
+    expected = [records.get(key(point)) for point in trials]
+    finished = {"result": {"ca": 0.3}, "error": None}
     expect(
-        rows == wanted,
-        f"return the records of all points in their order, {wanted}; these are {rows}",
+        expected[2] == finished,
+        f"a finished trial's record is {expected[2]}, it should be {finished}",
+    )
+    expect(
+        rows == expected,
+        f"return the records of all points in their order, {expected}; these are {rows}",
     )
     right(
-        "Run the same line again, and it goes on: with a folder for the dict, that is a sweep on a whole cluster."
+        "Run the same line again, and it goes on: "
+        "with a folder for the dict, that is a sweep on a whole cluster."
     )

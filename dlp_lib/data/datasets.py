@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from ..checking import check_int
+from ..fingerprint import neutral
 from ..runtime import HOME, Runtime
 from ..store import Store
 from . import cifar10, folder, gtsrb, shapes10
@@ -25,6 +26,12 @@ class Request:
     store: Store  # where decoded images are kept
 
 
+@neutral
+def download_folder() -> Path:
+    """Return where downloaded data sets go. What is computed from them does not depend on it."""
+    return HOME / "data"
+
+
 def _shapes10(request: Request) -> tuple[Split, Split]:
     size = request.image_size or 16
     train = shapes10.draw(request.n_train or 5000, size, request.data_seed, part=0)
@@ -35,11 +42,11 @@ def _shapes10(request: Request) -> tuple[Split, Split]:
 def _cifar10(request: Request) -> tuple[Split, Split]:
     if request.image_size not in (None, 32):
         raise ValueError(f"image_size={request.image_size}: cifar10 has 32")
-    return cifar10.load(HOME / "data")
+    return cifar10.load(download_folder())
 
 
 def _gtsrb(request: Request) -> tuple[Split, Split]:
-    return gtsrb.load(HOME / "data", request.image_size or 32, request.store)
+    return gtsrb.load(download_folder(), request.image_size or 32, request.store)
 
 
 # To add a data set, add a function of a Request, and a recipe (recipes.py).

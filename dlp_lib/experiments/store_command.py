@@ -29,6 +29,8 @@ def entries(root: Path) -> list[Entry]:
     """Return what a store holds, the longest unused first."""
     found = []
     for path in root.iterdir():
+        if path.suffix == ".lock":  # it belongs to the entry of the same name
+            continue
         files = [path]
         if path.is_dir():
             files = [file for file in path.rglob("*") if file.is_file()]

@@ -15,7 +15,7 @@ HOME = _CHECKOUT if (_CHECKOUT / "notebooks").is_dir() else Path.cwd()
 PYTHON = subprocess.list2cmdline([sys.executable])
 PIP = f"{PYTHON} -m pip install"
 IN_VIRTUAL_ENVIRONMENT = sys.prefix != sys.base_prefix
-INSTALL = "make lab, or as in README.md"
+INSTALL = "make lab, or as in docs/INSTALL.md"
 if IN_VIRTUAL_ENVIRONMENT:
     INSTALL = f'{PIP} -e "{HOME}[lab,cluster]"'
 _SECONDS_FOR_A_PROGRAM = 300

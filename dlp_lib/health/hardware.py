@@ -50,7 +50,7 @@ def _torch_remedy(error: str) -> str:
         return base.INSTALL
     return (
         f"Both from one source: {base.PIP} --force-reinstall torch torchvision "
-        "(without a GPU: as in README.md)"
+        "(without a GPU: as in docs/INSTALL.md)"
     )
 
 

@@ -43,7 +43,8 @@ class Lab:
         Args:
             context: device and store; the seed is the setting's.
             n_train: how many training images, at most; None: all there are.
-            n_test: how many test images, at most; None: all there are.
+            n_test: how many test images, the first of them; None: all there are. Of a folder
+                always all, as its images are sorted by class.
             epochs: the longest E1 and E2.
             steps: of fine-tuning; None: the recipe's.
             image_size: pixels a side; None: the data set's own.

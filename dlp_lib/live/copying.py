@@ -20,9 +20,10 @@ NAMES = (
 CODE = """\
 context = Context({runtime}, {store})
 scene = {scenario}
+test = scene.test.subset(slice({n_test}))
 dlp = {dlp}
 result = dlp.run(scene.untrained(), scene.tampered, context)
-measured = after_each(result, scene.test, scene.attack)
+measured = after_each(result, test, scene.attack)
 for stage, metrics in measured.items():
     print(f"{{stage}}: CA {{metrics.ca:.1%}}, ASR {{metrics.asr:.1%}}")
 """
@@ -37,6 +38,7 @@ def python_code(plan: Plan) -> str:
         runtime=_call("Runtime", runtime),
         store=_store_code(plan.context.store),
         scenario=_call_on_lines("scenario", data | {"context": "context"}),
+        n_test=plan.n_test,
         dlp=_call_on_lines("DLP", dlp),
     )
     used = [name for name in NAMES if re.search(rf"\b{name}(\(| /)", body)]
@@ -57,6 +59,7 @@ def quickstart_parameters(plan: Plan) -> dict[str, object]:
     """Return the parameters with which notebook 00 runs a plan."""
     parameters = {
         **plan.data,
+        "n_test": plan.n_test,
         "gamma": plan.dlp.gamma,
         "quota": plan.dlp.quota,
         "e1": plan.dlp.e1,

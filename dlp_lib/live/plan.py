@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..context import Context
-from ..data import DATASETS, Split, load
+from ..data import DATASETS, load
 from ..defences import DLP
 from ..experiments import Scenario, scenario
 from .setting import LabSetting
@@ -15,12 +15,14 @@ class Plan:
     """All that decides the numbers of a setting."""
 
     data: dict[str, object]  # the arguments of ``scenario``, without the context
+    n_test: int | None  # test images, the first of them; None: all there are
     dlp: DLP
     context: Context
 
     def scenario(self, context: Context) -> Scenario:
         """Load and poison the data, with the progress of a context."""
-        return scenario(**self.data, context=context)
+        loaded = scenario(**self.data, context=context)
+        return replace(loaded, test=loaded.test.subset(slice(self.n_test)))
 
 
 class Planner:
@@ -39,7 +41,8 @@ class Planner:
         Args:
             context: device and store; the seed is the setting's.
             n_train: how many training images, at most; None: all there are.
-            n_test: how many test images, at most; None: all there are.
+            n_test: how many test images, the first of them; None: all there are. Of a folder
+                always all, as its images are sorted by class.
             image_size: pixels a side; None: the data set's own.
             steps: of fine-tuning; None: the recipe's.
         """
@@ -48,7 +51,7 @@ class Planner:
         self.n_test = n_test
         self.image_size = image_size
         self.steps = steps
-        self._sizes: dict[str, tuple[int | None, int | None]] = {}  # of folders: train, test
+        self._folder_sizes: dict[str, int] = {}  # training images of folders
 
     def dlp(self, setting: LabSetting) -> DLP:
         """Return DLP as the page runs it: all three stages, and E2 epochs without a stop rule."""
@@ -71,20 +74,26 @@ class Planner:
         Raises:
             LookupError: for a folder whose images are not counted yet.
         """
-        if setting.dataset not in DATASETS and setting.dataset not in self._sizes:
-            raise LookupError(f"dataset={setting.dataset!r}: its images are not loaded yet")
-        n_train, n_test = self._sizes.get(setting.dataset, (self.n_train, self.n_test))
+        n_train = self.n_train
+        n_test = self.n_test
+        if setting.dataset not in DATASETS:
+            n_train = self._n_train_of_folder(setting.dataset)
+            n_test = None
         data = {
             "dataset": _absolute(setting.dataset),
             "attack": setting.attack,
             "poisoning_rate": setting.poisoning_rate,
             "target": setting.recipe.attacks[setting.attack].attack.target,
             "n_train": n_train,
-            "n_test": n_test,
             "image_size": self.image_size,
         }
         runtime = replace(self.context.runtime, seed=setting.seed)
-        return Plan(data, self.dlp(setting), Context(runtime, self.context.store))
+        return Plan(data, n_test, self.dlp(setting), Context(runtime, self.context.store))
+
+    def _n_train_of_folder(self, folder: str) -> int | None:
+        if folder not in self._folder_sizes:
+            raise LookupError(f"dataset={folder!r}: its images are not loaded yet")
+        return None if self.n_train is None else min(self.n_train, self._folder_sizes[folder])
 
     def count_images(self, dataset: str) -> None:
         """Find out how many images a folder has, which may be fewer than the lab would take.
@@ -92,10 +101,10 @@ class Planner:
         Raises:
             ValueError, FileNotFoundError: as ``load`` does.
         """
-        if dataset in DATASETS or dataset in self._sizes:
+        if dataset in DATASETS or dataset in self._folder_sizes:
             return
-        train, test = load(dataset, image_size=self.image_size, store=self.context.store)
-        self._sizes[dataset] = (_at_most(self.n_train, train), _at_most(self.n_test, test))
+        train, _ = load(dataset, image_size=self.image_size, store=self.context.store)
+        self._folder_sizes[dataset] = len(train)
 
 
 def _absolute(dataset: str) -> str:
@@ -104,7 +113,3 @@ def _absolute(dataset: str) -> str:
     if dataset in DATASETS or not folder.is_dir():
         return dataset
     return str(folder.resolve())
-
-
-def _at_most(wanted: int | None, split: Split) -> int | None:
-    return None if wanted is None else min(wanted, len(split))

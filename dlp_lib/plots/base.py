@@ -52,13 +52,8 @@ def shared_legend(figure: "Figure") -> None:
         legend = ax.get_legend()
         if legend is not None:
             legend.remove()
-    figure.legend(
-        handle_of.values(),
-        handle_of,
-        ncols=len(handle_of),
-        loc="lower center",
-        bbox_to_anchor=(0.5, 0.97),
-    )
+    place = {"loc": "lower center", "bbox_to_anchor": (0.5, 0.97)}
+    figure.legend(handle_of.values(), handle_of, ncols=len(handle_of), **place)
 
 
 def mean_and_range(
@@ -75,8 +70,10 @@ def mean_and_range(
         label: in the legend.
     """
     runs = 100 * np.atleast_2d(values)
+    lowest = runs.min(0)
+    highest = runs.max(0)
     ax.plot(x, runs.mean(0), style, color=colour, markersize=3, label=label)
-    ax.fill_between(x, runs.min(0), runs.max(0), color=colour, alpha=0.25, linewidth=0)
+    ax.fill_between(x, lowest, highest, color=colour, alpha=0.25, linewidth=0)
     return ax
 
 

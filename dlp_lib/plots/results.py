@@ -153,8 +153,10 @@ def trade_off(
 def _defence_looks() -> Iterator[tuple[str, str]]:
     """Yield marker and colour of one defence after another; 64 pairs differ."""
     for position in itertools.count():
-        turn, place = divmod(position, len(SERIES))
-        yield _MARKERS[place], SERIES[(place + turn) % len(SERIES)]
+        turn = position // len(_MARKERS)  # 0 until every marker has been used once
+        marker = _MARKERS[position % len(_MARKERS)]
+        colour = SERIES[(position + turn) % len(SERIES)]
+        yield marker, colour
 
 
 def ca_and_asr(

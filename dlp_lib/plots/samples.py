@@ -29,16 +29,19 @@ def gallery(ax: "Axes", rows: dict[str, Tensor], titles: Sequence[str] = ()) -> 
         rows: images (n, 3, h, w), uint8, of every row, by the row's name; n may differ.
         titles: of the columns.
     """
-    height, width = next(iter(rows.values())).shape[-2:]
+    first = next(iter(rows.values()))
+    height, width = first.shape[-2:]
     row_height = height + 1
     column_width = width + 1
     columns = max(map(len, rows.values()))
-    canvas = np.full((len(rows) * row_height, columns * column_width, 3), 255, np.uint8)
+    shape = (len(rows) * row_height, columns * column_width, 3)
+    canvas = np.full(shape, 255, np.uint8)
     for row, images in enumerate(rows.values()):
         top = row * row_height
         for column, image in enumerate(images.permute(0, 2, 3, 1).cpu().numpy()):
             left = column * column_width
-            canvas[top : top + height, left : left + width] = image
+            cell = canvas[top : top + height, left : left + width]
+            cell[:] = image
     ax.imshow(canvas, interpolation="nearest")
     ax.set_yticks(_middles(len(rows), row_height), rows)
     ax.set_xticks(_middles(len(titles), column_width), titles)
@@ -104,5 +107,7 @@ def feature_map(ax: "Axes", points: np.ndarray, is_target: Tensor, triggered: np
 
 
 def _scatter(ax: "Axes", points: np.ndarray, label: str, colour: str, marker: str) -> None:
-    look = {"color": colour, "marker": marker, "linewidth": 0.8, "alpha": 0.7}
-    ax.scatter(points[:, 0], points[:, 1], s=12, label=label, **look)
+    look = {"color": colour, "marker": marker, "s": 12, "linewidth": 0.8, "alpha": 0.7}
+    x = points[:, 0]
+    y = points[:, 1]
+    ax.scatter(x, y, label=label, **look)

@@ -25,7 +25,11 @@ class Outputs(NamedTuple):
 
 
 def predict(model: nn.Module, images: Tensor) -> Tensor:
-    """Return the logits (n, classes), float32, of uint8 images (n, 3, h, w), in their order."""
+    """Return the logits (n, classes), float32, of uint8 images (n, 3, h, w), in their order.
+
+    On Linux the first call changes malloc for the whole process: freed memory stays with it. See
+    ``runtime.keep_freed_memory``, which also says how to prevent that.
+    """
     return torch.cat(_in_batches(model, images, model)).float()
 
 

@@ -1,7 +1,6 @@
 """A stage: one training run under the fingerprint of everything that decides what it comes to."""
 
 import math
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,10 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..content_address import content_address
 from ..context import Context
 from ..data.split import Split
-from ..fingerprint import CannotFingerprint, fingerprint
-from ..store import Store
 from .checkpoints import Checkpoints
 from .identity import scratch_left_out
 from .loop import Diverged, History, Task, train
@@ -105,13 +103,10 @@ def run_task(
     """
     functions = (train, task.batches, task.loss, task.record, task.lr)
     settings = (task.name, task.config, task.average is None, task.frozen, context.runtime)
-    try:
-        with scratch_left_out(model, images, context.runtime):
-            key = fingerprint(model, functions, settings, inputs)
-        checkpoints = Checkpoints(context.store, f"{task.name}-{key}")
-    except CannotFingerprint as reason:
-        warnings.warn(f"{task.name} is not stored, as {reason}", stacklevel=3)
-        checkpoints = Checkpoints(Store(), task.name)
+    with scratch_left_out(model, images, context.runtime):
+        parts = (model, functions, settings, inputs)
+        store, name = content_address(context.store, task.name, *parts, stacklevel=3)
+    checkpoints = Checkpoints(store, name)
     history = train(model, task, blocks, checkpoints, context)
     return Stage(task.name, checkpoints, history, len(history))
 

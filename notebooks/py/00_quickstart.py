@@ -33,10 +33,9 @@
 # %% tags=["parameters"]
 dataset = "shapes10"  # or "cifar10", or a folder: see notebooks/params for fitting settings
 n_train = 5000  # training images; None for all there are
+n_test = None  # test images, the first of them; None for all there are
 image_size = 16  # pixels a side
-attack = (
-    "BadNets"  # or "TrojanNN", "Blended", "LCA", "SIG" (the last two: a poisoning_rate below 0.1)
-)
+attack = "BadNets"  # or "TrojanNN", "Blended"; "LCA", "SIG" with a poisoning_rate below 0.1
 poisoning_rate = 0.1  # poisoned share of the whole training set
 target = 0  # the class that the attacker wants
 gamma = 0.02  # filtering rate of DLP
@@ -44,6 +43,7 @@ quota = "per class"  # trusted samples: n·gamma of each class, or in "total"
 e1 = 4  # epochs of supervised learning
 e2 = 20  # epochs of unlearning, at most
 unlearn_lr = None  # of unlearning; None for the recommended one
+stop = True  # stop unlearning when the suspects are at chance; False: always after e2 epochs
 finetune_steps = 360  # of FixMatch
 seed = 0
 device = "auto"  # "cpu", "cuda", or "auto"
@@ -76,6 +76,7 @@ from IPython.display import Image, display
 import dlp_lib
 from dlp_lib import HOME, Context, Runtime, Store, evaluate, plots, print_progress
 from dlp_lib.checks import quickstart as checks
+from dlp_lib.defences import selection_sizes
 from dlp_lib.experiments import report, scenario
 
 # %% [markdown]
@@ -88,15 +89,16 @@ print("label:", badnets.goal(torch.tensor([6]), 10).item())
 
 # %% [markdown]
 # `Runtime` fixes the device and every random number, `Store` keeps what was computed, `Context` holds both and tells how far a stage has come.
-# `poison` does the attacker's work; it also gives the truth about who is poisoned, which we use for looking and never
-# for defending. (`prepare` matters for two attacks alone, which need a model of the attacker's own; notebook 01 has them all.)
+# `scenario` loads the data and does the attacker's work; it also gives the truth about who is poisoned, which we use for looking and never
+# for defending. (Two attacks need a model of the attacker's own, which is trained here; notebook 01 has them all.)
 
 # %%
 context = Context(Runtime(seed, device), Store(HOME / cache), print_progress)
 scene = scenario(
     dataset, attack, poisoning_rate, target, n_train, image_size=image_size, context=context
 )
-backdoor, tampered, truth, test = scene.attack, scene.tampered, scene.truth, scene.test
+backdoor, tampered, truth = scene.attack, scene.tampered, scene.truth
+test = scene.test.subset(slice(n_test))
 print(f"{truth}; target class: {scene.classes[target]!r}")
 
 # %% [markdown]
@@ -124,7 +126,10 @@ plots.show(figure, f"Five test images, and below them the same five with the {at
 # anything about the attack: it sees the tampered set alone.
 
 # %%
-drawing = "Pipeline: tampered set, supervised learning, entropy filter, unlearning, fine-tuning, benign model."
+drawing = (
+    "Pipeline: tampered set, supervised learning, entropy filter, unlearning, fine-tuning, "
+    "benign model."
+)
 display(Image(HOME / "docs" / "pipeline.png", alt=drawing))
 
 # %% [markdown]
@@ -135,9 +140,9 @@ display(Image(HOME / "docs" / "pipeline.png", alt=drawing))
 # %%
 dlp = scene.recipe.dlp
 fixmatch = replace(dlp.fixmatch, steps=finetune_steps)
-unlearn = replace(dlp.unlearn, lr=unlearn_lr or dlp.unlearn.lr)
+unlearn = replace(dlp.unlearn, lr=unlearn_lr or dlp.unlearn.lr, stop=stop)
 dlp = replace(dlp, gamma=gamma, e1=e1, e2=e2, quota=quota, unlearn=unlearn, fixmatch=fixmatch)
-suspects, trusted = dlp_lib.defences.selection_sizes(tampered, dlp.gamma, dlp.quota)
+suspects, trusted = selection_sizes(tampered, dlp.gamma, dlp.quota)
 print(f"gamma asks for {suspects} suspects, and for {trusted} trusted samples of each class")
 untrained = scene.untrained()
 
@@ -212,7 +217,8 @@ figure, ax = plt.subplots(figsize=(6.5, 3.4))
 plots.entropy_histogram(ax, entropy, selection, truth.poisoned)
 plots.show(
     figure,
-    "Histogram of entropies: poisoned samples near 0 bits, clean ones spread up to 3.3 bits, with both cuts.",
+    "Histogram of entropies: poisoned samples near 0 bits, clean ones spread up to 3.3 bits, "
+    "with both cuts.",
 )
 precision = dlp_lib.filter_precision(selection.suspected, selection.trusted, truth)
 print(f"{len(selection.suspected)} suspects, {precision['suspected']:.1%} of them poisoned")
@@ -254,7 +260,8 @@ figure, ax = plt.subplots(figsize=(6, 3.2))
 plots.unlearning(ax, au.history, au.selected_block)
 plots.show(
     figure,
-    "Accuracy on the suspects falls to zero during the ascent, later when batch-norm is re-estimated.",
+    "Accuracy on the suspects falls to zero during the ascent, later when batch-norm is "
+    "re-estimated.",
 )
 
 # %% [markdown]
@@ -406,7 +413,7 @@ def my_asr_and_ra(answers, labels, target):
 checks.asr_and_ra(my_asr_and_ra)
 
 # %% [markdown]
-# Then use it in section 7: `dlp_lib.predict(undefended, backdoor.trigger(test.images.to(runtime.device))).argmax(1).cpu()` are the answers of the undefended model,
+# Then use it in section 7: `dlp_lib.predict(undefended, backdoor.trigger(test.images)).argmax(1)` are the answers of the undefended model,
 # `test.labels` are the labels, and `measured["undefended"]` says what should come out.
 #
 # ### Exercise 2. Five models *(easy, 5 minutes)*
@@ -453,7 +460,7 @@ def my_stop(accuracies, n_classes):
 checks.stop(my_stop)
 
 # %% [markdown]
-# Then give it `torch.tensor([row["accuracy_reestimated"] for row in au.history])`, which should come to `au.chosen`. Where would it have stopped with `"accuracy"`, the dotted curve?
+# Then give it `torch.tensor([row["accuracy_reestimated"] for row in au.history])`, which should come to `au.selected_block`. Where would it have stopped with `"accuracy"`, the dotted curve?
 #
 # ### Exercise 4. Learning from guesses *(hard, 20 minutes)*
 #

@@ -54,7 +54,7 @@ from sklearn.metrics import average_precision_score
 import dlp_lib
 from dlp_lib import FILTERS, HOME, Context, Runtime, Store, entropy, plots, print_progress
 from dlp_lib.checks import entropy_filtering as checks
-from dlp_lib.defences import filters
+from dlp_lib.defences import agreement
 from dlp_lib.experiments import record, report, scenario
 from dlp_lib.live.view import explore
 from dlp_lib.recipes import PAPER_ATTACKS
@@ -270,7 +270,7 @@ record.spread(rows, ["filter", "attack"], ["suspected"])["suspected"].unstack(so
 #
 # A difference remains. *Which* clean class is the easiest changes from epoch to epoch. The poison stays. So, for every epoch, take the shares that the classes have of the suspects,
 # average them over this epoch and the two before, and keep the largest: **lasting agreement**. (Epochs before the first count as 0, so it cannot reach 100 % before the third.)
-# `filters.agreement` computes it.
+# `agreement` computes it.
 #
 # **Predict.** Which of the five attacks will agree first, and which last? What will a clean data set do (it comes in the table below)?
 
@@ -278,7 +278,7 @@ record.spread(rows, ["filter", "attack"], ["suspected"])["suspected"].unstack(so
 agreed, purity = {}, {}
 for name, scene in scenes.items():
     suspicions = [-h for h in entropies[name]]
-    agreed[name] = filters.agreement(suspicions, scene.tampered, gamma).tolist()
+    agreed[name] = agreement(suspicions, scene.tampered, gamma).tolist()
     epochs_seen = range(1, epochs + 1)
     purity[name] = [filtered(name, epoch, gamma)[1]["suspected"] for epoch in epochs_seen]
 

@@ -451,7 +451,10 @@ report(out, context.runtime, stop=au.selected_block, ascent=left + climb.rows, *
 
 # %% tags=["exercise"]
 def my_step(w, x, labels, lr):
-    """New weights (d, classes), from the old ones, inputs (n, d), labels (n,) and a learning rate."""
+    """New weights (d, classes).
+
+    From the old ones, inputs (n, d), labels (n,) and a learning rate.
+    """
     # BEGIN SOLUTION
     w = w.clone().requires_grad_()
     (slope,) = torch.autograd.grad(cross_entropy(x @ w, labels), w)

@@ -177,6 +177,7 @@ def taken_for_target(model, images, kind):
     taken = dlp_lib.predict(model, views).argmax(1) == backdoor.target
     return round(100 * taken.double().mean().item(), 1)
 
+
 # %%
 victims = test.images[test.labels != backdoor.target]
 survival = []
@@ -291,6 +292,7 @@ def supervise(split, passes):
     dlp_lib.supervised(model, split, epochs, settings, context)
     return model
 
+
 # %% [markdown]
 # Those trained with labels get as many passes over images as FixMatch makes over labelled ones.
 
@@ -338,6 +340,7 @@ def random_clean(count):
     order = order[~truth.poisoned[order]]
     labels = tampered.labels[order]
     return torch.cat([order[labels == k][: count // n_classes] for k in range(n_classes)])
+
 
 # %%
 many, few = selection.trusted, dlp_lib.select(-h, tampered, gamma, quota="total").trusted
@@ -406,7 +409,10 @@ report(out, context.runtime, finetuned=results, pseudo_labels=shares, survival=s
 
 # %% tags=["exercise"]
 def my_exposures(poisoned, trusted, batch, steps):
-    """A number, from how many trusted samples are poisoned, how many there are, images in a batch, and steps."""
+    """A number.
+
+    From how many trusted samples are poisoned, how many there are, images in a batch, and steps.
+    """
     # BEGIN SOLUTION
     return steps * batch * poisoned / trusted
     # END SOLUTION

@@ -73,7 +73,9 @@ context = Context(Runtime(seed, device), Store(HOME / cache), print_progress)
 recipe = recipe_for(dataset)
 fixmatch = replace(recipe.dlp.fixmatch, steps=finetune_steps)
 unlearn = replace(recipe.dlp.unlearn, lr=unlearn_lr or recipe.dlp.unlearn.lr)
-dlp = replace(recipe.dlp, gamma=gamma, e1=e1, e2=e2, quota=quota, unlearn=unlearn, fixmatch=fixmatch)
+dlp = replace(
+    recipe.dlp, gamma=gamma, e1=e1, e2=e2, quota=quota, unlearn=unlearn, fixmatch=fixmatch
+)
 
 # %% [markdown]
 # The first decision is $E_1$, and the paper does not say how to take it. We take notebook 03's rule for every attack alike: the first epoch at which one class holds 98 % of the suspects, as a mean over three epochs (so the third is the first possible). The rule sees labels and
@@ -104,6 +106,7 @@ scenes = {"no attack": untouched}
 for name in attack_names:
     scenes[name] = untouched.attacked_by(name)
 
+
 # %%
 def defend(scene, **changes):
     """E1 as a defender chooses it (None: no choice), and what DLP comes to."""
@@ -120,6 +123,7 @@ def defend_and_compare(scene):
     measured = dlp_lib.after_each(result, test, scene.attack)
     measured["undefended"] = evaluate(undefended, test, scene.attack)
     return chosen, measured
+
 
 # %% [markdown]
 # **Predict.** For BadNets, and for SIG, which poisons without changing a label: what will CA and ASR be after supervised learning (SL), after active unlearning (AU), after semi-supervised
@@ -317,7 +321,10 @@ report(out, context.runtime, table=rows, orders=in_order)
 
 # %% tags=["exercise"]
 def my_verdicts(asr, ca, undefended):
-    """Booleans (attacks,), from ASR, CA and the undefended model's CA (attacks, seeds), as fractions."""
+    """Booleans (attacks,).
+
+    From ASR, CA and the undefended model's CA (attacks, seeds), as fractions.
+    """
     # BEGIN SOLUTION
     return ((asr < 0.1) & (ca >= undefended - 0.02)).all(1)
     # END SOLUTION

@@ -28,23 +28,26 @@
 
 # %% tags=["parameters"]
 dataset = "shapes10"  # or "cifar10", or a folder
-n_train = 5000  # training images; None for all there are
+n_train = 5000  # training images, at most; None for all there are
+image_size = None  # pixels a side; None for the data set's own
 epochs = 20  # the longest E1 and E2
-finetune_steps = 360  # of FixMatch
+finetune_steps = None  # of FixMatch; None for the recommended number
 seed = 0
 device = "auto"  # "cpu", "cuda", or "auto"
 cache = "build/store"  # where stages are kept, inside the project's folder unless absolute
 out = "build/live"  # where metrics.json goes, likewise
 
 # %%
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import torch
 
 from dlp_lib import HOME, Context, Runtime, Split, Store, accuracy, plots, select
 from dlp_lib.checks import live_lab as checks
-from dlp_lib.experiments import record
-from dlp_lib.live import panels
-from dlp_lib.live.controller import Lab, LabSetting
+from dlp_lib.experiments import report
+from dlp_lib.live import panels, words
+from dlp_lib.live.controller import Lab
 from dlp_lib.live.view import Live
 from dlp_lib.training.inference import collapsed
 
@@ -60,8 +63,8 @@ from dlp_lib.training.inference import collapsed
 
 # %%
 context = Context(Runtime(seed, device), Store(HOME / cache))
-lab = Lab(context, n_train, epochs=epochs, steps=finetune_steps)
-start = Setting(dataset, e1=min(4, epochs), e2=min(11, epochs), seed=seed)
+lab = Lab(context, n_train, epochs=epochs, steps=finetune_steps, image_size=image_size)
+start = lab.recommended(dataset, seed)
 live = Live(lab, start)
 live.page
 
@@ -89,9 +92,8 @@ live.page
 # What $\gamma$ does to a filter that makes no mistake, by hand: ten samples, of which the first two are poisoned, and the model is surest of those two. Mind the last line.
 
 # %% tags=["nbval-check-output"]
-ten = Split(
-    torch.zeros(10, 3, 8, 8).byte(), torch.tensor([0, 0, 1, 0, 1, 1, 0, 1, 0, 1]), ("disk", "ring")
-)
+labels = torch.tensor([0, 0, 1, 0, 1, 1, 0, 1, 0, 1])
+ten = Split(torch.zeros(10, 3, 8, 8).byte(), labels, ("disk", "ring"))
 for gamma in (0.1, 0.2, 0.4):
     suspected = select(-torch.arange(10.0), ten, gamma).suspected
     found = (suspected < 2).double().mean()
@@ -105,12 +107,12 @@ live.wait()  # until the page above has what it asked for
 late = min(16, epochs)
 settings = {
     "default": start,
-    "γ = 20 %": Setting(dataset, e1=start.e1, gamma=0.2, e2=start.e2, seed=seed),
-    f"E1 = {late}": Setting(dataset, e1=late, e2=start.e2, seed=seed),
-    "lr = 0.02": Setting(dataset, e1=start.e1, e2=start.e2, lr=0.02, seed=seed),
+    "γ = 20 %": replace(start, gamma=0.2),
+    f"E1 = {late}": replace(start, e1=late),
+    "lr = 0.02": replace(start, lr=0.02),
 }
 for setting in settings.values():
-    lab.work(setting, lambda: None, lambda: None)
+    lab.work(setting, check=lambda: None, tell=lambda: None)
 answers = {name: lab.look(setting) for name, setting in settings.items()}
 
 # %%
@@ -123,17 +125,15 @@ for column, (name, answer) in zip(figure.subfigures(1, 4), answers.items(), stri
     if column is not figure.subfigs[0]:
         for ax in (*upper.axes, *lower.axes):
             ax.get_legend().remove()
-plots.show(
-    figure,
-    "Entropy histogram and unlearning, at the default, at a large gamma, a late E1, and a high learning rate.",
-)
+text = "Entropy histogram and unlearning: default, large gamma, late E1, and high learning rate."
+plots.show(figure, text)
 
 # %% [markdown]
 # And in the words of the page:
 
 # %%
 for name, answer in answers.items():
-    print(f"{name}: {panels.sentence(answer, truth=True)}")
+    print(f"{name}: {words.sentence(answer, truth=True)}")
 
 # %% [markdown]
 # **What you should see.** *Default*: the suspects are poisoned, ASR falls to a few per cent, CA by five to fifteen points. *Large γ*: half of the suspects are clean;
@@ -148,25 +148,25 @@ for name, answer in answers.items():
 # A model that gives one answer for everything, by hand: four images, one of each class; the target is class 0. Which of the two figures depends on the answer, and which does not?
 
 # %% tags=["nbval-check-output"]
-labels, target = torch.arange(4), torch.zeros(4)
-for given in (3, 0):
-    logits = torch.eye(4)[[given] * 4]
-    ca, asr = accuracy(logits, labels), accuracy(logits, target, labels != 0)
-    print(f"always {given}: CA {ca:.0%}, ASR {asr:.0%}, collapsed: {collapsed(logits, labels)}")
+labels = torch.arange(4)
+target = torch.zeros(4)
+for prediction in (3, 0):
+    logits = torch.eye(4)[[prediction] * 4]
+    ca = accuracy(logits, labels)
+    asr = accuracy(logits, target, labels != 0)
+    has_collapsed = collapsed(logits, labels)
+    print(f"always {prediction}: CA {ca:.0%}, ASR {asr:.0%}, collapsed: {has_collapsed}")
 
 # %%
-names = "dataset n_train epochs finetune_steps seed device cache out"
-parameters = {name: globals()[name] for name in names.split()}
-told = {
-    name: {
+results = {}
+for name, answer in answers.items():
+    results[name] = {
         "precision": answer.precision,
-        "agreement": answer.agreement[1],
+        "agreement": answer.agreement.share,
         "ascent": answer.ascent,
         "stages": answer.stages,
     }
-    for name, answer in answers.items()
-}
-record.report(HOME / out, parameters, context.runtime, settings=told)
+report(out, context.runtime, settings=results)
 
 # %% [markdown]
 # ## Recap
@@ -180,7 +180,7 @@ record.report(HOME / out, parameters, context.runtime, settings=told)
 #
 # <details><summary>At $\gamma$ = 20 % half of the suspects are clean. Has the filter become worse?</summary>
 #
-# No. It ranks the samples as before. Only 500 of the 5,000 are poisoned, so a cut behind the first 1,000 must take at least 500 clean ones, however good the ranking is.
+# No. It ranks the samples as before. Only 500 of the 5,000 are poisoned, so the first 1,000 must hold at least 500 clean ones, however good the ranking is.
 # </details>
 #
 # <details><summary>The slider of $E_2$ answers at once, that of $\gamma$ sometimes only after some seconds. Why?</summary>
@@ -216,13 +216,13 @@ checks.ceiling(my_ceiling)
 # %% [markdown]
 # ### Exercise 2. What is seen, and what is true *(easy, 10 minutes)*
 #
-# With the truth switched off, the page says how many suspects carry the commonest label; with it, how many are poisoned. Compute both shares. Then apply your function to `answers["E1 = 16"]`: its `selection.suspected`, `scene.tampered.labels` and
-# `scene.truth.poisoned`. By how much does what a defender sees flatter the filter?
+# With the truth switched off, the page says how many suspects carry the commonest label; with it, how many are poisoned. Compute both shares. Then apply your function to `answers["E1 = 16"]`: its `selection.suspected`, `scenario.tampered.labels` and
+# `scenario.truth.poisoned`. By how much does what a defender sees flatter the filter?
 
 
 # %% tags=["exercise"]
 def my_view(suspected, labels, poisoned):
-    """The suspects' commonest label, the share of them that carries it, and the share of them that is poisoned.
+    """The suspects' commonest label, its share of them, and the poisoned share of them.
 
     suspected: indices (k,); labels (n,); poisoned: a boolean mask (n,).
     """
@@ -239,14 +239,14 @@ checks.view(my_view)
 # ### Exercise 3. Which slider costs what? *(medium, 15 minutes)*
 #
 # For one setting everything is recorded: all epochs of stage 1, all epochs of its ascent (the stop rule is off), and the fine-tuning from $E_2$ on. Now the controls are moved. Which stages must be *trained* before the page can show all figures of the new setting?
-# A `Setting` has the fields `dataset`, `attack`, `poisoning_rate`, `e1`, `gamma`, `e2`, `lr` (of unlearning) and `seed`; `vars(setting)` makes a dict of them. Then try it on the page: on which sliders do the curves of *Unlearning* have to grow anew?
+# A `LabSetting` has the fields `dataset`, `attack`, `poisoning_rate`, `e1`, `gamma`, `e2`, `lr` (of unlearning) and `seed`; `vars(setting)` makes a dict of them. Then try it on the page: on which sliders do the curves of *Unlearning* have to grow anew?
 
 
 # %% tags=["exercise"]
 def my_training(before, after):
-    """The names of the stages to train, of "SL", "AU" and "ASSFT", in a list; two Settings are given."""
+    """The stages to train, of "SL", "AU" and "ASSFT", in a list; from two LabSettings."""
     # BEGIN SOLUTION
-    moved = {name for name, value in vars(after).items() if value != vars(before)[name]}
+    moved = {name for name in vars(after) if vars(after)[name] != vars(before)[name]}
     if moved & {"dataset", "attack", "poisoning_rate", "seed"}:
         return ["SL", "AU", "ASSFT"]
     if moved & {"e1", "gamma", "lr"}:
@@ -262,14 +262,15 @@ checks.training(my_training)
 # ### Exercise 4. A lab that remembers *(hard, 25 minutes)*
 #
 # The page in miniature. You are given two slow functions: `train()` returns what is recorded of stage 1, a list with one entry per epoch; `climb(entry, gamma)` returns what is measured along the ascent from there, a list as well, from its first epoch on.
-# Make of them a function `look(e1, gamma, e2)` that gives the measurement at any position of the three sliders ($E_1$ and $E_2$ count from 1), calls `train` once, and never climbs the same ascent twice. Then read `Lab.look` and the keys at the end of `dlp_lib/lab.py`.
+# Make of them a function `look(e1, gamma, e2)` that gives the measurement at any position of the three sliders ($E_1$ and $E_2$ count from 1), calls `train` once, and never climbs the same ascent twice. Then read `Lab.look` in `dlp_lib/live/controller.py`, and the keys at the end of `dlp_lib/live/setting.py`.
 
 
 # %% tags=["exercise"]
 def my_lab(train, climb):
     """A function look(e1, gamma, e2), with recordings of its own."""
     # BEGIN SOLUTION
-    trained, ascents = [], {}
+    trained = []
+    ascents = {}
 
     def look(e1, gamma, e2):
         if not trained:
@@ -289,7 +290,7 @@ checks.remembering(my_lab)
 # ### Go further
 #
 # 1. *(10 minutes)* Take the tick off the truth, choose another attack and another seed, and find a setting that you would trust. Put the tick back: were you right? If not, what misled you?
-# 2. *(10 minutes)* The page could have a slider for the steps of fine-tuning. Which of the keys in `dlp_lib/lab.py` would need it, and what would go wrong without?
+# 2. *(10 minutes)* The page could have a slider for the steps of fine-tuning. Which of the keys in `dlp_lib/live/setting.py` would need it, and what would go wrong without?
 #
 # ## References
 #

@@ -53,14 +53,13 @@ import pandas as pd
 import torch
 
 import dlp_lib
-from dlp_lib import HOME, Context, Runtime, Store, attacks, plots
-from dlp_lib import defences as baselines
+from dlp_lib import HOME, Context, Runtime, Store, defences, evaluate, plots, recipes
 from dlp_lib.checks import baselines as checks
 from dlp_lib.defences import anp
 from dlp_lib.defences.clean import held_out
 from dlp_lib.defences.finetuning import clean_accuracy
-from dlp_lib.experiments import record
-from dlp_lib.recipes import SHAPES10
+from dlp_lib.experiments import record, report, scenario
+from dlp_lib.experiments.recorded_tables import defences_beside_paper
 
 # %% [markdown]
 # ## 1. What a defence is given
@@ -69,80 +68,74 @@ from dlp_lib.recipes import SHAPES10
 # kind needs some images that are known to be clean. The second has only the tampered set. Comparing a method of one kind with one of the other compares their assumptions as well.
 
 # %%
-kinds = baselines.CIFAR10 if papers_settings else baselines.SHAPES10
-kinds = {name: kinds[name] for name in methods}
-dlp = replace(
-    SHAPES10, gamma=gamma, e1=e1, fixmatch=replace(SHAPES10.fixmatch, steps=finetune_steps)
-)
-pd.DataFrame(
-    {
-        name: {"sees": method.sees, "starts": method.starts}
-        for name, method in (kinds | {"DLP": dlp}).items()
-    }
-).T
+recipe = recipes.recipe_for(dataset)
+fixmatch = replace(recipe.dlp.fixmatch, steps=finetune_steps)
+dlp = replace(recipe.dlp, gamma=gamma, e1=e1, fixmatch=fixmatch)
+source = recipes.CIFAR10 if papers_settings else recipes.SHAPES10
+compared = {name: source.defences[name] for name in methods} | {"DLP": dlp}
+needs = {}
+for name, method in compared.items():
+    needs[name] = {"sees": method.sees, "starts": method.starts}
+pd.DataFrame(needs).T
 
 # %% [markdown]
 # *Clean* images must come from somewhere. We take 5 % of the training set's size out of the *test* set, as the paper does, and take them away from everybody's test set: no method is judged on what it has seen. Of that part, a fifth is
 # kept for choices (when to stop pruning, which threshold), four fifths are for training. With 5,000 training images that makes 200 and 50. The training set itself gives nothing clean: who could tell?
 
 # %%
-context = Context(Runtime(seed, device), Store(HOME / cache), print_progress)
-train, test = dlp_lib.load(dataset, n_train, image_size=image_size, store=context.store)
-train, test = (
-    train.to(context.runtime.device),
-    test.to(context.runtime.device).subset(slice(n_test)),
+context = Context(Runtime(seed, device), Store(HOME / cache), dlp_lib.print_progress)
+recipe = replace(recipe, epochs=epochs, dlp=dlp)
+untouched = scenario(
+    dataset, "none", n_train=n_train, image_size=image_size, context=context, recipe=recipe
 )
-clean, test = baselines.clean_part(train, test, context)
-untrained = dlp_lib.wrn_16_1(len(train.classes), context.runtime)
+all_test = untouched.test.subset(slice(n_test))
+clean, test = defences.clean_part(untouched.clean, all_test, context)
 
 # %% [markdown]
 # The models to be repaired, one for each attack, and one trained on the clean set for reference: with its CA, and with what it makes of each trigger.
 
 
 # %%
-def trained(split):
-    model = dlp_lib.wrn_16_1(len(train.classes), context.runtime)
-    stage = dlp_lib.supervised(model, split, epochs, dlp.supervised, context)
-    return model, stage
+def train(scene):
+    """The undefended model and its stage, in the form of a defence's result."""
+    model, stage = scene.undefended()
+    return defences.DefenceResult(model, {"SL": stage})
 
 
-settings, cases = attacks.settings(dataset, train), {}
-for name in attack_names:
-    attack = dlp_lib.prepare(settings[name].attack, train, context)
-    cases[name] = attack, dlp_lib.poison(train, attack, settings[name].poisoning_rate, context)[0]
-given = {name: trained(tampered) for name, (_, tampered) in cases.items()}
-reference = trained(train)
+scenes = {name: untouched.attacked_by(name) for name in attack_names}
+trained = {name: train(scene) for name, scene in scenes.items()}
+reference = train(untouched)
 
 # %% [markdown]
-# Every method has the same line: `method.run(model, data, context)`. `baselines.defend` hands it what its threat model allows, and nothing else.
+# Every method has the same line: `method.run(model, data, context)`. `defences.defend` hands it what its threat model allows, and nothing else.
 
 # %%
-rows, results, held = [], {}, 100 * len(clean) / len(train)
-print(
-    f"{len(clean)} clean images ({held:g} % of the training set's size), {len(test)} left for testing"
-)
+rows = []
+results = {}
+share = 100 * len(clean) / len(untouched.clean)
+print(f"{len(clean)} clean images ({share:g} % of the training set's size), ", end="")
+print(f"{len(test)} left for testing")
 
 
-def tell(attack, name, model, stages):
-    measured = dlp_lib.evaluate(model, test, cases[attack][0])
-    costs = {
-        column: sum(stage.total(column) for stage in stages) for column in ("images", "seconds")
-    }
-    rows.append({"attack": attack, "defence": name, **asdict(measured), **costs})
+def tell(attack, name, result):
+    measured = evaluate(result.model, test, scenes[attack].attack)
+    rows.append({"attack": attack, "defence": name, **asdict(measured), **result.costs()})
     print(f"{attack}, {name}: CA {measured.ca:.1%}, ASR {measured.asr:.1%}, RA {measured.ra:.1%}")
 
 
 def defend(name, method):
     """Defend against every attack, and tell how it went."""
-    for attack, (_, tampered) in cases.items():
-        done = baselines.defend(method, untrained, given[attack][0], tampered, clean, context)
-        results[name, attack] = done.stages
-        tell(attack, name, done.model, done.stages.values())
+    results[name] = {}
+    for attack, scene in scenes.items():
+        model = trained[attack].model
+        result = defences.defend(method, scene.untrained(), model, scene.tampered, clean, context)
+        results[name][attack] = result
+        tell(attack, name, result)
 
 
-for attack in cases:
-    for name, (model, stage) in {"none": given[attack], "clean training": reference}.items():
-        tell(attack, name, model, [stage])
+for attack in scenes:
+    tell(attack, "none", trained[attack])
+    tell(attack, "clean training", reference)
 
 # %% [markdown]
 # ## 2. Repairing with clean images
@@ -158,9 +151,10 @@ for attack in cases:
 # %% tags=["nbval-check-output"]
 bend = torch.nn.Linear(1, 1, bias=False)
 torch.nn.init.constant_(bend.weight, 10.0)
-start, end = {"weight": torch.tensor([[0.0]])}, {"weight": torch.tensor([[4.0]])}
+start = {"weight": torch.tensor([[0.0]])}
+end = {"weight": torch.tensor([[4.0]])}
 for t in (0.0, 0.25, 0.5, 0.75, 1.0):
-    print(f"t = {t}: {baselines.mcr.bezier(start, end, bend, t)['weight'].item():.2f}")
+    print(f"t = {t}: {defences.mcr.bezier(start, end, bend, t)['weight'].item():.2f}")
 
 # %% [markdown]
 # It begins and ends at the two models, and in between is only drawn towards the bend.
@@ -176,7 +170,7 @@ for t in (0.0, 0.25, 0.5, 0.75, 1.0):
 # %%
 for name in ("FP", "MCR", "NAD", "ANP"):
     if name in methods:
-        defend(name, kinds[name])
+        defend(name, compared[name])
 
 # %% [markdown]
 # **What you should see.** All four take BadNets from an ASR of 100 % to 10 % or less. FP, MCR and NAD pay with a few points of CA, ANP with more. SIG leaves more behind: about one triggered image in ten, and far more with ANP. And look at RA: under BadNets it follows CA, under SIG it
@@ -195,36 +189,33 @@ for name in ("FP", "MCR", "NAD", "ANP"):
 # %%
 def at_thresholds(attack):
     """Validation CA, test CA and ASR at each of ANP's thresholds."""
-    masks, stage = anp.Masks(given[attack][0]), results["ANP", attack]["ANP"]
-    stage.checkpoints.load(masks, stage.selected_block)
-    models = [anp.silence(given[attack][0], masks, threshold) for threshold in anp.THRESHOLDS]
-    found = [dlp_lib.evaluate(model, test.subset(slice(500)), cases[attack][0]) for model in models]
-    return (
-        [clean_accuracy(model, validation) for model in models],
-        [m.ca for m in found],
-        [m.asr for m in found],
-    )
+    model = trained[attack].model
+    masks = anp.Masks(model)
+    results["ANP"][attack].stages["ANP"].load(masks)
+    shares = {"validation CA": [], "CA": [], "ASR": []}
+    for threshold in anp.THRESHOLDS:
+        pruned = anp.silence(model, masks, threshold)
+        measured = evaluate(pruned, test.subset(slice(500)), scenes[attack].attack)
+        shares["validation CA"].append(clean_accuracy(pruned, validation))
+        shares["CA"].append(measured.ca)
+        shares["ASR"].append(measured.asr)
+    return shares
 
 
 # %%
-validation = held_out(clean, context)[1]
-figure, axes = plt.subplots(
-    1, len(cases), figsize=(6 * len(cases), 3.2), sharey=True, squeeze=False
-)
-for ax, name in zip(axes[0], cases if "ANP" in methods else (), strict=False):
-    looks = (
-        ("o--", plots.NEUTRAL, "validation CA"),
-        ("o-", plots.CLEAN, "CA"),
-        ("s-", plots.POISONED, "ASR"),
-    )
-    for values, look in zip(at_thresholds(name), looks, strict=True):
-        plots.mean_and_range(ax, anp.THRESHOLDS, values, *look)
-    ax.set(
-        title=f"ANP, {name}",
-        xlabel="threshold of the mask",
-        ylabel="share of images (%)",
-        ylim=(-2, 104),
-    )
+_, validation = held_out(clean, context)
+n = len(scenes)
+figure, axes = plt.subplots(1, n, figsize=(6 * n, 3.2), sharey=True, squeeze=False)
+for ax, name in zip(axes[0], scenes if "ANP" in methods else (), strict=False):
+    shares = at_thresholds(name)
+    for label, style, colour in (
+        ("validation CA", "o--", plots.NEUTRAL),
+        ("CA", "o-", plots.CLEAN),
+        ("ASR", "s-", plots.POISONED),
+    ):
+        plots.mean_and_range(ax, anp.THRESHOLDS, shares[label], style, colour, label)
+    ax.set(title=f"ANP, {name}", xlabel="threshold of the mask")
+    ax.set(ylabel="share of images (%)", ylim=(-2, 104))
 plots.shared_legend(figure)
 plots.show(
     figure,
@@ -251,7 +242,7 @@ plots.show(
 # %% tags=["nbval-check-output"]
 losses = torch.tensor([0.1, 0.3, 1.0, 3.0], requires_grad=True)
 for per_sample in (True, False):
-    slope = torch.autograd.grad(baselines.abl.bounded(losses, 0.5, per_sample), losses)[0]
+    slope = torch.autograd.grad(defences.abl.bounded(losses, 0.5, per_sample), losses)[0]
     print(f"per_sample={per_sample}:", ["climbs" if s < 0 else "falls" for s in slope])
 
 # %% [markdown]
@@ -265,10 +256,9 @@ for per_sample in (True, False):
 # **Predict.** Which of the three will fall for SIG, whose labels are all true?
 
 # %%
-for name in ("ABL", "DBD"):
-    if name in methods:
-        defend(name, kinds[name])
-defend("DLP", dlp)
+for name in ("ABL", "DBD", "DLP"):
+    if name in compared:
+        defend(name, compared[name])
 
 # %% [markdown]
 # **What you should see.** Under BadNets all three bring ASR below 10 %. DLP ends near the CA of clean training; ABL and DBD lose a few points, or ten. Under SIG, DBD and DLP keep the backdoor *whole*, and DBD loses much of CA as well. ABL has removed it, with a CA of 50 to 60 %.
@@ -283,28 +273,20 @@ defend("DLP", dlp)
 # **Predict.** At which epoch would you have stopped, for each attack? Could you have seen it without test images?
 
 # %%
-figure, axes = plt.subplots(
-    1, len(cases), figsize=(6 * len(cases), 3.2), sharey=True, squeeze=False
-)
-for ax, name in zip(axes[0], cases if "ABL" in methods else (), strict=False):
-    ascent, model = (
-        results["ABL", name]["AU"],
-        dlp_lib.wrn_16_1(len(train.classes), context.runtime),
-    )
-    epochs_of_ascent = range(1, len(ascent.history) + 1)
-    seen = dlp_lib.audit(
-        ascent, model, test.subset(slice(300)), cases[name][0], epochs_of_ascent, views=(True,)
-    )
-    plots.mean_and_range(ax, epochs_of_ascent, [row["ca"] for row in seen], "o-", plots.CLEAN, "CA")
-    plots.mean_and_range(ax, epochs_of_ascent, [row["asr"] for row in seen], "s-", plots.POISONED, "ASR")
-    own = [row["accuracy_reestimated"] for row in ascent.history]
-    plots.mean_and_range(ax, epochs_of_ascent, own, "o--", plots.NEUTRAL, "accuracy on the isolated")
-    ax.set(
-        title=f"ABL, {name}",
-        xlabel="epoch of unlearning",
-        ylabel="share of images (%)",
-        ylim=(-2, 104),
-    )
+figure, axes = plt.subplots(1, n, figsize=(6 * n, 3.2), sharey=True, squeeze=False)
+for ax, name in zip(axes[0], scenes if "ABL" in methods else (), strict=False):
+    scene = scenes[name]
+    ascent = results["ABL"][name].stages["AU"]
+    blocks = [row["block"] for row in ascent.history]
+    part = test.subset(slice(300))
+    seen = dlp_lib.audit(ascent, scene.untrained(), part, scene.attack, blocks, batchnorm=(True,))
+    seen = pd.DataFrame(seen)
+    isolated = pd.DataFrame(ascent.history)["accuracy_reestimated"]
+    plots.mean_and_range(ax, blocks, seen["ca"], "o-", plots.CLEAN, "CA")
+    plots.mean_and_range(ax, blocks, seen["asr"], "s-", plots.POISONED, "ASR")
+    plots.mean_and_range(ax, blocks, isolated, "o--", plots.NEUTRAL, "accuracy on the isolated")
+    ax.set(title=f"ABL, {name}", xlabel="epoch of unlearning")
+    ax.set(ylabel="share of images (%)", ylim=(-2, 104))
     ax.xaxis.get_major_locator().set_params(integer=True)
 plots.shared_legend(figure)
 plots.show(
@@ -322,14 +304,15 @@ plots.show(
 # **Predict.** In a map with ASR to the right and CA upwards, where do you want to be? Is there a method that is there for both attacks?
 
 # %%
-figure, axes = plt.subplots(1, len(cases), figsize=(6 * len(cases), 4), sharey=True, squeeze=False)
-for ax, name in zip(axes[0], cases, strict=True):
-    here = {row["defence"]: (row["asr"], row["ca"]) for row in rows if row["attack"] == name}
-    plots.trade_off(ax, here, references=("none", "clean training")).set_title(name)
+figure, axes = plt.subplots(1, n, figsize=(6 * n, 4), sharey=True, squeeze=False)
+for ax, name in zip(axes[0], scenes, strict=True):
+    points = {row["defence"]: (row["asr"], row["ca"]) for row in rows if row["attack"] == name}
+    plots.trade_off(ax, points, references=("none", "clean training")).set_title(name)
 plots.shared_legend(figure)
 plots.show(
     figure,
-    "Clean accuracy against attack success rate of every defence, the undefended and the clean model.",
+    "Clean accuracy against attack success rate of every defence, the undefended and the clean "
+    "model.",
 )
 
 # %% [markdown]
@@ -357,9 +340,8 @@ table
 # %%
 recorded = record.read("baselines")
 shares = record.spread(recorded, ["defence", "attack"], ["ca", "asr", "ra"])
-shares = shares.rename({"none": "no defence"}, level="defence").rename(
-    {"none": "no attack"}, level="attack"
-)
+shares = shares.rename({"none": "no defence"}, level="defence")
+shares = shares.rename({"none": "no attack"}, level="attack")
 shares["ca"].unstack(sort=False).rename_axis("CA (%)")
 
 # %%
@@ -387,23 +369,7 @@ shares["ra"].unstack(sort=False).drop(columns="no attack").rename_axis("RA (%)")
 
 
 # %%
-def pair(ca, asr):
-    return f"{100 * ca:.1f} / " + ("–" if asr is None or pd.isna(asr) else f"{100 * asr:.1f}")
-
-
-means = pd.DataFrame(recorded).groupby(["defence", "attack"])[["ca", "asr"]].mean()
-ours = {(row["defence"], row["attack"]): pair(row["ca"], row["asr"]) for row in rows}
-paper, beside = record.paper("table 3"), {}
-for defence, by_attack in paper.items():
-    for attack, figures in by_attack.items():
-        key = defence, "none" if attack == "no attack" else attack
-        cells = (
-            pair(*figures),
-            pair(*means.loc[key]) if key in means.index else "–",
-            ours.get(key, "–"),
-        )
-        beside[defence, attack] = dict(zip(("paper", "recorded", "this run"), cells, strict=True))
-pd.DataFrame(beside).T.unstack(0).swaplevel(axis=1)[list(paper)].T
+defences_beside_paper(recorded, rows)
 
 # %% [markdown]
 # **What you should see.** In the paper FP hardly helps, and ANP is the best of the baselines; here FP is among the best, and ANP is not. DLP leads the paper's table in nearly every column. Here it has the highest mean CA where the attack changes labels, and nowhere the lowest ASR. (DBD is not in the paper's table.)
@@ -411,9 +377,7 @@ pd.DataFrame(beside).T.unstack(0).swaplevel(axis=1)[list(paper)].T
 # **Why.** Settings are part of a method. With the papers' batch sizes, two or three steps an epoch on two hundred images, FP left an ASR of 55 % here as well: what changed was the number of fine-tuning steps (see the [log](../docs/LOG.md)). ANP's threshold hangs on fifty images. Our settings were found with BadNets, on one seed. And LCA and SIG poison nine tenths of the target class here, more than the quota of DLP's trusted samples can bear: notebook 11 shows at which rates that is different. A table of defences is a table of *settings*, data and rates: whoever wants to use one of these methods should measure it on their own data.
 
 # %%
-names = "dataset n_train n_test image_size attack_names methods papers_settings epochs gamma e1 finetune_steps seed device cache out"
-parameters = {name: globals()[name] for name in names.split()}
-record.report(HOME / out, parameters, context.runtime, defences=rows)
+report(out, context.runtime, defences=rows)
 
 # %% [markdown]
 # ## Recap
@@ -448,7 +412,7 @@ record.report(HOME / out, parameters, context.runtime, defences=rows)
 # ### Exercise 1. Where a layer looks *(easy, 10 minutes)*
 #
 # Write NAD's attention map (section 2): the sum of squares over the channels, laid out as one row for every image, the row at length one. Then look at a backdoored model: within
-# `with baselines.nad.captured(model, ["blocks.3"]) as seen:`, a call of `dlp_lib.predict(model, images)` leaves the activations in `seen["blocks.3"]`. Does the map of a triggered image light up in the corner?
+# `with defences.nad.captured(model, ["blocks.3"]) as seen:`, a call of `dlp_lib.predict(model, images)` leaves the activations in `seen["blocks.3"]`. Does the map of a triggered image light up in the corner?
 
 
 # %% tags=["exercise"]
@@ -469,8 +433,8 @@ checks.attention(my_attention)
 # Write FP without its fine-tuning. `activations` are those of clean images, a column for every channel. `accuracy(kept)` is a function: it tells the validation accuracy of the model with those channels alone for which `kept` (booleans) is true.
 # Prune in FP's order, and stop at the first channel that would bring accuracy more than `allowed` below that of the whole model; this one stays.
 #
-# Then try it on a model of section 1, `model, attack = given["BadNets"][0], cases["BadNets"][0]`, under `torch.no_grad()`: the activations are `dlp_lib.observe(model, clean.images).features`, the accuracy is `dlp_lib.accuracy(model.head(features * kept), clean.labels)`. How many channels go? And
-# does the backdoor go with them? `dlp_lib.evaluate(baselines.fp.Pruned(model, kept), test, attack)` tells.
+# Then try it on a model of section 1, `model, attack = trained["BadNets"].model, scenes["BadNets"].attack`, under `torch.no_grad()`: the activations are `dlp_lib.logits_and_features(model, clean.images).features`, the accuracy is `dlp_lib.accuracy(model.head(features * kept), clean.labels)`. How many channels go? And
+# does the backdoor go with them? `dlp_lib.evaluate(defences.fp.Pruned(model, kept), test, attack)` tells.
 
 
 # %% tags=["exercise"]
@@ -543,9 +507,9 @@ checks.anp_step(my_anp_step)
 # ### Go further
 #
 # 1. *(5 minutes, and a run)* Set `attack_names = ["Blended", "LCA"]`. Which methods change places?
-# 2. *(15 minutes, and a run)* Give the first four methods four times as many clean images: `baselines.clean_part(train, test, context, 0.2)`. Which of them gain most?
-# 3. *(20 minutes)* Run `ABL(per_sample=True)` with the settings of `baselines.SHAPES10["ABL"]` otherwise. What is the poisoned share of the isolated samples after each epoch of isolation? Explain it.
-# 4. *(30 minutes)* Write a defence of your own: a frozen dataclass with `sees`, `starts` and `run`, and call `defend("mine", Mine())`. Its `run` returns `Defended(model, stages)` of `dlp_lib.pipeline`.
+# 2. *(15 minutes, and a run)* Give the first four methods four times as many clean images: `defences.clean_part(untouched.clean, all_test, context, 0.2)`. Which of them gain most?
+# 3. *(20 minutes)* Run `ABL(per_sample=True)` with the settings of `recipes.SHAPES10.defences["ABL"]` otherwise. What is the poisoned share of the isolated samples after each epoch of isolation? Explain it.
+# 4. *(30 minutes)* Write a defence of your own: a frozen dataclass with `sees`, `starts` and `run`, and call `defend("mine", Mine())`. Its `run` returns `DefenceResult(model, stages)` of `dlp_lib.defences`.
 #
 # ## References
 #

@@ -41,9 +41,7 @@ e1 = 4  # where it is not swept
 finetune_steps = 120  # of FixMatch, of 32 labelled images each
 seeds = [0]
 device = "auto"  # "cpu", "cuda", or "auto"
-cache = (
-    "build/store"  # where stages and trials are kept, inside the project's folder unless absolute
-)
+cache = "build/store"  # where stages and trials are kept, in the project's folder unless absolute
 out = "build/sweeps"  # where metrics.json goes, likewise
 
 # %%
@@ -53,18 +51,17 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from tempfile import TemporaryDirectory
 
-import matplotlib.pyplot as plt
-
-from dlp_lib import HOME, Runtime, plots
+from dlp_lib import HOME, Runtime
 from dlp_lib.checks import sweeps as checks
-from dlp_lib.experiments import record, trials
-from dlp_lib.experiments.sweep import sweep
+from dlp_lib.experiments import report, trials
+from dlp_lib.experiments.sweep import DASK, sweep
+from dlp_lib.plots.growing import growing_maps
 from dlp_lib.store import digest
 
 # %% [markdown]
 # ## 1. A trial, a grid, a table
 #
-# A *trial* is a function in a file: a dict of parameters in, a flat dict of results out. The library has one for DLP. Its parameters are the fields of `trials.Experiment`; all have defaults.
+# A *trial* is a function in a file: a dict of parameters in, a flat dict of results out. The library has one for DLP. Its parameters are the fields of `trials.DLPTrial`; all have defaults.
 
 # %%
 print(inspect.getsource(trials.run_dlp))
@@ -78,48 +75,32 @@ print(inspect.getsource(trials.run_dlp))
 # %% tags=["nbval-check-output"]
 small = {"n_train": [2000, 5000], "e1": [4, 8]}
 with TemporaryDirectory() as folder, ThreadPoolExecutor(1) as thread:
-    print(
-        sweep(checks.toy, small, [0, 1], folder, thread)[
-            ["n_train", "e1", "seed", "images"]
-        ].to_string()
-    )
+    toys = sweep(checks.toy, small, [0, 1], folder, thread)
+print(toys[["n_train", "e1", "seed", "images"]].to_string())
 
 # %% [markdown]
 # **Predict.** With four values of $\alpha$ and four of $\gamma$: how many times is stage 1 trained? And where on this map will DLP fail?
 
 # %%
-common = {
-    "dataset": dataset, "n_train": n_train, "image_size": image_size, "attack": attack, "device": device,
-    "finetune_steps": finetune_steps, "finetune_batch": 32,
-}  # fmt: skip
 store = HOME / cache
-
-
-def arrive(panels, across, down):
-    """A sweep's on_progress that draws its maps anew with every trial that is finished."""
-    rows, name = [], f"{across[0]} {down[0]}"
-
-    def on_progress(done, total, row):
-        rows.append(row)
-        figure, axes = plt.subplots(1, len(panels), figsize=(4 * len(panels), 3), sharey=True)
-        for ax, (column, title) in zip(axes, panels.items(), strict=True):
-            plots.sweep_map(ax, rows, column, across, down).set_title(title)
-            ax.label_outer()
-        alt = f"{', '.join(panels.values())}, by {across[0]} and {down[0]}: means over seeds, and how many seeds."
-        plots.show(figure, alt, display_id=name, update=done > 1)
-        print_progress("trials", done, total, row)
-
-    return on_progress
-
+common = {
+    "dataset": dataset,
+    "n_train": n_train,
+    "image_size": image_size,
+    "attack": attack,
+    "device": device,
+    "finetune_steps": finetune_steps,
+    "finetune_batch": 32,
+}
 
 # %% [markdown]
 # While it runs, the maps fill up with every trial that is finished. *n* is the number of seeds in a cell.
 
 # %%
 panels = {"ca": "CA (%)", "asr": "ASR (%)", "suspected": "suspects poisoned (%)"}
-grid = common | {"e1": e1, "poisoning_rate": alphas, "gamma": gammas}
-arriving = arrive(panels, ("gamma", gammas), ("poisoning_rate", alphas))
-table = sweep(trials.run_dlp, grid, seeds, store, on_progress=arriving)
+maps = growing_maps(panels, ("gamma", gammas), ("poisoning_rate", alphas))
+rates_grid = common | {"e1": e1, "poisoning_rate": alphas, "gamma": gammas}
+table = sweep(trials.run_dlp, rates_grid, seeds, store, on_progress=maps)
 
 # %% [markdown]
 # **What you should see.** Stage 1 was trained four times, once for every $\alpha$. By columns: with $\gamma$ = 0.2 %, ten trusted images a class, CA stays far below the others. From 1 % on it hardly matters. By rows: with 50 % poison DLP fails, whatever $\gamma$ is: CA is below 50 %, and ASR above 90 %
@@ -143,10 +124,9 @@ panels = {
     "ca": "CA in the end (%)",
     "asr": "ASR in the end (%)",
 }
-grid = common | {"gamma": 0.02, "stop": False, "e1": e1s, "e2": e2s}
-lengths = sweep(
-    trials.run_dlp, grid, seeds, store, on_progress=arrive(panels, ("e2", e2s), ("e1", e1s))
-)
+maps = growing_maps(panels, ("e2", e2s), ("e1", e1s))
+lengths_grid = common | {"gamma": 0.02, "stop": False, "e1": e1s, "e2": e2s}
+lengths = sweep(trials.run_dlp, lengths_grid, seeds, store, on_progress=maps)
 
 # %% [markdown]
 # **What you should see.** *After unlearning* $E_2$ decides: five epochs leave the backdoor whole, or half of it at $E_1$ = 8, and twenty remove it. *In the end* ASR is about ten per cent or less everywhere, also without any unlearning. What differs in the end is CA: it rises with
@@ -168,13 +148,10 @@ for point in ({"gamma": 0.01, "e1": 4}, {"e1": 4, "gamma": 0.01}, {"e1": 5, "gam
 
 # %%
 began = time.perf_counter()
-again = sweep(
-    trials.run_dlp, common | {"e1": e1, "poisoning_rate": alphas, "gamma": gammas}, seeds, store
-)
+again = sweep(trials.run_dlp, rates_grid, seeds, store)
 print(f"a second time: {time.perf_counter() - began:.2f} seconds")
-again.pivot_table(index="poisoning_rate", columns="gamma", values="seconds").round(1).rename_axis(
-    columns="seconds at gamma"
-)
+seconds = again.pivot_table(index="poisoning_rate", columns="gamma", values="seconds")
+seconds.round(1).rename_axis(columns="seconds at gamma")
 
 # %% [markdown]
 # **What you should see.** The rerun takes a moment: it reads. In each row a trial, or two, took longer than the rest by the time of stage 1: where both workers come to the same stage, one trains it and the other waits. At $\gamma$ = 10 % there are more suspects to unlearn, which takes its time as well.
@@ -193,13 +170,11 @@ again.pivot_table(index="poisoning_rate", columns="gamma", values="seconds").rou
 import dask
 from distributed import Client, LocalCluster
 
-from dlp_lib.experiments.sweep import DASK
-
 dask.config.set(DASK)
 cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
 with cluster, Client(cluster) as client:
-    more = common | {"e1": e1, "poisoning_rate": alphas[-2:], "gamma": [gammas[-1] / 2]}
-    more = sweep(trials.run_dlp, more, seeds, store, client.get_executor(pure=False))
+    grid = rates_grid | {"poisoning_rate": alphas[-2:], "gamma": [gammas[-1] / 2]}
+    more = sweep(trials.run_dlp, grid, seeds, store, client.get_executor(pure=False))
 more[["poisoning_rate", "gamma", "seed", "ca", "asr", "suspected", "seconds"]].round(3)
 
 # %% [markdown]
@@ -213,24 +188,21 @@ more[["poisoning_rate", "gamma", "seed", "ca", "asr", "suspected", "seconds"]].r
 #
 # ```python
 # client = Client("tcp://HOST:8786")
-# table = sweep(trials.dlp, grid, seeds, "/shared/store", client.get_executor(pure=False, resources={"GPU": 1}))  # without GPUs: no resources
+# table = sweep(trials.run_dlp, grid, seeds, "/shared/store", client.get_executor(pure=False, resources={"GPU": 1}))  # without GPUs: no resources
 # ```
 #
 # One thread a worker, always: threads of one process would take turns at PyTorch's random numbers. On SLURM, `srun` starts the workers, or `dask_jobqueue.SLURMCluster` in the place of `LocalCluster`; the project's
 # [docs/sweeps.md](../docs/sweeps.md) has both. If a worker dies, Dask gives its trial to another. If the scheduler dies, the sweep ends with an error, and the same line goes on once there is a new one.
 #
-# Without a notebook, `python -m dlp_lib.sweep params.yaml` runs a grid from a file, and a whole *notebook* can be a trial: `trials.Notebook("notebooks/06_dlp_pipeline.ipynb")` takes its parameters and returns the figures of its `metrics.json`.
+# Without a notebook, `python -m dlp_lib sweep plan.yaml` runs a grid from a file, and a whole *notebook* can be a trial: `trials.Notebook("notebooks/06_dlp_pipeline.ipynb")` takes its parameters and returns the figures of its `metrics.json`.
 
 # %%
-names = "dataset n_train image_size attack alphas gammas e1s e2s e1 finetune_steps seeds device cache out"
-columns = {"alpha_gamma": (table, ["poisoning_rate", "gamma"]), "lengths": (lengths, ["e1", "e2"])}
-results = {
-    name: rows[[*by, "seed", "suspected", "ca", "asr", "ra"]].to_dict("records")
-    for name, (rows, by) in columns.items()
+columns = ["seed", "suspected", "ca", "asr", "ra"]
+found = {
+    "alpha_gamma": table[["poisoning_rate", "gamma", *columns]].to_dict("records"),
+    "lengths": lengths[["e1", "e2", *columns]].to_dict("records"),
 }
-record.report(
-    HOME / out, {name: globals()[name] for name in names.split()}, Runtime(device=device), **results
-)
+report(out, Runtime(device=device), **found)
 
 # %% [markdown]
 # ## Recap
@@ -288,7 +260,10 @@ checks.points(my_points)
 
 # %% tags=["exercise"]
 def my_epochs(points):
-    """Epochs of stage 1, alone and shared. Each point has "poisoning_rate", "gamma", "e1" and "seed"."""
+    """Epochs of stage 1, alone and shared.
+
+    Each point has "poisoning_rate", "gamma", "e1" and "seed".
+    """
     # BEGIN SOLUTION
     longest = {}
     for point in points:
@@ -325,7 +300,7 @@ checks.favourites(my_favourites)
 # ### Exercise 4. A sweep that can be killed *(hard, 20 minutes)*
 #
 # Write a sweep for one process. `key(point)` gives a point's name, and the dict `records` stands for the folder: it may hold records of an earlier call. Run every point that has no record yet, and keep its record, `{"result": …, "error": None}`. If the trial raises, the record is
-# `{"result": {}, "error": …}` with the reason as text; the others go on, and the failed one is not tried again. Ctrl-C must still stop it. In the end return the records of all points. Then compare with `Job` and `run` in `dlp_lib/sweep/job.py`: what do several workers need beyond this?
+# `{"result": {}, "error": …}` with the reason as text; the others go on, and the failed one is not tried again. Ctrl-C must still stop it. In the end return the records of all points. Then compare with `Job` and `run_job` in `dlp_lib/experiments/sweep/job.py`: what do several workers need beyond this?
 
 
 # %% tags=["exercise"]

@@ -47,32 +47,20 @@ cache = "build/store"  # where stages are kept, inside the project's folder unle
 out = "build/architectures"  # where metrics.json goes, likewise
 
 # %%
-import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
 
 import dlp_lib
-from dlp_lib import (
-    DLP,
-    HOME,
-    Context,
-    FixMatch,
-    Runtime,
-    Store,
-    Supervised,
-    Unlearn,
-    attacks,
-    plots,
-)
+from dlp_lib import HOME, Context, Runtime, Store, plots, print_progress
 from dlp_lib.checks import architectures as checks
-from dlp_lib.experiments import record
-from dlp_lib.experiments.record.bench import Bench, scores
-from dlp_lib.models.architectures import ARCHITECTURES, build
+from dlp_lib.experiments import record, report, scenario
+from dlp_lib.experiments.recorded_tables import architectures_beside_paper
+from dlp_lib.experiments.throughput import images_per_second
+from dlp_lib.models import ARCHITECTURES
 from dlp_lib.models.interface import to_float
 
 # %% [markdown]
@@ -80,8 +68,9 @@ from dlp_lib.models.interface import to_float
 
 # %%
 context = Context(Runtime(seed, device), Store(HOME / cache), print_progress)
-train, test = dlp_lib.load(dataset, n_train, image_size=image_size, store=context.store)
-train, test = train.to(context.runtime.device), test.to(context.runtime.device)
+untouched = scenario(dataset, "none", n_train=n_train, image_size=image_size, context=context)
+train = untouched.clean
+test = untouched.test
 
 # %% [markdown]
 # ## 1. Fitted to small images, and what they cost
@@ -101,34 +90,17 @@ for side in (224, 32, 16):
 
 # %% [markdown]
 # **Predict.** The largest has how many times the weights of the smallest? And is the one with the most weights also the slowest?
-
-
-# %%
-def speed(model, repeats=3):
-    """Images per second, forward and backward, in batches of 32."""
-    images, labels = to_float(train.images[:32]), train.labels[:32]
-    cross_entropy(model(images), labels).backward()  # the first one is slower
-    start = time.perf_counter()
-    for _ in range(repeats):
-        cross_entropy(model(images), labels).backward()
-    if images.is_cuda:
-        torch.cuda.synchronize()
-    return repeats * len(images) / (time.perf_counter() - start)
-
-
-# %% [markdown]
-# The number of weights, the width of the penultimate layer, and the speed on this machine:
+#
+# The number of weights, the width of the penultimate layer, and the speed on this machine (images per second, forward and backward, in batches of 32):
 
 # %%
 costs = {}
 for name in ARCHITECTURES:
-    model = build(name, len(train.classes), context.runtime)
-    size = sum(parameter.numel() for parameter in model.parameters())
-    features = model.features(to_float(train.images[:2])).shape[1]
+    model = replace(untouched, architecture=name).untrained()
     costs[name] = {
-        "parameters": size,
-        "features": features,
-        "images per second": round(speed(model)),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "features": model.features(to_float(train.images[:2])).shape[1],
+        "images per second": round(images_per_second(model, train)),
     }
 pd.DataFrame(costs).T
 
@@ -145,10 +117,10 @@ pd.DataFrame(costs).T
 for channels, side in ((64, 16), (512, 2)):
     layer = nn.Conv2d(channels, channels, kernel_size=3, padding=1, bias=False)
     map_out = layer(torch.zeros(1, channels, side, side))
-    work = layer.weight.numel() * map_out[0, 0].numel()
-    print(
-        f"{channels} channels of {side}×{side}: {layer.weight.numel():,} weights, {work:,} multiply-adds"
-    )
+    weights = layer.weight.numel()
+    work = weights * map_out[0, 0].numel()
+    print(f"{channels} channels of {side}×{side}: ", end="")
+    print(f"{weights:,} weights, {work:,} multiply-adds")
 
 # %% [markdown]
 # ## 2. Who learns the trigger first?
@@ -158,37 +130,47 @@ for channels, side in ((64, 16), (512, 2)):
 # **Predict.** A larger model learns everything in fewer steps. Will the gap between poisoned and clean samples be wider, or narrower?
 
 # %%
-steps = FixMatch(batch=batch, mu=3, steps=finetune_steps)
-stages = {
-    "supervised": Supervised(batch=batch),
-    "unlearn": Unlearn(lr=0.005, reestimate=1000),
-    "fixmatch": steps,
-}
-dlp = DLP(gamma=gamma, e1=e1, e2=e2, **stages)
-benches = {
-    name: Bench(train, test, context, epochs=epochs, dlp=dlp, architecture=name)
-    for name in architecture_names
-}
+dlp = untouched.recipe.dlp
+supervised = replace(dlp.supervised, batch=batch)
+fixmatch = replace(dlp.fixmatch, batch=batch, steps=finetune_steps)
+dlp = replace(dlp, gamma=gamma, e1=e1, e2=e2, supervised=supervised, fixmatch=fixmatch)
+recipe = replace(untouched.recipe, epochs=epochs, dlp=dlp)
 
 # %% [markdown]
-# A *bench* holds a data set, a model and a defence. Every model is trained on the same tampered sets:
+# A *scenario* holds a data set, an attack, a model and the settings of a defence. Every model is trained on the same tampered sets:
 
 # %%
-settings, bench = attacks.settings(dataset, train), benches[architecture_names[0]]
-cases = {name: bench.poisoned(settings[name]) for name in attack_names}
-pairs = [(attack, name) for attack in attack_names for name in architecture_names]
-learned = {(attack, name): benches[name].trained(cases[attack][1]) for attack, name in pairs}
+scenes, models, stages = {}, {}, {}
+for attack in attack_names:
+    attacked = replace(untouched, recipe=recipe).attacked_by(attack)
+    for name in architecture_names:
+        title = f"{name}, {attack}"
+        scenes[title] = replace(attacked, architecture=name)
+        models[title], stages[title] = scenes[title].undefended()
+
 
 # %%
-rows, columns = len(attack_names), len(architecture_names)
-figure, axes = plt.subplots(
-    rows, columns, figsize=(3.6 * columns, 2.8 * rows), sharey=True, squeeze=False
-)
-for ax, (attack, name) in zip(axes.flat, pairs, strict=True):
-    (_, tampered, truth), logits = cases[attack], scores(learned[attack, name][1])
-    parts = (~truth.poisoned.cpu(), truth.poisoned.cpu())
-    curves = [[dlp_lib.accuracy(z, tampered.labels.cpu(), part) for z in logits] for part in parts]
-    plots.learning_gap(ax, *curves).set_title(f"{name}: {attack}")
+def accuracies(logits, scene):
+    """Training accuracy of the clean and of the poisoned samples."""
+    labels = scene.tampered.labels.cpu()
+    poisoned = scene.truth.poisoned.cpu()
+    clean = dlp_lib.accuracy(logits, labels, ~poisoned)
+    return clean, dlp_lib.accuracy(logits, labels, poisoned)
+
+
+def panels(width, height):
+    """A figure with a row for every attack, and a column for every model."""
+    rows = len(attack_names)
+    columns = len(architecture_names)
+    size = (width * columns, height * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, sharey=True, squeeze=False)
+    return figure, axes.flat
+
+
+figure, axes = panels(3.6, 2.8)
+for ax, (title, stage) in zip(axes, stages.items(), strict=True):
+    by_epoch = [accuracies(stage.logits(row["block"]), scenes[title]) for row in stage.history]
+    plots.learning_gap(ax, *zip(*by_epoch, strict=True)).set_title(title)
 plots.shared_legend(figure)
 plots.show(
     figure,
@@ -204,17 +186,22 @@ plots.show(
 #
 # **Predict.** In which of these panels will the samples of lowest entropy be the poisoned ones?
 
+
 # %%
+def poisoned_share(logits, scene):
+    """How many of the suspects are poisoned."""
+    suspicion = -dlp_lib.entropy(logits).to(scene.tampered.labels.device)
+    suspected = dlp_lib.select(suspicion, scene.tampered, gamma).suspected
+    return scene.truth.poisoned[suspected].double().mean().item()
+
+
 purity = {}
-for (attack, name), (_, stage) in learned.items():
-    _, tampered, truth = cases[attack]
-    suspicions = [-dlp_lib.entropy(z).to(train.images.device) for z in scores(stage)]
-    picks = [dlp_lib.select(suspicion, tampered, gamma).suspected for suspicion in suspicions]
-    shares = [truth.poisoned[pick].double().mean().item() for pick in picks]
-    purity[attack, name] = {
-        f"epoch {epoch}": f"{share:.0%}" for epoch, share in enumerate(shares, 1)
-    }
-pd.DataFrame(purity).T.rename_axis(["poisoned share of the suspects", ""])
+for title, stage in stages.items():
+    purity[title] = {}
+    for row in stage.history:
+        share = poisoned_share(stage.logits(row["block"]), scenes[title])
+        purity[title][f"epoch {row['block']}"] = f"{share:.0%}"
+pd.DataFrame(purity).T.rename_axis("poisoned share of the suspects")
 
 # %% [markdown]
 # **What you should see.** With WRN-16-1 the suspects are poisoned early, and no longer all of them towards the end, when clean samples have become as certain. With MobileNetV2 they are clean in every epoch under BadNets; under TrojanNN there is an epoch or
@@ -229,20 +216,17 @@ pd.DataFrame(purity).T.rename_axis(["poisoned share of the suspects", ""])
 # **Predict.** Where the filter does not find the poison, unlearning cannot help. Is the backdoor back in the end?
 
 # %%
-runs = {}
-for (attack, name), (model, _) in learned.items():
-    trigger, tampered, _ = cases[attack]
-    agreed, result = benches[name].defended(tampered)
-    measured = dlp_lib.after_each(result, test, trigger)
-    runs[attack, name] = agreed, measured | {"undefended": dlp_lib.evaluate(model, test, trigger)}
+agreed, measured = {}, {}
+for title, scene in scenes.items():
+    agreed[title], result = scene.defended()
+    measured[title] = dlp_lib.after_each(result, test, scene.attack)
+    measured[title]["undefended"] = dlp_lib.evaluate(models[title], test, scene.attack)
 
 # %%
-figure, axes = plt.subplots(
-    rows, columns, figsize=(4.6 * columns, 3 * rows), sharey=True, squeeze=False
-)
-for ax, ((attack, name), (agreed, measured)) in zip(axes.flat, runs.items(), strict=True):
-    when = f"E1 = {agreed}" if agreed else f"E1 = {e1}, not agreed"
-    plots.stage_bars(ax, measured).set_title(f"{name}, {attack}: {when}")
+figure, axes = panels(4.6, 3)
+for ax, title in zip(axes, scenes, strict=True):
+    when = f"E1 = {agreed[title]}" if agreed[title] else f"E1 = {e1}, not agreed"
+    plots.stage_bars(ax, measured[title]).set_title(f"{title}: {when}")
 plots.shared_legend(figure)
 plots.show(
     figure,
@@ -258,49 +242,17 @@ plots.show(
 #
 # ## 4. Table 6
 #
-# The recorded figures are of three seeds with the reduced set of this notebook, BadNets, all six models: mean, least and most. "Undefended" is the model after six epochs. The paper's are of CIFAR-10, trained to the end.
+# The recorded figures are of three seeds with the reduced set of this notebook, BadNets, all six models: mean, least and most. "Undefended" is the model after six epochs. The paper's are of CIFAR-10, trained to the end. The last two columns are CA / ASR of this run and of the paper.
 #
 # **Predict.** For which models will the three seeds agree?
 
 # %%
-recorded, spread = record.read("architectures"), []
-for stage, columns in {
-    "SL": ["suspected", "trusted"],
-    "undefended": ["ca", "asr"],
-    "ASSFT": ["ca", "asr"],
-}.items():
-    rows = [row for row in recorded if row["stage"] == stage]
-    spread.append(record.spread(rows, ["architecture"], columns))
-titles = [
-    "suspects poisoned",
-    "trusted clean",
-    "CA, undefended",
-    "ASR, undefended",
-    "CA, DLP",
-    "ASR, DLP",
-]
-table = pd.concat(spread, axis=1).set_axis(titles, axis=1).rename_axis("per cent")
-
-# %% [markdown]
-# Beside them, CA / ASR of the paper and of this run:
-
-
-# %%
-def per_cent(ca, asr):
-    return f"{100 * ca:.1f} / {100 * asr:.1f}"
-
-
-ours = {
-    name: measured["ASSFT"] for (attack, name), (_, measured) in runs.items() if attack == "BadNets"
-}
-paper = record.paper("table 6") | {"WRN-16-1": record.paper("table 3")["DLP"]}
-table["DLP, this run"] = pd.Series(
-    {name: per_cent(end.ca, end.asr) for name, end in ours.items()}, dtype=str
-)
-table["DLP, the paper"] = pd.Series(
-    {name: per_cent(*row["BadNets"]) for name, row in paper.items()}
-)
-table.fillna("–")
+recorded = record.read("architectures")
+this_run = {}
+for name in architecture_names:
+    if "BadNets" in attack_names:
+        this_run[name] = measured[f"{name}, BadNets"]["ASSFT"]
+architectures_beside_paper(recorded, this_run)
 
 # %% [markdown]
 # **What you should see.**
@@ -315,19 +267,13 @@ table.fillna("–")
 # and for some on the seed; a fixed $E_1$ for all of them is a bet; and models differ in how readily they take a backdoor back.
 
 # %%
-names = "dataset n_train image_size architecture_names attack_names gamma epochs e1 e2 batch finetune_steps seed device"
-parameters = {name: globals()[name] for name in f"{names} cache out".split()}
-ends = {pair: measured for pair, (_, measured) in runs.items()}
-said = {
-    pair: {"attack": pair[0], "architecture": pair[1], "e1": agreed}
-    for pair, (agreed, _) in runs.items()
-}
-rows = [
-    said[pair] | {"stage": stage} | asdict(metrics)
-    for pair in ends
-    for stage, metrics in ends[pair].items()
-]
-record.report(HOME / out, parameters, context.runtime, costs=costs, table=rows)
+rows = []
+for title, metrics_of in measured.items():
+    name, attack = title.split(", ")
+    facts = {"attack": attack, "architecture": name, "e1": agreed[title]}
+    for stage, metrics in metrics_of.items():
+        rows.append({**facts, "stage": stage, **asdict(metrics)})
+report(out, context.runtime, costs=costs, table=rows)
 
 # %% [markdown]
 # ## Recap
@@ -365,7 +311,10 @@ record.report(HOME / out, parameters, context.runtime, costs=costs, table=rows)
 
 # %% tags=["exercise"]
 def my_passes(n, e1, gamma, e2, steps, batch, mu):
-    """The number of passes of n training images and what is taken of them; batch counts labelled images."""
+    """The number of passes of n training images and what is taken of them.
+
+    batch counts labelled images.
+    """
     # BEGIN SOLUTION
     return n * e1 + n * gamma * e2 + steps * batch * (1 + mu)
     # END SOLUTION
@@ -382,7 +331,10 @@ checks.passes(my_passes)
 
 # %% tags=["exercise"]
 def my_weights(kernel, c_in, c_out, groups):
-    """The parameters of a convolution without bias, from c_in to c_out channels, and of its batch-norm."""
+    """The parameters of a convolution without bias, and of its batch-norm.
+
+    It goes from c_in to c_out channels.
+    """
     # BEGIN SOLUTION
     return kernel**2 * (c_in // groups) * c_out + 2 * c_out
     # END SOLUTION
@@ -400,7 +352,10 @@ checks.weights(my_weights)
 
 # %% tags=["exercise"]
 def my_sides(size, layers):
-    """The side of the map after each of the layers, a list; each layer is (kernel, stride, padding)."""
+    """The side of the map after each of the layers, a list.
+
+    Each layer is (kernel, stride, padding).
+    """
     # BEGIN SOLUTION
     found = []
     for kernel, stride, padding in layers:
@@ -424,13 +379,15 @@ checks.sides(my_sides)
 def my_verdict(undefended, defended):
     """One of the five words; each model is given as (ca, asr)."""
     # BEGIN SOLUTION
-    useful = [ca >= 0.5 for ca, _ in (undefended, defended)]
-    backdoor = [asr > 0.2 for _, asr in (undefended, defended)]
-    if not all(useful):
-        return "destroyed" if useful[0] else "untrained"
-    if backdoor[1]:
+    ca_before, asr_before = undefended
+    ca, asr = defended
+    if ca_before < 0.5:
+        return "untrained"
+    if ca < 0.5:
+        return "destroyed"
+    if asr > 0.2:
         return "backdoored"
-    return "removed" if backdoor[0] else "never there"
+    return "removed" if asr_before > 0.2 else "never there"
     # END SOLUTION
 
 
@@ -448,7 +405,8 @@ checks.verdicts(my_verdict)
 def my_multiply_adds(model, images):
     """The multiply-adds for one image; images (n, 3, h, w) are floats."""
     # BEGIN SOLUTION
-    counts, training = [], model.training
+    counts = []
+    training = model.training
 
     def count(layer, _, output):
         counts.append(layer.weight.numel() * output[0, 0].numel())

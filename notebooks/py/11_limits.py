@@ -45,56 +45,33 @@ out = "build/limits"  # where metrics.json goes, likewise
 
 # %%
 import copy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 
 import dlp_lib
-from dlp_lib import DLP, HOME, Context, FixMatch, Runtime, Store, Unlearn, attacks, plots
+from dlp_lib import HOME, Context, Runtime, Store, plots, print_progress, recipe_for
 from dlp_lib.checks import limits as checks
-from dlp_lib.defences import filters
-from dlp_lib.experiments import record
-from dlp_lib.experiments.record.bench import Bench, scores
+from dlp_lib.defences import agreement
+from dlp_lib.experiments import report, scenario
 from dlp_lib.experiments.record.limits import CASES, REMEDY
+from dlp_lib.experiments.recorded_tables import table_of_cases
 
 # %% [markdown]
 # A *case* says what is tampered with and how. `CASES` holds those of this notebook; each was also recorded for three seeds. Below we look into some of them, and the tables tell the rest.
 
 # %%
 context = Context(Runtime(seed, device), Store(HOME / cache), print_progress)
-train, test = dlp_lib.load(dataset, n_train, image_size=image_size, store=context.store)
-train, test = train.to(context.runtime.device), test.to(context.runtime.device)
-steps = FixMatch(mu=3, steps=finetune_steps)
-dlp = DLP(gamma=gamma, e1=e1, e2=e2, unlearn=Unlearn(lr=0.005, reestimate=1000), fixmatch=steps)
-bench = Bench(train, test, context, epochs=epochs, dlp=dlp)
-recorded = record.read("limits") + [
-    {"case": f"{row['attack']}, {9 if row['attack'] in ('LCA', 'SIG') else 10} %"} | row
-    for row in record.read("stages")
-]
-
-
-def table(*names):
-    """Three seeds: what the filter found, and CA, ASR and RA after DLP, beside the undefended model."""
-    spread = {}
-    for stage, columns in {
-        "ASSFT": ["suspected", "trusted", "ca", "asr", "ra"],
-        "undefended": ["ca", "asr"],
-    }.items():
-        rows = [row for row in recorded if row["case"] in names and row["stage"] == stage]
-        spread[stage] = record.spread(rows, ["case"], columns).loc[list(names)]
-    titles = [
-        "suspects poisoned",
-        "trusted clean",
-        "CA",
-        "ASR",
-        "RA",
-        "CA, undefended",
-        "ASR, undefended",
-    ]
-    return pd.concat(spread.values(), axis=1).set_axis(titles, axis=1).rename_axis("per cent")
-
+recipe = recipe_for(dataset)
+fixmatch = replace(recipe.dlp.fixmatch, steps=finetune_steps)
+dlp = replace(recipe.dlp, gamma=gamma, e1=e1, e2=e2, fixmatch=fixmatch)
+recipe = replace(recipe, epochs=epochs, dlp=dlp)
+untouched = scenario(
+    dataset, "none", n_train=n_train, image_size=image_size, context=context, recipe=recipe
+)
+test = untouched.test
 
 # %% [markdown]
 # ## 1. Clean-label attacks: two ways back
@@ -105,41 +82,42 @@ def table(*names):
 # **Predict.** With a trusted part that is all clean, will DLP win?
 
 # %%
-attack, tampered, truth = CASES["SIG, 5 %"].poisoned(bench)
-agreed, result = bench.defended(tampered)
+scene = CASES["SIG, 5 %"].scenario(untouched)
+tampered = scene.tampered
+truth = scene.truth
+_, result = scene.defended()
 print(dlp_lib.filter_precision(result.selection.suspected, result.selection.trusted, truth))
-measured = dlp_lib.after_each(result, test, attack)
+measured = dlp_lib.after_each(result, test, scene.attack)
 
 # %% [markdown]
 # A teacher can look behind it: from the same unlearned model, fine-tune once more without the poisoned images among the unlabelled ones. And once from a model that has never been
 # trained, with them.
 
+
 # %%
-unlearned = copy.deepcopy(result.model)
-result.stages["AU"].checkpoints.load(
-    unlearned, result.stages["AU"].selected_block, reestimated=True
-)
-
-
 def finetune(start, split, trusted):
     tuned = copy.deepcopy(start)
-    dlp_lib.fixmatch(tuned, split, trusted, dlp.fixmatch, context)
-    return dlp_lib.evaluate(tuned, test, attack)
+    dlp_lib.fixmatch(tuned, split, trusted, fixmatch, context)
+    return dlp_lib.evaluate(tuned, test, scene.attack)
 
 
-trusted = result.selection.trusted[~truth.poisoned[result.selection.trusted]]
-place = (~truth.poisoned).cumsum(0) - 1  # of a clean sample among the clean ones
-measured["ASSFT, no poison\namong unlabelled"] = finetune(
-    unlearned, tampered.subset(~truth.poisoned), place[trusted]
-)
-measured["ASSFT,\nnew model"] = finetune(bench.untrained(), tampered, trusted)
+unlearned = copy.deepcopy(result.model)
+result.stages["AU"].load(unlearned)
+clean = ~truth.poisoned
+trusted = result.selection.trusted
+trusted = trusted[clean[trusted]]
+place = clean.cumsum(0) - 1  # of a clean sample among the clean ones
+without_poison = finetune(unlearned, tampered.subset(clean), place[trusted])
+measured["ASSFT, no poison\namong unlabelled"] = without_poison
+measured["ASSFT,\nnew model"] = finetune(scene.untrained(), tampered, trusted)
 
 # %%
 figure, ax = plt.subplots(figsize=(9, 3.4))
 plots.stage_bars(ax, measured)
 plots.show(
     figure,
-    "CA, ASR and RA after each stage of DLP against SIG on half of the class, and after two other fine-tunings.",
+    "CA, ASR and RA after each stage of DLP against SIG on half of the class, and after two other "
+    "fine-tunings.",
 )
 
 # %% [markdown]
@@ -154,7 +132,7 @@ plots.show(
 # How does it depend on the share of the class that is poisoned? Three seeds, from three in ten images of the class to nine in ten:
 
 # %%
-table("SIG, 3 %", "SIG, 5 %", "SIG, 7 %", "SIG, 9 %", "LCA, 9 %")
+table_of_cases("SIG, 3 %", "SIG, 5 %", "SIG, 7 %", "SIG, 9 %", "LCA, 9 %")
 
 # %% [markdown]
 # **What you should see.** At 9 % of the set, nine in ten of the class, DLP loses on every seed. Below that anything can happen: on some seeds the backdoor is gone, on others it is stronger than
@@ -163,16 +141,15 @@ table("SIG, 3 %", "SIG, 5 %", "SIG, 7 %", "SIG, 9 %", "LCA, 9 %")
 #
 # **What would help?** Two changes, both by what a defender sees:
 #
-# - a *wary quota*: the more suspects carry the label of a class, the fewer trusted samples it gives. If all do, a tenth of the usual number: the hardest ten can be clean where the hardest hundred cannot;
+# - a *label-aware quota*: the more suspects carry the label of a class, the fewer trusted samples it gives. If all do, a tenth of the usual number: the hardest ten can be clean where the hardest hundred cannot;
 # - *set aside* the easiest fifth: the images of lowest entropy are not even used without their labels.
 #
 # By hand, with 20 disks and 20 stars: entropy rises from sample 0 to sample 39; disks 0 to 17 are poisoned, 18 and 19 are clean. $\gamma$ = 10 % asks for four samples. Which disks does each quota trust? (With
-# two classes the wary one does not fall below a half.)
+# two classes the label-aware one does not fall below a half.)
 
 # %% tags=["nbval-check-output"]
-tiny = dlp_lib.Split.from_arrays(
-    torch.zeros(40, 3, 1, 1, dtype=torch.uint8), torch.arange(40) // 20
-)
+images = torch.zeros(40, 3, 1, 1, dtype=torch.uint8)
+tiny = dlp_lib.Split.from_arrays(images, torch.arange(40) // 20)
 for quota in ("per class", "label_aware"):
     picked = dlp_lib.select(-torch.arange(40.0), tiny, 0.1, quota)
     disks = [i for i in picked.trusted.tolist() if i < 20]
@@ -182,18 +159,14 @@ for quota in ("per class", "label_aware"):
 # **Predict.** What do both cost where they were not needed, for BadNets?
 
 # %%
-sig, its_set, _ = CASES["SIG, 9 %, remedy"].poisoned(bench)
-_, cured = bench.defended(its_set, **REMEDY)
-cured = dlp_lib.after_each(cured, test, sig)
-pd.DataFrame(
-    {
-        stage: {"CA": f"{m.ca:.1%}", "ASR": f"{m.asr:.1%}", "RA": f"{m.ra:.1%}"}
-        for stage, m in cured.items()
-    }
-).T
+scene = CASES["SIG, 9 %, remedy"].scenario(untouched)
+_, result = scene.defended(**REMEDY)
+cured = dlp_lib.after_each(result, test, scene.attack)
+table = pd.DataFrame([asdict(metrics) for metrics in cured.values()], list(cured))
+table[["ca", "asr", "ra"]].rename(columns=str.upper).map("{:.1%}".format)
 
 # %%
-table(
+table_of_cases(
     "SIG, 5 %, remedy",
     "SIG, 9 %, label-aware",
     "SIG, 9 %, remedy",
@@ -217,28 +190,41 @@ table(
 #
 # **Predict.** At a rate of 3 % there are 150 poisoned images. At which $\gamma$ will the two curves break?
 
-# %%
-gammas, poisoning = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1], [0.01, 0.03, 0.1, 0.5]
-seen = {}
-for rate in poisoning:
-    _, its_set, its_truth = bench.poisoned(attacks.AttackSetting(dlp_lib.BadNets(), rate))
-    suspicions = [
-        -dlp_lib.entropy(z).to(train.images.device) for z in scores(bench.trained(its_set, e1)[1])
-    ]
-    for share in gammas:
-        picked = filters.select(suspicions[-1], its_set, share).suspected
-        visible = filters.agreement(suspicions, its_set, share)[-1].item()
-        seen[rate, share] = visible, its_truth.poisoned[picked].double().mean().item()
 
 # %%
-figure, axes = plt.subplots(1, len(poisoning), figsize=(12, 2.8), sharey=True)
-for ax, rate in zip(axes, poisoning, strict=True):
-    curves = zip(*(seen[rate, share] for share in gammas), strict=True)
-    plots.agreement(ax, *curves, 0.98, gammas).set_title(f"{100 * rate:g} % poisoned")
+def suspicion_by_epoch(scene, epochs):
+    """A score (n,) of every sample, minus its entropy, after each epoch of stage 1."""
+    _, stage = scene.undefended(epochs)
+    device = scene.tampered.labels.device
+    entropies = [dlp_lib.entropy(stage.logits(row["block"])) for row in stage.history]
+    return [-entropy.to(device) for entropy in entropies]
+
+
+def poisoned_share(suspicion, scene, share):
+    """How many of the suspects are poisoned, at a filtering rate."""
+    suspected = dlp_lib.select(suspicion, scene.tampered, share).suspected
+    return scene.truth.poisoned[suspected].double().mean().item()
+
+
+gammas = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1]
+rates = [0.01, 0.03, 0.1, 0.5]
+agreed, purity = {}, {}
+for rate in rates:
+    scene = untouched.attacked_by("BadNets", rate)
+    suspicions = suspicion_by_epoch(scene, e1)
+    agreed[rate] = [agreement(suspicions, scene.tampered, share)[-1].item() for share in gammas]
+    purity[rate] = [poisoned_share(suspicions[-1], scene, share) for share in gammas]
+
+# %%
+figure, axes = plt.subplots(1, len(rates), figsize=(12, 2.8), sharey=True)
+for ax, rate in zip(axes, rates, strict=True):
+    plots.agreement(ax, agreed[rate], purity[rate], 0.98, gammas)
+    ax.set_title(f"{100 * rate:g} % poisoned")
 plots.shared_legend(figure)
 plots.show(
     figure,
-    "The suspects' agreement, which a defender sees, and their true purity, against gamma at four poisoning rates.",
+    "The suspects' agreement, which a defender sees, and their true purity, against gamma at four "
+    "poisoning rates.",
 )
 
 # %% [markdown]
@@ -248,7 +234,7 @@ plots.show(
 # So the number of poisoned samples decides *when* they are learned, more than how many suspects can be filled with them. What does DLP make of such sets?
 
 # %%
-table("BadNets, 0.5 %", "BadNets, 1 %, gamma 10 %", "BadNets, 10 %", "BadNets, 50 %")
+table_of_cases("BadNets, 0.5 %", "BadNets, 1 %, gamma 10 %", "BadNets, 10 %", "BadNets, 50 %")
 
 # %% [markdown]
 # **What you should see.** Three different failures:
@@ -279,37 +265,30 @@ for goal in (0, "all-to-all"):
 # **Predict.** For each: will the suspects be poisoned? And will a defender be misled?
 
 # %%
-looks = {}
-for name in (
-    "BadNets, half covered",
-    "Blended, faint",
-    "BadNets, all-to-all",
-    "BadNets, rare target",
-):
-    _, its_set, its_truth = CASES[name].poisoned(bench)
-    suspicions = [
-        -dlp_lib.entropy(z).to(train.images.device)
-        for z in scores(bench.trained(its_set, short)[1])
-    ]
-    picks = [filters.select(s, its_set, 0.01).suspected for s in suspicions]
-    purity = [its_truth.poisoned[picked].double().mean().item() for picked in picks]
-    looks[name] = filters.agreement(suspicions, its_set, 0.01).tolist(), purity
+names = ["BadNets, half covered", "Blended, faint", "BadNets, all-to-all", "BadNets, rare target"]
+by_epoch = {}
+for name in names:
+    scene = CASES[name].scenario(untouched)
+    suspicions = suspicion_by_epoch(scene, short)
+    pure = [poisoned_share(suspicion, scene, 0.01) for suspicion in suspicions]
+    by_epoch[name] = agreement(suspicions, scene.tampered, 0.01).tolist(), pure
 
 # %%
-figure, axes = plt.subplots(1, len(looks), figsize=(12, 2.8), sharey=True)
-for ax, (name, curves) in zip(axes, looks.items(), strict=True):
-    plots.agreement(ax, *curves, 0.98).set_title(name)
+figure, axes = plt.subplots(1, len(names), figsize=(12, 2.8), sharey=True)
+for ax, name in zip(axes, names, strict=True):
+    plots.agreement(ax, *by_epoch[name], 0.98).set_title(name)
 plots.shared_legend(figure)
 plots.show(
     figure,
-    "Lasting agreement, which a defender sees, and the suspects' true purity, per epoch in four hard cases.",
+    "Lasting agreement, which a defender sees, and the suspects' true purity, per epoch in four "
+    "hard cases.",
 )
 
 # %% [markdown]
 # And what DLP makes of them, three seeds:
 
 # %%
-table(*looks)
+table_of_cases(*names)
 
 # %% [markdown]
 # **What you should see.**
@@ -325,14 +304,14 @@ table(*looks)
 # class cannot crowd out the others. But then every class gives the same share of itself, the clean ones too, which caps the purity (exercise 3). For the choice of $E_1$, look at *which* class agrees.
 
 # %%
-names = "dataset n_train image_size gamma epochs short e1 e2 finetune_steps seed device cache out"
-by_name = {name.replace("\n", " "): asdict(metrics) for name, metrics in measured.items()}
-purities = {f"{rate:g}, gamma {share:g}": shares for (rate, share), shares in seen.items()}
+found = {name.replace("\n", " "): asdict(metrics) for name, metrics in measured.items()}
 remedied = {name: asdict(metrics) for name, metrics in cured.items()}
-record.report(
-    HOME / out, {name: globals()[name] for name in names.split()}, context.runtime,
-    clean_label=by_name, remedy=remedied, rates=purities, epoch_by_epoch=looks,
-)  # fmt: skip
+pairs = {}
+for rate in rates:
+    for share, visible, pure in zip(gammas, agreed[rate], purity[rate], strict=True):
+        pairs[f"{rate:g}, gamma {share:g}"] = [visible, pure]
+results = {"clean_label": found, "remedy": remedied, "rates": pairs}
+report(out, context.runtime, **results, epoch_by_epoch=by_epoch)
 
 # %% [markdown]
 # ## Recap
@@ -404,8 +383,8 @@ checks.doubt(my_doubt)
 # %% [markdown]
 # ### Exercise 3. Rank within the class *(medium, 15 minutes)*
 #
-# Where a frequent class crowds out the others, one can rank within each class (section 3). Write that rank: the share of the samples *of the same class* whose entropy is lower. Then use minus the rank as a score. The names `suspicions`, `its_set` and `its_truth` still
-# hold the last case of section 3, the rare target: `dlp_lib.select(-my_ranks(-suspicions[-1], its_set.labels), its_set, 0.01)`. How many suspects does each class give now? And how pure can they be at best?
+# Where a frequent class crowds out the others, one can rank within each class (section 3). Write that rank: the share of the samples *of the same class* whose entropy is lower. Then use minus the rank as a score. The names `suspicions` and `scene` still
+# hold the last case of section 3, the rare target: `dlp_lib.select(-my_ranks(-suspicions[-1], scene.tampered.labels), scene.tampered, 0.01)`. How many suspects does each class give now? And how pure can they be at best?
 
 
 # %% tags=["exercise"]
@@ -424,10 +403,10 @@ def my_ranks(h, labels):
 checks.ranks(my_ranks)
 
 # %% [markdown]
-# ### Exercise 4. The wary quota *(hard, 20 minutes)*
+# ### Exercise 4. The label-aware quota *(hard, 20 minutes)*
 #
 # The remedy of section 1 in numbers. Of $C$ classes, each gives `asked` samples times $1 - s$, where $s$ is the share of the suspects that carry its label, but never less than `asked` times $1/C$; rounded to the nearest whole number. Two bounds come last: one sample at
-# least, and half of the class's members, rounded down, at most. Then compare with `.quotas` of what `dlp_lib.select(…, quota="wary")` gives on a set of this notebook.
+# least, and half of the class's members, rounded down, at most. Then compare with `.quotas` of what `dlp_lib.select(…, quota="label_aware")` gives on a set of this notebook.
 
 
 # %% tags=["exercise"]
@@ -442,14 +421,14 @@ def my_quotas(suspects, members, asked):
 
 
 # %% tags=["check"]
-checks.wary(my_quotas)
+checks.label_aware(my_quotas)
 
 # %% [markdown]
 # ### Go further
 #
 # 1. *(5 minutes)* In the second figure, find a panel in which agreement is high and purity low. What did the suspects agree on?
-# 2. *(15 minutes)* Try the remedy with `set_aside` at 0.5 and with the quota "per class" on SIG at 9 %. Which of the two parts is needed for ASR, which for RA?
-# 3. *(30 minutes)* You are the attacker and know the remedy of section 1. Poison the images of the target class that a clean model finds hardest. Does the wary quota still find clean ones?
+# 2. *(15 minutes)* Try the remedy with `exclude_easiest` at 0.5 and with the quota "per class" on SIG at 9 %. Which of the two parts is needed for ASR, which for RA?
+# 3. *(30 minutes)* You are the attacker and know the remedy of section 1. Poison the images of the target class that a clean model finds hardest. Does the label-aware quota still find clean ones?
 #
 # ## References
 #

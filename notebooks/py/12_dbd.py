@@ -42,7 +42,6 @@ cache = "build/store"  # where stages are kept, inside the project's folder unle
 out = "build/dbd"  # where metrics.json goes, likewise
 
 # %%
-import copy
 from dataclasses import asdict, replace
 
 import matplotlib.pyplot as plt
@@ -51,44 +50,33 @@ import torch
 from sklearn.decomposition import PCA
 
 import dlp_lib
-from dlp_lib import HOME, Context, Runtime, Store, attacks, logits_and_features, plots
-from dlp_lib import defences as baselines
+from dlp_lib import HOME, Context, Runtime, Store, plots, print_progress, recipe_for
 from dlp_lib.checks import dbd as checks
 from dlp_lib.defences.dbd import symmetric_cross_entropy
 from dlp_lib.defences.simclr import nt_xent
-from dlp_lib.experiments import record
-from dlp_lib.recipes import SHAPES10
+from dlp_lib.experiments import report, scenario
 
 # %% [markdown]
 # Load the data, and poison a copy of the training set for each attack.
 
 # %%
 context = Context(Runtime(seed, device), Store(HOME / cache), print_progress)
-train, test = dlp_lib.load(dataset, n_train, image_size=image_size, store=context.store)
-train, test = (
-    train.to(context.runtime.device),
-    test.to(context.runtime.device).subset(slice(n_test)),
+recipe = replace(recipe_for(dataset), epochs=epochs)
+untouched = scenario(
+    dataset, "none", n_train=n_train, image_size=image_size, context=context, recipe=recipe
 )
-
-# %%
-settings, cases = attacks.settings(dataset, train), {}
-for name in attack_names:
-    attack = dlp_lib.prepare(settings[name].attack, train, context)
-    cases[name] = attack, *dlp_lib.poison(train, attack, settings[name].poisoning_rate, context)
+test = untouched.test.subset(slice(n_test))
+scenes = {name: untouched.attacked_by(name) for name in attack_names}
 
 # %% [markdown]
 # Then train a supervised model on each tampered set, for comparison, and run DBD. Its three stages are recorded, so that each of them can be looked at afterwards.
 
 # %%
-dbd, untrained = (
-    baselines.settings(dataset)["DBD"],
-    dlp_lib.wrn_16_1(len(train.classes), context.runtime),
-)
+dbd = recipe.defences["DBD"]
 supervised, results = {}, {}
-for name, (_, tampered, _) in cases.items():
-    supervised[name] = copy.deepcopy(untrained)
-    dlp_lib.supervised(supervised[name], tampered, epochs, SHAPES10.supervised, context)
-    results[name] = dbd.run(untrained, tampered, context)
+for name, scene in scenes.items():
+    supervised[name], _ = scene.undefended()
+    results[name] = dbd.run(scene.untrained(), scene.tampered, context)
 
 # %% [markdown]
 # ## 1. Features, with labels and without
@@ -118,26 +106,29 @@ for name, z in {
 # %%
 def after(name, stage):
     """The model as a stage of DBD left it."""
-    model, stage = copy.deepcopy(untrained), results[name].stages[stage]
-    stage.checkpoints.load(model, stage.selected_block)
+    model = untouched.untrained()
+    results[name].stages[stage].load(model)
     return model
 
 
+def features(model, images):
+    return dlp_lib.logits_and_features(model, images).features
+
+
 # %%
-figure, axes = plt.subplots(len(cases), 2, figsize=(9, 4 * len(cases)), squeeze=False)
-for line, (name, (attack, *_)) in zip(axes, cases.items(), strict=True):
-    for ax, (kind, model) in zip(
-        line, {"supervised": supervised[name], "SimCLR": after(name, "SimCLR")}.items(), strict=True
-    ):
-        clean = logits_and_features(model, test.images).features.cpu()
-        triggered = logits_and_features(
-            model, attack.trigger(test.images[test.labels != attack.target])[:300]
-        ).features.cpu()
-        axis = PCA(2).fit(clean)
-        target = test.labels == attack.target
-        plots.feature_map(ax, axis.transform(clean), target, axis.transform(triggered)).set_title(
-            f"{name}: {kind}"
-        )
+backbones = {}
+for name in scenes:
+    backbones[name] = {"supervised": supervised[name], "SimCLR": after(name, "SimCLR")}
+figure, axes = plt.subplots(len(scenes), 2, figsize=(9, 4 * len(scenes)), squeeze=False)
+for line, (name, scene) in zip(axes, scenes.items(), strict=True):
+    is_target = test.labels == scene.attack.target
+    triggered = scene.attack.trigger(test.images[~is_target])[:300]
+    for ax, (kind, model) in zip(line, backbones[name].items(), strict=True):
+        points = features(model, test.images).cpu()
+        axis = PCA(2).fit(points)
+        marked = axis.transform(features(model, triggered).cpu())
+        plots.feature_map(ax, axis.transform(points), is_target, marked)
+        ax.set_title(f"{name}: {kind}")
 plots.shared_legend(figure)
 plots.show(
     figure,
@@ -150,27 +141,23 @@ plots.show(
 
 # %%
 def neighbours(model, attack, k=10):
-    """Shares of the target class, and of the true class, among the clean neighbours of triggered images."""
+    """Classes among the clean neighbours of triggered images: two shares."""
     victims = test.subset(test.labels != attack.target)
-    ours = [
-        logits_and_features(model, images).features
-        for images in (attack.trigger(victims.images), test.images)
-    ]
-    ours = [torch.nn.functional.normalize(features) for features in ours]
-    near = test.labels[(ours[0] @ ours[1].T).topk(k).indices]  # (victims, k)
+    triggered = torch.nn.functional.normalize(features(model, attack.trigger(victims.images)))
+    clean = torch.nn.functional.normalize(features(model, test.images))
+    labels = test.labels[(triggered @ clean.T).topk(k).indices]  # (victims, k)
     return {
-        "target class": (near == attack.target).double().mean().item(),
-        "true class": (near == victims.labels[:, None]).double().mean().item(),
+        "target class": (labels == attack.target).double().mean().item(),
+        "true class": (labels == victims.labels[:, None]).double().mean().item(),
     }
 
 
 # %%
-near = {
-    (name, kind): neighbours(model, attack)
-    for name, (attack, *_) in cases.items()
-    for kind, model in {"supervised": supervised[name], "SimCLR": after(name, "SimCLR")}.items()
-}
-(100 * pd.DataFrame(near).T).round(1).rename_axis(["share of neighbours (%)", ""])
+near = {}
+for name, scene in scenes.items():
+    for kind, model in backbones[name].items():
+        near[f"{name}, {kind}"] = neighbours(model, scene.attack)
+(100 * pd.DataFrame(near).T).round(1).rename_axis("share of neighbours (%)")
 
 # %% [markdown]
 # **What you should see.** Supervised, nine in ten neighbours of a triggered image are of the target class. After SimCLR it is fewer than one in ten, and more than eight in ten are of the class that the image shows. In the picture the
@@ -185,10 +172,10 @@ near = {
 
 # %% tags=["nbval-check-output"]
 for p in (0.99, 0.5, 0.01, 0.0001):
-    logits, label = torch.tensor([[p, 1 - p]]).log(), torch.tensor([0])
-    plain, reverse = (
-        symmetric_cross_entropy(logits, label, *weights).item() for weights in ((1, 0), (0, 1))
-    )
+    logits = torch.tensor([[p, 1 - p]]).log()
+    label = torch.tensor([0])
+    plain = symmetric_cross_entropy(logits, label, 1, 0).item()
+    reverse = symmetric_cross_entropy(logits, label, 0, 1).item()
     print(f"p = {p}: cross-entropy {plain:.2f}, reverse {reverse:.2f}")
 
 # %% [markdown]
@@ -197,20 +184,20 @@ for p in (0.99, 0.5, 0.01, 0.0001):
 # **Predict.** Which share of the trusted half will be poisoned? (10 % of all samples are.)
 
 # %%
-figure, axes = plt.subplots(1, len(cases), figsize=(6 * len(cases), 3.4), squeeze=False)
+n = len(scenes)
+figure, axes = plt.subplots(1, n, figsize=(6 * n, 3.4), squeeze=False)
 trusted, poisoned = {}, {}
-for ax, (name, (_, tampered, truth)) in zip(axes[0], cases.items(), strict=True):
-    logits = logits_and_features(after(name, "SCE"), tampered.images).logits
+for ax, (name, scene) in zip(axes[0], scenes.items(), strict=True):
+    tampered = scene.tampered
+    is_poisoned = scene.truth.poisoned
+    logits = dlp_lib.predict(after(name, "SCE"), tampered.images)
     losses = symmetric_cross_entropy(logits, tampered.labels, dbd.sce.alpha, dbd.sce.beta)
     trusted[name] = losses.argsort(stable=True)[: int(dbd.trusted * len(losses))]
-    poisoned[name] = truth.poisoned[trusted[name]].double().mean().item()
-    plots.histogram(ax, losses, truth.poisoned).axvline(
-        losses[trusted[name]].max().item(), color=plots.NEUTRAL
-    )
-    ax.set(
-        xlabel="symmetric cross-entropy",
-        title=f"{name}: {poisoned[name]:.1%} of the trusted half are poisoned",
-    )
+    poisoned[name] = is_poisoned[trusted[name]].double().mean().item()
+    highest = losses[trusted[name]].max().item()
+    plots.histogram(ax, losses, is_poisoned).axvline(highest, color=plots.NEUTRAL)
+    ax.set_title(f"{name}: {poisoned[name]:.1%} of the trusted half are poisoned")
+    ax.set_xlabel("symmetric cross-entropy")
     ax.legend()
 plots.show(
     figure,
@@ -230,13 +217,12 @@ plots.show(
 
 # %%
 measured = {}
-for name, (attack, *_) in cases.items():
-    stages = dlp_lib.after_each(results[name], test, attack)
+for name, scene in scenes.items():
+    stages = dlp_lib.after_each(results[name], test, scene.attack)
+    undefended = dlp_lib.evaluate(supervised[name], test, scene.attack)
     measured[name] = {"SCE head": stages["SCE"], "MixMatch": stages["MixMatch"]}
-    measured[name] |= {"undefended": dlp_lib.evaluate(supervised[name], test, attack)}
-figure, axes = plt.subplots(
-    1, len(cases), figsize=(6 * len(cases), 3.4), sharey=True, squeeze=False
-)
+    measured[name]["undefended"] = undefended
+figure, axes = plt.subplots(1, n, figsize=(6 * n, 3.4), sharey=True, squeeze=False)
 for ax, (name, by_stage) in zip(axes[0], measured.items(), strict=True):
     plots.stage_bars(ax, by_stage).set_title(name)
 plots.shared_legend(figure)
@@ -254,19 +240,18 @@ plots.show(
 
 # %%
 own = {}
-for name, (attack, tampered, truth) in cases.items():
-    images = test.subset(test.labels == attack.target).images
-    carry = tampered.labels == attack.target
+for name, scene in scenes.items():
+    images = test.images[test.labels == scene.attack.target]
+    carry = scene.tampered.labels == scene.attack.target
     own[name] = {
         "carry its label": int(carry.sum()),
-        "of these poisoned": int((carry & truth.poisoned).sum()),
+        "of these poisoned": int((carry & scene.truth.poisoned).sum()),
+        "keep it": int(carry[trusted[name]].sum()),
     }
-    own[name] |= {"keep it": int(carry[trusted[name]].sum())}
     for stage in ("SCE", "MixMatch"):
-        answers = dlp_lib.predict(after(name, stage), images).argmax(1)
-        own[name][f"recall after {stage} (%)"] = round(
-            100 * (answers == attack.target).double().mean().item(), 1
-        )
+        is_target = dlp_lib.predict(after(name, stage), images).argmax(1) == scene.attack.target
+        recall = 100 * is_target.double().mean().item()
+        own[name][f"recall after {stage} (%)"] = round(recall, 1)
 pd.DataFrame(own).T.rename_axis("the target class")
 
 # %% [markdown]
@@ -282,28 +267,23 @@ pd.DataFrame(own).T.rename_axis("the target class")
 # **Predict.** Who wins at which attack?
 
 # %%
-for name, (attack, tampered, _) in cases.items():
-    first = replace(SHAPES10, gamma=gamma, e1=own_e1.get(name, SHAPES10.e1))
-    spare = (
-        results[name].total("images") - first.e1 * len(tampered) - first.e2 * gamma * len(tampered)
-    )
-    steps = max(1, int(spare / (first.fixmatch.batch * (1 + first.fixmatch.mu))))
-    result = replace(first, fixmatch=replace(first.fixmatch, steps=steps)).run(
-        untrained, tampered, context
-    )
-    measured[name]["DLP"] = dlp_lib.evaluate(result.model, test, attack)
-    print(
-        f"{name}: DBD {results[name].total('images'):,.0f} image passes, DLP {result.total('images'):,.0f}"
-    )
+for name, scene in scenes.items():
+    dlp = replace(recipe.dlp, gamma=gamma, e1=own_e1.get(name, recipe.dlp.e1))
+    passes = results[name].total("images")
+    size = len(scene.tampered)
+    spare = passes - dlp.e1 * size - dlp.e2 * gamma * size
+    steps = max(1, int(spare / (dlp.fixmatch.batch * (1 + dlp.fixmatch.mu))))
+    dlp = replace(dlp, fixmatch=replace(dlp.fixmatch, steps=steps))
+    result = dlp.run(scene.untrained(), scene.tampered, context)
+    measured[name]["DLP"] = dlp_lib.evaluate(result.model, test, scene.attack)
+    print(f"{name}: DBD {passes:,.0f} image passes, DLP {result.total('images'):,.0f}")
 
 # %%
-by_defence = {
-    (name, kind): {column.upper(): getattr(metrics, column) for column in ("ca", "asr", "ra")}
-    for name, kinds in measured.items()
-    for kind, metrics in kinds.items()
-    if kind != "SCE head"
-}
-(100 * pd.DataFrame(by_defence).T).round(1).rename_axis(["(%)", ""])
+tables = {}
+for name, kinds in measured.items():
+    shares = pd.DataFrame([asdict(metrics) for metrics in kinds.values()], list(kinds))
+    tables[name] = shares[["ca", "asr", "ra"]].drop("SCE head").rename(columns=str.upper)
+(100 * pd.concat(tables)).round(1).rename_axis(["(%)", ""])
 
 # %% [markdown]
 # **What you should see.** On this data set and seed DLP ends with a higher CA under both attacks, and an ASR as low, within two points or so.
@@ -312,21 +292,10 @@ by_defence = {
 # finds nothing there (notebook 03). DBD has no such knob. With more images, more epochs and the authors' own views things may look different.
 
 # %%
-names = "dataset n_train n_test image_size attack_names epochs gamma own_e1 seed device cache out"
-parameters = {name: globals()[name] for name in names.split()}
-found = {
-    name: {kind: asdict(metrics) for kind, metrics in kinds.items()}
-    for name, kinds in measured.items()
-}
-near = {f"{name}, {kind}": shares for (name, kind), shares in near.items()}
-record.report(
-    HOME / out,
-    parameters,
-    context.runtime,
-    defences=found,
-    neighbours=near,
-    trusted_poisoned=poisoned,
-)
+found = {}
+for name, kinds in measured.items():
+    found[name] = {kind: asdict(metrics) for kind, metrics in kinds.items()}
+report(out, context.runtime, defences=found, neighbours=near, trusted_poisoned=poisoned)
 
 # %% [markdown]
 # ## Recap

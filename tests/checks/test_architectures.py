@@ -158,7 +158,7 @@ def uses(
 
 
 def by_definition(model, images):
-    """Without hooks, of layers as they stand: right for those that are used once, one after the other."""
+    """An answer without hooks, right for layers that are used once, one after the other."""
     total, model = 0, model.eval()
     for part in dict.fromkeys(model):
         images = part(images)

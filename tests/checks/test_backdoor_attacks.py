@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 from dlp_lib.checks import Wrong, backdoor_attacks
 
 
-def check_int(pixels):
+def to_uint8(pixels):
     return pixels.round().clamp(0, 255).to(torch.uint8)
 
 
@@ -18,17 +18,17 @@ def check_int(pixels):
     [
         (lambda x, w, p: (1 - w) * x + w * p, "end with .to"),
         (lambda x, w, p: 3, "end with .to"),
-        (lambda x, w, p: check_int(w * x + (1 - w) * p), "changed places"),
-        (lambda x, w, p: check_int(x + w * p), "pattern is added"),
+        (lambda x, w, p: to_uint8(w * x + (1 - w) * p), "changed places"),
+        (lambda x, w, p: to_uint8(x + w * p), "pattern is added"),
         (lambda x, w, p: ((1 - w) * x + w * p).to(torch.uint8), "rounded down"),
         (
             lambda x, w, p: (
-                check_int((1 - w) * x + w * p) if w.ndim == 0 else check_int(p.expand(x.shape))
+                to_uint8((1 - w) * x + w * p) if w.ndim == 0 else to_uint8(p.expand(x.shape))
             ),
             "outside the mask",
         ),
-        (lambda x, w, p: x.copy_(check_int((1 - w) * x + w * p)), "changes the tensor"),
-        (lambda x, w, p: check_int((1 - w) * x + w * p)[:1], "the shape is"),
+        (lambda x, w, p: x.copy_(to_uint8((1 - w) * x + w * p)), "changes the tensor"),
+        (lambda x, w, p: to_uint8((1 - w) * x + w * p)[:1], "the shape is"),
     ],
 )
 def test_mixed(answer, message):
@@ -74,7 +74,7 @@ def columns(x):
     return torch.arange(float(x.shape[-1]))
 
 
-def waved(phase, finish=whole):
+def waved(phase, finish=to_uint8):
     """An answer by the phase, in turns, of images and frequency."""
     return lambda x, d, f: finish(x + d * (2 * math.pi * phase(x, f)).sin())
 
@@ -115,7 +115,7 @@ def box(x, start, epsilon):
 
 
 def climb(move=torch.sign, clip=box, last=lambda x, start, epsilon: x, anew=True, most=9):
-    """An answer that goes along ``move`` of the gradient, clips in every step, and once more in the end."""
+    """An answer that goes along ``move`` of the gradient, clips in every step, and at the end."""
 
     def answer(model, images, labels, epsilon, step, steps):
         x = images

@@ -120,7 +120,7 @@ def quotas(doubt=None, floor=None, least=1, half=lambda m: m // 2, share=1):
 
 
 def test_quotas_are_those_of_the_library(capsys):
-    limits.wary(quotas())
+    limits.label_aware(quotas())
     assert capsys.readouterr().out.startswith("Right. ")
     labels = torch.arange(4).repeat_interleave(torch.tensor([200, 100, 60, 31]))
     suspicion = torch.zeros(391)
@@ -138,7 +138,7 @@ def test_quotas_are_those_of_the_library(capsys):
         (quotas(doubt=lambda carried, members: carried / members), "not of the class"),
         (quotas(half=lambda members: members), "half of its members"),
         (quotas(doubt=lambda carried, members: 1 - carried / carried.sum()), "fewer"),
-        (quotas(doubt=lambda carried, members: 0 * carried), "wary of nobody"),
+        (quotas(doubt=lambda carried, members: 0 * carried), "ignores the labels"),
         (quotas(share=4), "not shared among the classes"),
         (
             lambda suspects, members, asked: suspects.bincount(minlength=4) / len(suspects),
@@ -149,6 +149,6 @@ def test_quotas_are_those_of_the_library(capsys):
         (lambda suspects, members, asked: asked * suspects.bincount() / members, "RuntimeError"),
     ],
 )
-def test_wary(answer, message):
+def test_label_aware(answer, message):
     with pytest.raises(Wrong, match=message):
-        limits.wary(answer)
+        limits.label_aware(answer)

@@ -4,4 +4,4 @@ Notebooks show them beside their own results. ``python -m dlp_lib record NAME`` 
 """
 
 from .files import FOLDER, paper, read, write
-from .summary import mean_and_range, runs, spread
+from .summary import per_cent, runs, spread

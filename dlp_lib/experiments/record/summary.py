@@ -4,19 +4,19 @@ import statistics
 from collections.abc import Iterable
 
 
-def mean_and_range(shares: Iterable[float | None]) -> str:
+def per_cent(shares: Iterable[float | None]) -> str:
     """Return "mean (least–most)" in per cent; one share stands alone, and none is "–".
 
     Args:
         shares: fractions; None is left out.
     """
-    per_cent = [100 * share for share in shares if share is not None]
-    if not per_cent:
+    values = [100 * share for share in shares if share is not None]
+    if not values:
         return "–"
-    mean = f"{statistics.mean(per_cent):.1f}"
-    if len(per_cent) == 1:
+    mean = f"{statistics.mean(values):.1f}"
+    if len(values) == 1:
         return mean
-    return f"{mean} ({min(per_cent):.1f}–{max(per_cent):.1f})"
+    return f"{mean} ({min(values):.1f}–{max(values):.1f})"
 
 
 def runs(rows: list[dict], column: str) -> list[list]:
@@ -38,4 +38,4 @@ def spread(rows: list[dict], by: list[str], columns: list[str]):
     import pandas as pd
 
     groups = pd.DataFrame(rows).groupby(by, sort=False)
-    return groups[columns].agg(lambda values: mean_and_range(values.dropna()))
+    return groups[columns].agg(lambda values: per_cent(values.dropna()))

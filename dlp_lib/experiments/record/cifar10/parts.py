@@ -42,7 +42,7 @@ _OTHER_ARCHITECTURES = [name for name in ARCHITECTURES if name != WRN]
 _LEARNED = [
     Part(f"{name}, learned and unlearned", name, _LEARNED_TABLES, _SL_AU) for name in PAPER_ATTACKS
 ]
-_WHOLE = [Part(name, name) for name in _MAIN]
+_THREE_STAGES = [Part(name, name) for name in _MAIN]
 _WITH_TOTAL_QUOTA = [Part(f"{name}, quota in total", name, changes=_TOTAL) for name in _MAIN]
 _VARIED = [
     Part("BadNets, fine-tuned before unlearning", "BadNets", changes=_SL_ASSFT_AU),
@@ -67,7 +67,7 @@ _BASELINES = [Part(f"{name}, baselines", name, ("baselines",), _SL) for name in 
 
 PARTS: tuple[Part, ...] = (
     *_LEARNED,
-    *_WHOLE,
+    *_THREE_STAGES,
     *_WITH_TOTAL_QUOTA,
     *_VARIED,
     *_UNDEFENDED,

@@ -1,0 +1,120 @@
+"""Tables of what was recorded: all defences, all architectures, and DLP at its limits."""
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ..evaluation import Metrics
+from .record import paper, read, spread
+from .scenario import NO_ATTACK
+from .tables import UNKNOWN, ca_and_asr
+
+if TYPE_CHECKING:
+    import pandas
+
+FILTER_TITLES = {"suspected": "suspects poisoned", "trusted": "trusted clean"}
+SHARE_TITLES = {"ca": "CA", "asr": "ASR", "ra": "RA"}
+UNDEFENDED_TITLES = {"ca": "CA, undefended", "asr": "ASR, undefended"}
+DLP_TITLES = {"ca": "CA, DLP", "asr": "ASR, DLP"}
+
+
+def defences_beside_paper(recorded: list[dict], rows: list[dict]) -> "pandas.DataFrame":
+    """Return the paper's Table 3, with recorded means and this run beside it.
+
+    Args:
+        recorded: rows of the record "baselines".
+        rows: of this run, with "attack", "defence", "ca" and "asr"; any of the paper's may be
+            missing.
+    """
+    import pandas
+
+    columns = ["ca", "asr"]
+    means = pandas.DataFrame(recorded).groupby(["defence", "attack"])[columns].mean()
+    this_run = pandas.DataFrame(rows).set_index(["defence", "attack"])[columns]
+    cells: dict[tuple[str, str], dict[str, str]] = {}
+    for defence, by_attack in paper("table 3").items():
+        in_paper = {attack: ca_and_asr(*shares) for attack, shares in by_attack.items()}
+        cells[defence, "paper"] = in_paper
+        cells[defence, "recorded"] = _by_attack(means, defence, list(in_paper))
+        cells[defence, "this run"] = _by_attack(this_run, defence, list(in_paper))
+    return pandas.DataFrame(cells).T
+
+
+def _by_attack(shares: "pandas.DataFrame", defence: str, attacks: list[str]) -> dict[str, str]:
+    """Return the texts of one row of the table, by attack."""
+    texts = {}
+    for attack in attacks:
+        key = (defence, NO_ATTACK if attack == "no attack" else attack)
+        texts[attack] = UNKNOWN
+        if key in shares.index:
+            ca, asr = shares.loc[key]
+            texts[attack] = ca_and_asr(ca, None if math.isnan(asr) else asr)
+    return texts
+
+
+def architectures_beside_paper(
+    recorded: list[dict], measured: Mapping[str, Metrics]
+) -> "pandas.DataFrame":
+    """Return the paper's Table 6, with three recorded seeds and this run beside it.
+
+    Args:
+        recorded: rows of the record "architectures".
+        measured: of DLP's model under BadNets, by architecture; any may be missing.
+    """
+    import pandas
+
+    by = "architecture"
+    parts = [
+        _spread_of_stage(recorded, "SL", by, FILTER_TITLES),
+        _spread_of_stage(recorded, "undefended", by, UNDEFENDED_TITLES),
+        _spread_of_stage(recorded, "ASSFT", by, DLP_TITLES),
+    ]
+    table = pandas.concat(parts, axis=1)
+    this_run = {name: ca_and_asr(metrics.ca, metrics.asr) for name, metrics in measured.items()}
+    in_paper = paper("table 6") | {"WRN-16-1": paper("table 3")["DLP"]}
+    table["DLP, this run"] = pandas.Series(this_run, dtype=str)
+    table["DLP, the paper"] = pandas.Series(
+        {name: ca_and_asr(*by_attack["BadNets"]) for name, by_attack in in_paper.items()}
+    )
+    return table.rename_axis("per cent").fillna(UNKNOWN)
+
+
+def table_of_cases(*names: str) -> "pandas.DataFrame":
+    """Return what the filter found in recorded cases, and what DLP came to, of three seeds.
+
+    Args:
+        names: of ``record.limits.CASES``, or an attack of the record "stages" and its rate, as in
+            "BadNets, 10 %" and "SIG, 9 %".
+    """
+    import pandas
+
+    rows = [row for row in _recorded_cases() if row["case"] in names]
+    parts = [
+        _spread_of_stage(rows, "ASSFT", "case", FILTER_TITLES | SHARE_TITLES),
+        _spread_of_stage(rows, "undefended", "case", UNDEFENDED_TITLES),
+    ]
+    return pandas.concat(parts, axis=1).loc[list(names)].rename_axis("per cent")
+
+
+def _recorded_cases() -> list[dict]:
+    """Return the rows of the records "limits" and "stages"; those of "stages" get a case too."""
+    rows = read("limits")
+    for row in read("stages"):
+        per_cent = 9 if row["attack"] in ("LCA", "SIG") else 10
+        rows.append({"case": f"{row['attack']}, {per_cent} %", **row})
+    return rows
+
+
+def _spread_of_stage(
+    rows: list[dict], stage: str, by: str, titles: dict[str, str]
+) -> "pandas.DataFrame":
+    """Return columns of one stage as "mean (least–most)", under other titles.
+
+    Args:
+        rows: of a record.
+        stage: the rows to take.
+        by: the column that names the table's rows.
+        titles: of the columns, by their names in the record.
+    """
+    rows_of_stage = [row for row in rows if row["stage"] == stage]
+    return spread(rows_of_stage, [by], list(titles)).rename(columns=titles)

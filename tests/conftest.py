@@ -11,9 +11,7 @@ from dlp_lib.data import shapes10
 from dlp_lib.defences import clean_part, defend
 
 matplotlib.use("Agg")
-if (
-    "PYTEST_XDIST_WORKER" in os.environ
-):  # side by side: each has its share of the cores, and so have its children
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers and their children share the cores
     share = max(1, (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
     os.environ["OMP_NUM_THREADS"] = str(share)
     torch.set_num_threads(share)

@@ -1,14 +1,18 @@
+"""DLP: its stages in every order, what it refuses, and which models it takes."""
+
 import copy
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from dlp_lib import (
     DLP,
     BadNets,
     Context,
+    Diverged,
     FixMatch,
     Runtime,
     Split,
@@ -18,11 +22,14 @@ from dlp_lib import (
     after_each,
     audit,
     evaluate,
+    filter_precision,
+    load,
+    poison,
+    supervised,
     wrn_16_1,
 )
 from dlp_lib.data import shapes10
-from dlp_lib.defences import dlp as pipeline
-from dlp_lib.defences.dlp import ORDERS
+from dlp_lib.defences import ORDERS, dlp
 from dlp_lib.recipes import SHAPES10
 
 QUICK = DLP(
@@ -36,7 +43,7 @@ QUICK = DLP(
 
 
 def test_arrays_without_mask_or_attack_become_a_model():
-    """The door for a user's own untrusted set: NumPy arrays, NHWC, nothing else known."""
+    """What a user has: an untrusted set of NumPy arrays, NHWC, and nothing else."""
     images, labels = shapes10.draw(200)
     model = wrn_16_1(10, Runtime())
     result = QUICK.run(model, Split.from_arrays(images.transpose(0, 2, 3, 1), labels))
@@ -54,13 +61,14 @@ def test_the_users_model_is_left_alone(model, tampered, same_state):
 
 
 @pytest.mark.parametrize("order", ORDERS, ids="-".join)
-def test_every_order_runs_its_stages_and_shares_the_first(order, model, tampered, same_state):
+def test_every_order_runs_its_stages_and_returns_the_last_ones_weights(
+    order, model, tampered, same_state
+):
     result = replace(QUICK, order=order).run(model, tampered[0])
     assert tuple(result.stages) == order
-    left = copy.deepcopy(model)
-    last = result.stages[order[-1]]
-    last.checkpoints.load(left, last.selected_block, reestimated=order[-1] == "AU")
-    assert same_state(result.model, left)
+    loaded = copy.deepcopy(model)
+    result.stages[order[-1]].load(loaded)
+    assert same_state(result.model, loaded)
 
 
 def test_runs_repeat_by_seed(model, tampered, same_state):
@@ -69,7 +77,45 @@ def test_runs_repeat_by_seed(model, tampered, same_state):
     assert not same_state(runs[0].model, runs[2].model)
 
 
-def test_stored_stages_are_read_and_knobs_reuse_what_they_do_not_touch(
+def test_a_compiled_model_comes_to_the_same(model, tampered, same_state):
+    """The compiler that a user had is kept: here one that only traces the model."""
+    stages = []
+    context = Context(progress=lambda stage, *_: stages.append(stage))
+    compiled = torch.compile(model, backend="eager")
+    result = QUICK.run(compiled, tampered[0], context)
+    assert isinstance(result.model, type(compiled))
+    assert same_state(result.model, QUICK.run(model, tampered[0]).model)
+    stages.clear()
+    again = QUICK.run(torch.compile(model, backend="eager"), tampered[0], context)
+    assert stages == []
+    assert same_state(again.model, result.model)
+
+
+class Wrapped(nn.Module):
+    """A model of the user's own without ``features`` and ``head``, which counts as false."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def __len__(self):
+        return 0
+
+    def forward(self, x):
+        return self.model(x)
+
+
+@pytest.mark.parametrize("order", ORDERS, ids="-".join)
+def test_a_model_whose_length_is_0_comes_to_the_same(order, model, tampered, shapes, same_state):
+    method = replace(QUICK, order=order)
+    wrapped = Wrapped(copy.deepcopy(model))
+    result = method.run(wrapped, tampered[0])
+    plain = method.run(model, tampered[0])
+    assert same_state(result.model, plain.model)
+    assert after_each(result, shapes[1], BadNets()) == after_each(plain, shapes[1], BadNets())
+
+
+def test_stored_stages_are_read_and_settings_reuse_what_they_do_not_touch(
     model, tampered, tmp_path, same_state
 ):
     computed = []
@@ -89,53 +135,69 @@ def test_stored_stages_are_read_and_knobs_reuse_what_they_do_not_touch(
     assert computed == ["AU", "AU"]
 
 
+@pytest.mark.parametrize(
+    ("settings", "stage"),
+    [
+        ({"supervised": Supervised(lr=1e6)}, "SL"),
+        ({"fixmatch": FixMatch(batch=8, mu=2, steps=60, lr=1e30)}, "ASSFT"),
+    ],
+)
+def test_a_stage_that_diverges_is_named(settings, stage, model, tampered):
+    with pytest.raises(Diverged, match=f"^{stage} diverged in block .* is not finite"):
+        replace(QUICK, **settings).run(model, tampered[0])
+
+
 def test_the_selection_is_made_on_the_last_logits_of_stage_1(model, tampered):
     result = replace(QUICK, order=("SL",)).run(model, tampered[0])
     probabilities = result.logits.softmax(1)
     entropy = -(probabilities * probabilities.log2()).sum(1)
-    cut = entropy[result.selection.suspected].max()
-    assert (entropy <= cut).sum() == len(result.selection.suspected) == 15
+    highest = entropy[result.selection.suspected].max()
+    assert (entropy <= highest).sum() == len(result.selection.suspected) == 15
     sizes = tampered[0].labels.bincount().tolist()
     assert list(result.selection.quotas) == [min(15, size // 2) for size in sizes]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.9])
-def test_stage_3_does_not_see_what_is_set_aside(share, model, tampered, monkeypatch):
-    seen = []
-    monkeypatch.setattr(
-        pipeline, "fixmatch", lambda _, split, trusted, *rest: seen.append((split, trusted))
-    )
+def test_stage_3_does_not_see_the_easiest_samples(share, model, tampered, monkeypatch):
+    calls = []
+
+    class NoStage:
+        def expect_finite(self):
+            return self
+
+    def catch(model, split, trusted, *rest):
+        calls.append((split, trusted))
+        return NoStage()
+
+    monkeypatch.setattr(dlp, "fixmatch", catch)
     result = replace(QUICK, order=("SL", "ASSFT"), exclude_easiest=share).run(model, tampered[0])
-    (split, trusted), ours = seen[0], result.selection.trusted
-    assert torch.equal(split.images[trusted], tampered[0].images[ours])
-    assert torch.equal(split.labels[trusted], tampered[0].labels[ours])
+    split, trusted = calls[0]
+    selected = result.selection.trusted
+    assert torch.equal(split.images[trusted], tampered[0].images[selected])
+    assert torch.equal(split.labels[trusted], tampered[0].labels[selected])
     probabilities = result.logits.softmax(1)
-    order = (probabilities * probabilities.log2()).sum(1).argsort(descending=True)
-    kept = sorted({*order[int(share * 300) :].tolist(), *ours.tolist()})
-    assert torch.equal(split.images, tampered[0].images[kept])
-    with pytest.raises(ValueError, match="exclude_easiest=1: allowed"):
-        replace(QUICK, exclude_easiest=1)
+    suspicion = (probabilities * probabilities.log2()).sum(1)
+    hardest = suspicion.argsort(descending=True)[int(share * 300) :]
+    stays = sorted({*hardest.tolist(), *selected.tolist()})
+    assert torch.equal(split.images, tampered[0].images[stays])
 
 
 def test_audit_sees_every_recorded_block_and_both_sides_of_unlearning(model, tampered, shapes):
     result = QUICK.run(model, tampered[0])
-    rows = audit(result.stages["AU"], model, shapes[1], BadNets(), [1, 3])
-    assert [(row["block"], row["reestimated"]) for row in rows] == [
-        (1, False),
-        (1, True),
-        (3, False),
-        (3, True),
-    ]
-    assert all(0 <= row["ca"] <= 1 and row["n_triggered"] == 180 for row in rows)
-    assert audit(result.stages["AU"], model, shapes[1], BadNets(), [1, 3], views=(True,)) == [
-        rows[1],
-        rows[3],
-    ]
-    final = audit(result.stages["ASSFT"], model, shapes[1], BadNets(), [1])[0]
-    assert final["ca"] == evaluate(result.model, shapes[1]).ca
+    unlearning = result.stages["AU"]
+    rows = audit(unlearning, model, shapes[1], BadNets(), [1, 3])
+    found = [(row["block"], row["reestimated"]) for row in rows]
+    assert found == [(1, False), (1, True), (3, False), (3, True)]
+    for row in rows:
+        assert 0 <= row["ca"] <= 1
+        assert row["n_triggered"] == 180
+    reestimated = audit(unlearning, model, shapes[1], BadNets(), [1, 3], batchnorm=(True,))
+    assert reestimated == [rows[1], rows[3]]
+    last = audit(result.stages["ASSFT"], model, shapes[1], BadNets(), [1])[0]
+    assert last["ca"] == evaluate(result.model, shapes[1]).ca
 
 
-def test_after_each_judges_what_every_stage_left(model, tampered, shapes):
+def test_after_each_measures_what_every_stage_left(model, tampered, shapes):
     result = QUICK.run(model, tampered[0])
     measured = after_each(result, shapes[1], BadNets())
     assert list(measured) == ["SL", "AU", "ASSFT"]
@@ -143,8 +205,12 @@ def test_after_each_judges_what_every_stage_left(model, tampered, shapes):
     for order in (("SL",), ("SL", "AU")):
         part = replace(QUICK, order=order).run(model, tampered[0])
         assert measured[order[-1]] == evaluate(part.model, shapes[1], BadNets())
-    nothing = replace(QUICK, e2=0, order=("SL", "AU")).run(model, tampered[0])
-    assert after_each(nothing, shapes[1])["AU"] == after_each(nothing, shapes[1])["SL"]
+
+
+def test_after_each_gives_a_stage_that_did_nothing_the_weights_before_it(model, tampered, shapes):
+    result = replace(QUICK, e2=0, order=("SL", "AU")).run(model, tampered[0])
+    measured = after_each(result, shapes[1])
+    assert measured["AU"] == measured["SL"]
 
 
 @pytest.mark.parametrize(
@@ -157,65 +223,58 @@ def test_after_each_judges_what_every_stage_left(model, tampered, shapes):
         {"e2": None},
         {"order": ("AU", "SL")},
         {"order": "SL"},
+        {"exclude_easiest": 1},
     ],
 )
 def test_bad_settings_are_refused(setting):
-    [(name, _)] = setting.items()
+    (name,) = setting
     with pytest.raises(ValueError, match=f"{name}="):
         replace(QUICK, **setting)
 
 
-def small(labels, size=16):
+def black(labels, size=16, classes=tuple("abcdefghij")):
     images = np.zeros((len(labels), 3, size, size), np.uint8)
-    return Split.from_arrays(images, labels, tuple("abcdefghij"))
+    return Split.from_arrays(images, labels, classes)
+
+
+TEN = list(range(10)) * 4
 
 
 @pytest.mark.parametrize(
-    ("dlp", "tampered_set", "message"),
+    ("settings", "tampered_set", "message"),
     [
-        (replace(QUICK, gamma=0.01), small(list(range(10)) * 4), "selects no sample of 40"),
-        (
-            replace(QUICK, gamma=0.1, quota="total"),
-            small(list(range(10)) * 4),
-            "none of some class",
-        ),
-        (replace(QUICK, quota="most"), small(list(range(10)) * 4), "quota='most'"),
-        (QUICK, small(list(range(9)) * 4), "holds 0 samples of class 'j'"),
-        (QUICK, small(list(range(10)) * 4, size=7), r"\(7, 7\) pixels: allowed are 8×8"),
-        (
-            QUICK,
-            Split.from_arrays(np.zeros((40, 3, 16, 16), np.uint8), [0, 1] * 20),
-            "tells 10 classes apart.*has 2",
-        ),
+        ({"gamma": 0.01}, black(TEN), "selects no sample of 40"),
+        ({"gamma": 0.1, "quota": "total"}, black(TEN), "none of some class"),
+        ({"quota": "most"}, black(TEN), "quota='most'"),
+        ({}, black(list(range(9)) * 4), "holds 0 samples of class 'j'"),
+        ({}, black(TEN, size=7), r"\(7, 7\) pixels: allowed are 8×8"),
+        ({}, black([0, 1] * 20, classes=None), "tells 10 classes apart.*has 2"),
     ],
 )
-def test_bad_input_is_refused_before_any_training(dlp, tampered_set, message, model, tmp_path):
-    context = Context(
-        store=Store(tmp_path / "store"), progress=lambda *_: pytest.fail("it trained")
-    )
+def test_bad_input_is_refused_before_any_training(settings, tampered_set, message, model, tmp_path):
+    store = Store(tmp_path / "store")
+    context = Context(store=store, progress=lambda *_: pytest.fail("it trained"))
     with pytest.raises(ValueError, match=message):
-        dlp.run(model, tampered_set, context)
+        replace(QUICK, **settings).run(model, tampered_set, context)
     assert not (tmp_path / "store").exists()
 
 
 def test_dlp_removes_a_backdoor():
-    """The real thing, small: BadNets on 1,500 shapes is learned, found, unlearned, and stays away."""
-    from dlp_lib import filter_precision, load, poison, supervised
-
+    """BadNets on 1,500 shapes is learned, found, unlearned, and does not come back."""
     runtime = Runtime(0)
+    context = Context(runtime)
     train, test = load("shapes10", 1500, 500)
-    model, context = wrn_16_1(10, runtime), Context(runtime)
+    model = wrn_16_1(10, runtime)
     tampered, truth = poison(train, BadNets(), 0.1, context)
-    dlp = replace(SHAPES10, gamma=0.04, e1=8, fixmatch=FixMatch(mu=3, steps=100))
-    result = dlp.run(model, tampered, context)
-    attacked = audit(result.stages["SL"], model, test, BadNets(), [8])[0]
-    assert attacked["asr"] > 0.9
-    assert (
-        filter_precision(result.selection.suspected, result.selection.trusted, truth)["suspected"]
-        > 0.8
-    )
-    defended = evaluate(result.model, test, BadNets())
-    assert defended.asr < 0.15
-    assert defended.ca > max(0.5, attacked["ca"])
-    supervised(model, tampered, 16, dlp.supervised, context)
-    assert evaluate(model, test, BadNets()).asr > 0.9  # which training alone does not do
+    method = replace(SHAPES10.dlp, gamma=0.04, e1=8, fixmatch=FixMatch(mu=3, steps=100))
+    result = method.run(model, tampered, context)
+    after_stage_1 = audit(result.stages["SL"], model, test, BadNets(), [8])[0]
+    assert after_stage_1["asr"] > 0.9
+    selection = result.selection
+    precision = filter_precision(selection.suspected, selection.trusted, truth)
+    assert precision["suspected"] > 0.8
+    metrics = evaluate(result.model, test, BadNets())
+    assert metrics.asr < 0.15
+    assert metrics.ca > max(0.5, after_stage_1["ca"])
+    supervised(model, tampered, 16, method.supervised, context)
+    assert evaluate(model, test, BadNets()).asr > 0.9  # training alone does not remove it

@@ -65,7 +65,8 @@ def test_the_page_tells_what_is_there(live):
     ],
 )
 def test_every_slider_changes_what_depends_on_it_alone(name, value, still, live):
-    before, said = shown(live), live.sentence.value
+    before = shown(live)
+    sentence = live.sentence.value
     move(live, name, value)
     kept = {
         panel.title
@@ -73,7 +74,7 @@ def test_every_slider_changes_what_depends_on_it_alone(name, value, still, live)
         if panel.box.value is old
     }
     assert kept == still
-    assert live.sentence.value != said
+    assert live.sentence.value != sentence
     assert live.error.value == ""
 
 

@@ -12,7 +12,10 @@ from .base import call, expect, right, same
 
 
 def step(answer: Callable) -> None:
-    """``answer(w, x, labels, lr)``: weights (d, classes) after one step up the mean cross-entropy of x @ w."""
+    """Check ``answer(w, x, labels, lr)``: weights (d, classes) after one step up.
+
+    The step raises the mean cross-entropy of x @ w.
+    """
     w, lr = torch.tensor([[1.0, 0.0, -1.0], [0.5, 0.5, 0.0]]), 0.5
     x, labels = (
         torch.tensor([[1.0, 2.0], [0.0, 1.0], [2.0, -1.0], [1.0, 1.0]]),
@@ -37,46 +40,53 @@ def step(answer: Callable) -> None:
     }
     same("the new weights", call(answer, w, x, labels, lr), w + lr * up, mistakes)
     right(
-        "One sign is all that tells unlearning from learning. All that is hard about it is when to end."
+        "One sign is all that tells unlearning from learning. "
+        "All that is hard about it is when to end."
     )
 
 
 def epochs(answer: Callable) -> None:
-    """``answer(suspects, batch, steps)``: how many epochs make at least so many steps."""
+    """Check ``answer(suspects, batch, steps)``: how many epochs make at least so many steps."""
     mistakes = {
         "rounded down, there are fewer steps than asked for": 6,
-        "the last batch of an epoch, which is smaller, is left out: 600 suspects in batches of 128 make 5 steps": 9,
+        "the last batch of an epoch, which is smaller, is left out: "
+        "600 suspects in batches of 128 make 5 steps": 9,
         "these are the steps of one epoch": 5,
         "one step an epoch is right for a single batch only, 600 suspects make several": 33,
         "more suspects make *more* steps an epoch, so they need fewer epochs: divide": 165,
         "a step takes a batch, not a single suspect": 1,
         "epochs are whole, and so are the steps of an epoch: round up both": 33 * 128 / 600,
-        "an epoch's last batch is smaller, and is a step all the same: round up twice, not at the end alone": 8,
+        "an epoch's last batch is smaller, and is a step all the same: round up twice, "
+        "not at the end alone": 8,
     }
     same("the number of epochs", call(answer, 600, 128, 33), 7, mistakes)
     same("the number of epochs for 10 suspects, 12 steps", call(answer, 10, 128, 12), 12)
     right(
-        "Twenty epochs are 20 steps for 100 suspects and 80 for 500. The ascent counts steps; so should you."
+        "Twenty epochs are 20 steps for 100 suspects and 80 for 500. The ascent counts steps; "
+        "so should you."
     )
 
 
 def class_mean(answer: Callable) -> None:
-    """``answer(predictions, labels)``: the accuracy on the images of each class, and of those the mean."""
+    """Check ``answer(predictions, labels)``: the mean of the accuracies of the classes."""
     labels, predictions = torch.tensor([0] * 7 + [1, 1, 3]), torch.tensor([0] * 6 + [1, 1, 0, 0])
     mistakes = {
-        "this is the share of all images: a label that is frequent, as poison makes one, counts more than others": 0.7,
+        "this is the share of all images: a label that is frequent, as poison makes one, "
+        "counts more than others": 0.7,
         "these are the images *predicted* as a class: take the images *of* a class": 0.625,
-        "0 / 0, some class is empty: take the classes that occur among the labels, and of each its images": torch.nan,
+        "0 / 0, some class is empty: take the classes that occur among the labels, "
+        "and of each its images": torch.nan,
         "class 2 has no image here: divide by the number of classes that occur": 19 / 56,
     }
     same("the mean accuracy", call(answer, predictions, labels), 19 / 42, mistakes)
     right(
-        "One answer for everything comes to 0.33 with these three classes: a collapse, with 7 of 10 right."
+        "One answer for everything comes to 0.33 with these three classes: a collapse, "
+        "with 7 of 10 right."
     )
 
 
 def bounded(answer: Callable) -> None:
-    """``answer(logits, labels, c)``: what to minimise in order to climb on the mean of min(L, c)."""
+    """Check ``answer(logits, labels, c)``: what to minimise to climb on the mean of min(L, c)."""
     logits = torch.tensor([[4.0, 0.0, 0.0], [0.0, 0.0, 0.0], [-3.0, 0.0, 0.0]], requires_grad=True)
     labels, c, z = torch.tensor([0, 0, 0]), 1.5, logits.detach()
     each, twice = (
@@ -84,7 +94,8 @@ def bounded(answer: Callable) -> None:
     )
     wanted = -each.clamp(max=c).mean()
     mistakes = {
-        "an optimiser makes this smaller, and thereby *learns* the suspects: the sign is wrong": -wanted,
+        "an optimiser makes this smaller, and thereby *learns* the suspects: "
+        "the sign is wrong": -wanted,
         "the mean is bounded, not each sample: a few large losses then end the climb for all": -min(
             each.mean(), c
         ),
@@ -113,63 +124,70 @@ def bounded(answer: Callable) -> None:
         f"samples below c should climb, those beyond it not; here it is {climbs}",
     )
     right(
-        "A suspect beyond c pulls no more, one below still does. With c on the mean, a few would end it for all."
+        "A suspect beyond c pulls no more, one below still does. With c on the mean, "
+        "a few would end it for all."
     )
 
 
 def reestimate(answer: Callable) -> None:
-    """``answer(model, images)``: a copy whose batch-norm has the statistics of these images, in evaluation mode."""
+    """Check ``answer(model, images)``: a copy whose batch-norm has the statistics of the images.
+
+    It is in evaluation mode.
+    """
     model = nn.Sequential(nn.BatchNorm1d(1), nn.Linear(1, 1, bias=False)).eval()
     nn.init.constant_(model[0].running_mean, 10)
-    kept, images = copy.deepcopy(model), torch.tensor([[-1.0], [0.0], [1.0], [4.0]])
-    given = call(answer, model, images)
+    expected, images = copy.deepcopy(model), torch.tensor([[-1.0], [0.0], [1.0], [4.0]])
+    reestimated = call(answer, model, images)
     expect(
-        isinstance(given, nn.Sequential),
-        f"a changed copy of the model is wanted, this is {type(given).__name__}",
+        isinstance(reestimated, nn.Sequential),
+        f"a changed copy of the model is wanted, this is {type(reestimated).__name__}",
     )
-    pairs = zip(model.state_dict().values(), kept.state_dict().values(), strict=True)
+    pairs = zip(model.state_dict().values(), expected.state_dict().values(), strict=True)
     untouched = (
-        given is not model and not model.training and all(torch.equal(a, b) for a, b in pairs)
+        reestimated is not model and not model.training and all(torch.equal(a, b) for a, b in pairs)
     )
     expect(untouched, "the model that was given has changed: work on copy.deepcopy(model)")
-    update_bn([images], kept)
+    update_bn([images], expected)
     mistakes = {
         "the mean is still that of the suspects: in evaluation mode nothing moves the statistics": [
             10.0
         ],
-        "one pass moved the mean a tenth of the way: reset the statistics, or set the layers' momentum to 1": [
-            9.1
-        ],
-        "the statistics were reset, then one pass moved them a tenth of the way: set their momentum to None": [
-            0.1
-        ],
+        "one pass moved the mean a tenth of the way: reset the statistics, "
+        "or set the layers' momentum to 1": [9.1],
+        "the statistics were reset, then one pass moved them a tenth of the way: "
+        "set their momentum to None": [0.1],
     }
     same(
-        "the running mean", given[0].running_mean, [1.0], mistakes, tolerance=0.01
+        "the running mean", reestimated[0].running_mean, [1.0], mistakes, tolerance=0.01
     )  # many passes do as well
     mistakes = {
-        "this is the standard deviation, batch-norm keeps the variance": kept[0].running_var.sqrt(),
-        "batch-norm divides by n - 1 for the variance that it keeps, this is divided by n": kept[
+        "this is the standard deviation, batch-norm keeps the variance": expected[
             0
-        ].running_var
-        * 0.75,
+        ].running_var.sqrt(),
+        "batch-norm divides by n - 1 for the variance that it keeps, "
+        "this is divided by n": expected[0].running_var * 0.75,
     }
     same(
-        "the running variance", given[0].running_var, kept[0].running_var, mistakes, tolerance=0.01
+        "the running variance",
+        reestimated[0].running_var,
+        expected[0].running_var,
+        mistakes,
+        tolerance=0.01,
     )
-    pairs = zip(given.parameters(), kept.parameters(), strict=True)
+    pairs = zip(reestimated.parameters(), expected.parameters(), strict=True)
     expect(
         all(torch.equal(a, b) for a, b in pairs),
         "the weights have changed: only the statistics may",
     )
     expect(
-        given[0].momentum == 0.1,
-        f"momentum is left at {given[0].momentum}: put 0.1 back, for stage 3 trains on",
+        reestimated[0].momentum == 0.1,
+        f"momentum is left at {reestimated[0].momentum}: put 0.1 back, for stage 3 trains on",
     )
     expect(
-        not given.training,
+        not reestimated.training,
         "the model is in training mode, and takes the statistics of each batch: end with eval()",
     )
     right(
-        "No weight has moved. What was only hidden in the statistics is back, what the weights forgot stays gone."
+        "No weight has moved. What was only hidden in the statistics is back, "
+        "what the weights forgot stays gone."
     )

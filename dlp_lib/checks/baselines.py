@@ -1,4 +1,4 @@
-"""Notebook 08: attention maps, pruning within an allowance, defences that no other beats, one step of ANP."""
+"""Notebook 08: attention maps, pruning within an allowance, unbeaten defences, ANP's step."""
 
 from collections.abc import Callable
 
@@ -10,14 +10,14 @@ from .base import call, expect, right, same
 
 
 def attention(answer: Callable) -> None:
-    """``answer(activations)``: (n, c, h, w) to NAD's maps (n, h·w), of unit length."""
+    """Check ``answer(activations)``: (n, c, h, w) to NAD's maps (n, h·w), of unit length."""
     a = torch.randn(2, 3, 2, 2, generator=torch.Generator().manual_seed(0))
     summed = a.pow(2).sum(1)
     flat, wide = summed.flatten(1), normalize(summed)
     mistakes = {
         "the maps have no unit length yet: divide each by its norm": flat,
-        "no unit length yet: the mean serves as well as the sum, but divide each map by its norm": flat
-        / 3,
+        "no unit length yet: the mean serves as well as the sum, "
+        "but divide each map by its norm": flat / 3,
         "each map sums to one: at unit length the *squares* of its values do": flat
         / flat.sum(1, keepdim=True),
         "the length is taken over the whole batch: every sample's map has a length of its own": flat
@@ -36,29 +36,33 @@ def attention(answer: Callable) -> None:
     }
     same("the map", call(answer, a), maps(a), mistakes)
     right(
-        "The channels are gone, and so is the scale: maps are compared in where they are large, and in nothing else."
+        "The channels are gone, and so is the scale: maps are compared in where they are large, "
+        "and in nothing else."
     )
 
 
 def pruning(answer: Callable) -> None:
-    """``answer(activations, accuracy, allowed)``: which channels stay, (d,) booleans; ``accuracy`` is a function."""
+    """Check ``answer(activations, accuracy, allowed)``: which channels stay, (d,) booleans.
+
+    ``accuracy`` is a function of such booleans.
+    """
     mean, noise = torch.tensor([0.5, 0.1, 0.9, 0.2, 0.3, 0.7]), torch.tensor([[-0.1], [0], [0.1]])
     costs = torch.tensor([0.03, 0.0, 0.0, 0.02, 0.04, 0.06])
 
-    def accuracy(kept):
-        return 0.9 - costs[~torch.as_tensor(kept).bool()].sum().item()
+    def accuracy(stays):
+        return 0.9 - costs[~torch.as_tensor(stays).bool()].sum().item()
 
-    kept = call(answer, mean + noise, accuracy, 0.065)
+    stays = call(answer, mean + noise, accuracy, 0.065)
     form = "return (d,) booleans, True for every channel that stays: here, 6 of them"
     expect(
-        isinstance(kept, torch.Tensor)
-        and kept.shape == (6,)
-        and bool(((kept == 0) | (kept == 1)).all()),
+        isinstance(stays, torch.Tensor)
+        and stays.shape == (6,)
+        and bool(((stays == 0) | (stays == 1)).all()),
         form,
     )
-    kept, gone = ({int(i) for i in (kept == stays).nonzero()} for stays in (1, 0))
+    pruned = {int(i) for i in (stays == 0).nonzero()}
     expect(
-        kept != {1, 3, 4},
+        pruned != {0, 2, 5},
         "True and False are the wrong way round: True is for channels that *stay*",
     )
     mistakes = {
@@ -77,47 +81,48 @@ def pruning(answer: Callable) -> None:
         "argsort lists the channels in their order; applied twice it gives ranks": {0, 3},
         "one channel too many: the one with which accuracy falls too far stays": {0, 1, 3, 4},
         "a channel that costs too much ends it; this skips it, and goes on after it": {1, 2, 3, 4},
-        "compare with the accuracy *before the first* channel went: the allowance is one for all": set(
-            range(6)
-        ),
+        "compare with the accuracy *before the first* channel went: "
+        "the allowance is one for all": set(range(6)),
         "`allowed` is a difference of accuracies (6.5 points here), not a share of the accuracy": {
             1,
             3,
         },
     }
     for message, channels in mistakes.items():
-        expect(gone != channels, message)
+        expect(pruned != channels, message)
     expect(
-        gone == {1, 3, 4},
-        f"you prune {sorted(gone)}; the order is 1, 3, 4, 0, 5, 2, and [1, 3, 4] cost 6 points",
+        pruned == {1, 3, 4},
+        f"you prune {sorted(pruned)}; the order is 1, 3, 4, 0, 5, 2, and [1, 3, 4] cost 6 points",
     )
     right(
-        "FP never sees the backdoor: it takes what clean images do not need, and hopes that the backdoor is there."
+        "FP never sees the backdoor: it takes what clean images do not need, "
+        "and hopes that the backdoor is there."
     )
 
 
 def front(answer: Callable) -> None:
-    """``answer(table)``: {name: (ASR, CA)} to the names that no other beats."""
+    """Check ``answer(table)``: {name: (ASR, CA)} to the names that no other beats."""
     asr, ca = [0.02, 0.0, 0.1, 0.05, 0.02, 1.0, 0.02], [0.9, 0.8, 0.97, 0.85, 0.88, 0.98, 0.9]
-    given = call(answer, dict(zip("ABCDEFG", zip(asr, ca, strict=True), strict=True)))
+    names = call(answer, dict(zip("ABCDEFG", zip(asr, ca, strict=True), strict=True)))
     expect(
-        isinstance(given, (set, list, tuple)),
-        f"return a set of names, this is {type(given).__name__}",
+        isinstance(names, (set, list, tuple)),
+        f"return a set of names, this is {type(names).__name__}",
     )
-    found = {str(name) for name in given}
+    found = {str(name) for name in names}
     mistakes = {
         "a high ASR is the *attacker's* success: the lower the better": {"F"},
         "the pairs are (ASR, CA), in this order": set("BCDF"),
         "E is beaten by A, whose CA is higher at the same ASR: better in *one* is enough": set(
             "ABCEFG"
         ),
-        "nobody is left, as everyone equals itself: who beats must be better in at least one of the two": set(),
+        "nobody is left, as everyone equals itself: "
+        "who beats must be better in at least one of the two": set(),
         "A and G are equal: neither beats the other, as neither is better in anything": set("BCF"),
         "these are those that *are* beaten": set("DE"),
         "these are the best in one of the two: those in between are not beaten either": set("BF"),
     }
-    for message, names in mistakes.items():
-        expect(found != names, message)
+    for message, mistaken in mistakes.items():
+        expect(found != mistaken, message)
     expect(
         not found <= {"A", "G"},
         "one number (CA - ASR, say) sets a price on ASR: compare two by two, in both",
@@ -127,12 +132,16 @@ def front(answer: Callable) -> None:
         f"these are {sorted(found)}; not beaten by anyone are A, B, C, F and G",
     )
     right(
-        "With the best CA, F is unbeaten at an ASR of 100 %: a front leaves out what is never best, it does not choose."
+        "With the best CA, F is unbeaten at an ASR of 100 %: "
+        "a front leaves out what is never best, it does not choose."
     )
 
 
 def anp_step(answer: Callable) -> None:
-    """``answer(loss, mask, eps, alpha, lr)``: the mask (d,) after one step of the adversary and one of its own."""
+    """Check ``answer(loss, mask, eps, alpha, lr)``: the mask (d,) after one step.
+
+    The adversary makes a step first.
+    """
     mask, weights = (
         torch.tensor([1.0, 0.5, 0.9, 0.05, 0.7]),
         torch.tensor([1.0, 0.5, 2.0, 0.3, 0.1]),
@@ -168,8 +177,9 @@ def anp_step(answer: Callable) -> None:
         "only the mask is held in [0, 1]: mask + noise may leave it": held.clamp(0, 1),
         "this is the mask as it was: its own step is missing": mask,
     }
-    given = call(answer, lambda m: (weights * (m - best) ** 2).sum(), mask, eps, alpha, lr)
-    same("the mask", given, after(noisy).clamp(0, 1), mistakes)
+    after_step = call(answer, lambda m: (weights * (m - best) ** 2).sum(), mask, eps, alpha, lr)
+    same("the mask", after_step, after(noisy).clamp(0, 1), mistakes)
     right(
-        "The noise is thrown away, and yet it tells: it has added most to the steps where the loss bends most."
+        "The noise is thrown away, and yet it tells: "
+        "it has added most to the steps where the loss bends most."
     )

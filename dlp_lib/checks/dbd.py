@@ -1,4 +1,4 @@
-"""Notebook 12: RA without an attack, MixMatch's guesses and mixtures, symmetric cross-entropy, SimCLR's loss."""
+"""Notebook 12: RA without an attack, MixMatch, symmetric cross-entropy, SimCLR's loss."""
 
 import math
 from collections.abc import Callable
@@ -11,12 +11,16 @@ from .base import call, expect, right, same
 
 
 def harmless(answer: Callable) -> None:
-    """``answer(ca, recall, classes)``: RA where the trigger changes nothing, classes of equal size."""
+    """Check ``answer(ca, recall, classes)``: RA where the trigger changes nothing.
+
+    The classes have equal sizes.
+    """
     mistakes = {
         "this is CA: RA leaves out the images of the target class": 0.8,
         "the target's own recall is still in it: take it off before you divide": 1.0,
         "only classes - 1 classes are left to average over": 0.748,
-        "CA is a mean over the classes: times their number it is the sum from which to take off": 0.135,
+        "CA is a mean over the classes: "
+        "times their number it is the sum from which to take off": 0.135,
         "this is in per cent: shares are given, and a share is wanted": 93.5,
     }
     same(
@@ -26,12 +30,16 @@ def harmless(answer: Callable) -> None:
         mistakes,
     )
     right(
-        "Unless a trigger helps, an RA above CA says: the target's own class is recognised worse than the others."
+        "Unless a trigger helps, an RA above CA says: "
+        "the target's own class is recognised worse than the others."
     )
 
 
 def guess(answer: Callable) -> None:
-    """``answer(p, temperature)``: (views, n, classes) probabilities to MixMatch's guesses (n, classes)."""
+    """Check ``answer(p, temperature)``: MixMatch's guesses (n, classes).
+
+    They come from probabilities (views, n, classes).
+    """
     p = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0)).mul(2).softmax(2)
     mean = p.mean(0)
     mistakes = {
@@ -56,7 +64,7 @@ def guess(answer: Callable) -> None:
 
 
 def symmetric(answer: Callable) -> None:
-    """``answer(logits, labels, alpha, beta)``: symmetric cross-entropy of every sample (n,), in nats."""
+    """Check ``answer(logits, labels, alpha, beta)``: symmetric cross-entropy (n,), in nats."""
     logits, labels, alpha, beta = (
         torch.tensor([[2.0, 0, 1], [9, 0, 0], [200, 0, 0]]),
         torch.tensor([0, 1, 1]),
@@ -88,17 +96,21 @@ def symmetric(answer: Callable) -> None:
     }
     same("the loss", call(answer, logits, labels, alpha, beta), wanted, mistakes)
     right(
-        "Both fall as p of the label rises, so they rank alike. Near p = 0 the second one is flat: it pulls no more."
+        "Both fall as p of the label rises, so they rank alike. "
+        "Near p = 0 the second one is flat: it pulls no more."
     )
 
 
 def mixed(answer: Callable) -> None:
-    """``answer(images, labels, order, share)``: mixed images (n, 3, h, w), mixed labels (n, classes)."""
+    """Check ``answer(images, labels, order, share)``: mixed images and mixed labels.
+
+    They are (n, 3, h, w) and (n, classes).
+    """
     images = torch.rand(3, 3, 2, 3, generator=torch.Generator().manual_seed(0))
     labels, order, share = torch.eye(4)[:3], torch.tensor([2, 0, 1]), torch.tensor([0.2, 0.9, 0.6])
-    given = call(answer, images, labels, order, share)
+    mixed_pair = call(answer, images, labels, order, share)
     expect(
-        isinstance(given, tuple) and len(given) == 2,
+        isinstance(mixed_pair, tuple) and len(mixed_pair) == 2,
         "return two tensors: the mixed images, and the mixed labels",
     )
 
@@ -114,28 +126,32 @@ def mixed(answer: Callable) -> None:
             1 - own.view(rows), images
         ),
         "the images are not mixed": images,
-        "share (n,) has met the columns: every image has one share, so view it as (n, 1, 1, 1)": blend(
-            own, images
-        ),
+        "share (n,) has met the columns: every image has one share, so view it as (n, "
+        "1, 1, 1)": blend(own, images),
         "share (n, 1, 1) has met the channels: it wants to be (n, 1, 1, 1)": blend(
             own.view(-1, 1, 1), images
         ),
     }
-    same("the images", given[0], blend(own.view(rows), images), mistakes)
+    same("the images", mixed_pair[0], blend(own.view(rows), images), mistakes)
     mistakes = {
-        "the labels are not mixed: an image that is two fifths star is so in its label as well": labels,
+        "the labels are not mixed: an image that is two fifths star is so in its "
+        "label as well": labels,
         "the labels have another share than the images: the larger one is one's own": blend(
             share[:, None], labels
         ),
     }
-    same("the labels", given[1], blend(own[:, None], labels), mistakes)
+    same("the labels", mixed_pair[1], blend(own[:, None], labels), mistakes)
     right(
-        "As one's own share is a half at least, the first rows can still be counted as labelled, the rest as guessed."
+        "As one's own share is a half at least, "
+        "the first rows can still be counted as labelled, the rest as guessed."
     )
 
 
 def contrast(answer: Callable) -> None:
-    """``answer(z, temperature)``: SimCLR's loss of projected features (2n, d), the mean over all views."""
+    """Check ``answer(z, temperature)``: SimCLR's loss of projected features (2n, d).
+
+    It is the mean over all views.
+    """
     z = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
     unit, own, twin = normalize(z), torch.eye(6).bool(), torch.arange(6).roll(3)
     cosine, loss = unit @ unit.T, simclr.nt_xent(z, 0.5)
@@ -166,5 +182,6 @@ def contrast(answer: Callable) -> None:
     }
     same("the loss", call(answer, z, 0.5), loss, mistakes)
     right(
-        "Every other view of the batch is a counterexample, so batches are large. And no label is read anywhere."
+        "Every other view of the batch is a counterexample, so batches are large. "
+        "And no label is read anywhere."
     )

@@ -1,4 +1,4 @@
-"""Notebook 06: which attacks are defended, what went wrong first, the choice of E1, what three seeds can tell."""
+"""Notebook 06: which attacks are defended, what went wrong first, E1, and chance."""
 
 import itertools
 from collections.abc import Callable
@@ -10,7 +10,10 @@ from .base import Wrong, call, expect, right, same
 
 
 def defended(answer: Callable) -> None:
-    """``answer(asr, ca, undefended)``: tables (attacks, seeds) to a verdict on each attack, (attacks,) booleans."""
+    """Check ``answer(asr, ca, undefended)``: a verdict on each attack, (attacks,) booleans.
+
+    All three are tables (attacks, seeds).
+    """
     few, usual = [0.01, 0.02, 0.01], [0.98, 0.98, 0.98]
     rows = [
         (True, few, [0.97, 0.98, 0.97], usual, "it holds on every seed"),
@@ -33,8 +36,8 @@ def defended(answer: Callable) -> None:
         (False, few, [0.31, 0.28, 0.24], usual, "the backdoor is gone, and CA with it"),
     ]
     tables = (torch.tensor([row[column] for row in rows]) for column in (1, 2, 3))
-    given = call(answer, *tables)
-    shape = tuple(getattr(given, "shape", ()))
+    verdicts = call(answer, *tables)
+    shape = tuple(getattr(verdicts, "shape", ()))
     expect(shape != (3,), "this is a verdict on each *seed*: reduce over the second dimension")
     expect(
         shape != (6, 3),
@@ -44,16 +47,17 @@ def defended(answer: Callable) -> None:
         shape == (6,),
         f"a tensor of six verdicts is wanted, one for each attack; this has the shape {shape}",
     )
-    for number, (row, answered) in enumerate(zip(rows, given.tolist(), strict=True)):
-        said = "defended" if answered else "not defended"
-        expect(bool(answered) == row[0], f"row {number} is {said} by your rule: {row[-1]}")
+    for number, (row, answered) in enumerate(zip(rows, verdicts.tolist(), strict=True)):
+        verdict = "defended" if answered else "not defended"
+        expect(bool(answered) == row[0], f"row {number} is {verdict} by your rule: {row[-1]}")
     right(
-        "By their means, rows 1 and 3 would have passed. A defender has one run, not the mean of three."
+        "By their means, rows 1 and 3 would have passed. A defender has one run, "
+        "not the mean of three."
     )
 
 
 def failures(answer: Any) -> None:
-    """``answer``: what went wrong first in each of the five runs A to E."""
+    """Check ``answer``: what went wrong first in each of the five runs A to E."""
     wanted = {
         "A": "suspects",
         "B": "trusted",
@@ -98,18 +102,23 @@ def failures(answer: Any) -> None:
             answer[run] == word, f"run {run}, {answer[run]}: {hints.get((run, answer[run]), hint)}"
         )
     right(
-        "What fails first decides, for all that follows builds on it. A defender sees none of these numbers."
+        "What fails first decides, for all that follows builds on it. "
+        "A defender sees none of these numbers."
     )
 
 
 def e1(answer: Callable) -> None:
-    """``answer(labels, classes, threshold, fallback)``: E1 from the suspects' labels at every epoch (epochs, k)."""
+    """Check ``answer(labels, classes, threshold, fallback)``: E1.
+
+    The labels (epochs, k) are those of the suspects at every epoch.
+    """
     mixed, one = [1, 1, 2, 0], lambda label: [label] * 4
     labels = torch.tensor([mixed, one(2), one(2), one(1), one(0), one(0), one(0), one(0)])
     mistakes = {
         "all suspects agree there, but it does not last: take the mean over three epochs": 2,
         "agreement has lasted for two epochs there: take three": 3,
-        "each epoch agrees on *some* class there, not on the same: take every class's mean, then the largest": 4,
+        "each epoch agrees on *some* class there, not on the same: take every class's mean, "
+        "then the largest": 4,
         "epochs count from 1, this is the index from 0": 6,
         "this is the last epoch at which agreement lasts, the first is wanted": 8,
         "the window begins there: it has to end there, as nobody knows the epochs after it": 5,
@@ -128,26 +137,30 @@ def e1(answer: Callable) -> None:
         {"argmax of nothing but False is 0: return the fallback": 1},
     )
     right(
-        "Two classes in turn look like agreement epoch by epoch. Only the mean of each class sees that they change."
+        "Two classes in turn look like agreement epoch by epoch. "
+        "Only the mean of each class sees that they change."
     )
 
 
 def chance(answer: Callable) -> None:
-    """``answer(differences)``: the share of all sign patterns whose mean is at least as far from 0 as the one seen."""
+    """Check ``answer(differences)``: the share of all sign patterns that come as far from 0.
+
+    Those count whose mean is at least as far from 0 as the mean that was seen.
+    """
     differences = torch.tensor([3.0, 2.0, 1.0, 3.0, 4.0, -1.0, -3.0, -3.0])
     signs = torch.tensor(list(itertools.product((1.0, -1.0), repeat=8)))
     means = (signs * differences).mean(1)
     seen = differences.mean()
     mistakes = {
-        "the pattern that was seen counts as well, and all that are as far out: not >, but ≥": means.abs()
-        > seen,
-        "without an effect, the mean could as well be as far *below* 0: compare absolute values": means
-        >= seen,
-        "only one side, and without the pattern that was seen: compare absolute values, with ≥": means
-        > seen,
+        "the pattern that was seen counts as well, and all that are as far out: "
+        "not >, but ≥": means.abs() > seen,
+        "without an effect, the mean could as well be as far *below* 0: "
+        "compare absolute values": means >= seen,
+        "only one side, and without the pattern that was seen: "
+        "compare absolute values, with ≥": means > seen,
         "these are the patterns *nearer* to 0": means.abs() < seen,
-        "to put the differences in another order leaves their mean as it is: turn their signs": means.abs()
-        >= 0,
+        "to put the differences in another order leaves their mean as it is: "
+        "turn their signs": means.abs() >= 0,
         "only the signs are counted here: multiply the differences with them": signs.sum(1).abs()
         >= 2,
     }
@@ -164,5 +177,6 @@ def chance(answer: Callable) -> None:
         "the share for three seeds", call(answer, torch.tensor([-1.0, -2.0, -4.0])), 0.25, mistakes
     )
     right(
-        "Three seeds that all agree still come to 0.25. So read small differences in Table 1 as ties."
+        "Three seeds that all agree still come to 0.25. "
+        "So read small differences in Table 1 as ties."
     )

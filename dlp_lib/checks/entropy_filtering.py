@@ -10,7 +10,7 @@ from .base import call, expect, right, same
 
 
 def entropy(answer: Callable) -> None:
-    """``answer(logits)``: (n, classes) to (n,) entropies in bits."""
+    """Check ``answer(logits)``: entropies (n,) in bits, of logits (n, classes)."""
     logits = torch.tensor([[0.0, 0.0, 0.0, 0.0], [2.0, 0.0, 0.0, -1.0], [200.0, 0.0, 0.0, 0.0]])
     bits = filters.entropy(logits)
     mistakes = {
@@ -27,15 +27,18 @@ def entropy(answer: Callable) -> None:
 
 
 def cuts(answer: Callable) -> None:
-    """``answer(h, labels, gamma)``: indices of the n·gamma suspects, and of n·gamma trusted samples of every class."""
+    """Check ``answer(h, labels, gamma)``: indices of the suspects, and of the trusted samples.
+
+    Wanted are n·gamma suspects, and n·gamma trusted samples of every class.
+    """
     h = torch.tensor([0.9, 0.1, 1.5, 0.2, 0.8, 2.5, 2.4, 2.3])
     labels = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
-    given = call(answer, h, labels, 0.25)
+    selection = call(answer, h, labels, 0.25)
     expect(
-        isinstance(given, tuple) and len(given) == 2,
+        isinstance(selection, tuple) and len(selection) == 2,
         "return two tensors of indices: suspects, and trusted samples",
     )
-    suspects, trusted = ({int(i) for i in part} for part in given)
+    suspects, trusted = ({int(i) for i in part} for part in selection)
     expect(
         suspects != {5, 6},
         "the suspects have the highest entropy: poison is what the model is *sure* of",
@@ -57,37 +60,41 @@ def cuts(answer: Callable) -> None:
         f"the trusted are {sorted(trusted)}; two of every class would be [0, 2, 5, 6]",
     )
     right(
-        "Taken over all classes at once, the trusted part would have lacked a class, and stage 3 could not learn it."
+        "Taken over all classes at once, the trusted part would have lacked a class, "
+        "and stage 3 could not learn it."
     )
 
 
 def precision_recall(answer: Callable) -> None:
-    """``answer(suspected, poisoned)``: indices (k,) and a mask (n,) to precision and recall."""
-    given = call(answer, torch.tensor([0, 1, 2, 9]), torch.arange(12) < 6)
+    """Check ``answer(suspected, poisoned)``: precision and recall.
+
+    The suspected are indices (k,), and poisoned is a mask (n,).
+    """
+    shares = call(answer, torch.tensor([0, 1, 2, 9]), torch.arange(12) < 6)
     expect(
-        isinstance(given, tuple) and len(given) == 2, "return two numbers: precision, and recall"
+        isinstance(shares, tuple) and len(shares) == 2, "return two numbers: precision, and recall"
     )
-    precision, recall = given
+    precision, recall = shares
     same(
         "precision", precision, 0.75, {"this is recall: precision is a share of the suspects": 0.5}
     )
     mistakes = {"recall is a share of all *poisoned* samples, of which there are 6": 0.25}
     same("recall", recall, 0.5, mistakes)
     right(
-        "Unlearning needs precision; recall can stay small, as FixMatch takes the labels of all the rest away."
+        "Unlearning needs precision; recall can stay small, "
+        "as FixMatch takes the labels of all the rest away."
     )
 
 
 def forgetting(answer: Callable) -> None:
-    """``answer(correct)``: (epochs, n) booleans to (n,) counts of how often a sample was right and then wrong."""
+    """Check ``answer(correct)``: how often each sample (n,) was right and then wrong.
+
+    ``correct`` are booleans (epochs, n).
+    """
     correct = torch.tensor([[0, 1, 1, 0], [1, 0, 1, 0], [0, 1, 1, 0], [1, 0, 1, 1]]).bool()
     mistakes = {
-        "this counts all epochs at which a sample is wrong: forgetting is to be right, and *then* wrong": [
-            2,
-            2,
-            0,
-            3,
-        ],
+        "this counts all epochs at which a sample is wrong: forgetting is to be right, "
+        "and *then* wrong": [2, 2, 0, 3],
         "this counts every change: a sample that was wrong and then right has been learned": [
             3,
             3,
@@ -98,5 +105,6 @@ def forgetting(answer: Callable) -> None:
     }
     same("the number of times forgotten", call(answer, correct), [1, 2, 0, 0], mistakes)
     right(
-        "Poison, once learned, is hardly ever forgotten. But neither is an easy clean sample: try it as a filter."
+        "Poison, once learned, is hardly ever forgotten. But neither is an easy clean sample: "
+        "try it as a filter."
     )

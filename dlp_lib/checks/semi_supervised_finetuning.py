@@ -1,4 +1,4 @@
-"""Notebook 05: poison in a batch, averaged weights, thresholds by class, what the views leave of a corner."""
+"""Notebook 05: poison in a batch, averaged weights, thresholds by class, views of a corner."""
 
 from collections.abc import Callable
 
@@ -8,12 +8,16 @@ from .base import call, expect, right, same
 
 
 def exposures(answer: Callable) -> None:
-    """``answer(poisoned, trusted, batch, steps)``: how often a poisoned trusted sample is in a batch, all together."""
+    """Check ``answer(poisoned, trusted, batch, steps)``: how often poison has a label.
+
+    It counts how often a poisoned trusted sample is in a batch, in all steps together.
+    """
     mistakes = {
         "this is how often in one step": 0.96,
         "this is how often each sample is seen: several of them are poisoned": 6.4,
         "a step takes a whole batch of labelled images, not one": 3,
-        "not every batch holds all of the poisoned ones: they are spread over all trusted samples": 1500,
+        "not every batch holds all of the poisoned ones: "
+        "they are spread over all trusted samples": 1500,
         "these are all labelled images: only a share of them is poisoned": 3200,
         "this is the poisoned share": 0.03,
     }
@@ -25,7 +29,10 @@ def exposures(answer: Callable) -> None:
 
 
 def average(answer: Callable) -> None:
-    """``answer(values, decay)``: the moving average after every step (steps,), which starts from the first value."""
+    """Check ``answer(values, decay)``: the moving average after every step (steps,).
+
+    It starts from the first value.
+    """
     mistakes = {
         "the decay is what stays of the old average: here it is the share of the new value": [
             1,
@@ -57,23 +64,24 @@ def average(answer: Callable) -> None:
     values = torch.tensor([1.0, 0.0, 0.0, 4.0])
     same("the averages", call(answer, values, 0.9), [1.0, 0.9, 0.81, 1.129], mistakes)
     right(
-        "At a decay of 0.999 the start would still weigh 70 % after 360 steps: the library's starts smaller."
+        "At a decay of 0.999 the start would still weigh 70 % after 360 steps: "
+        "the library's starts smaller."
     )
 
 
 def thresholds(answer: Callable) -> None:
-    """``answer(probabilities, tau)``: FlexMatch's threshold for every class, from probabilities (n, classes)."""
+    """Check ``answer(probabilities, tau)``: FlexMatch's threshold for every class.
+
+    The probabilities are (n, classes).
+    """
     sure = [[0.95, 0.05, 0.0]] * 4 + [[0.04, 0.96, 0.0]] * 2
     unsure = [[0.0, 0.6, 0.4]] * 2 + [[0.3, 0.3, 0.4], [0.5, 0.4, 0.1]]
     probabilities, tau = torch.tensor(sure + unsure), 0.9
     sums = probabilities.sum(0)
     mistakes = {
         "all guesses are counted, also those that nobody is sure of": [0.9, 0.72, 0.18],
-        "the counts are divided by n: divide them by the largest one, so that its class keeps tau": [
-            0.36,
-            0.18,
-            0.0,
-        ],
+        "the counts are divided by n: divide them by the largest one, "
+        "so that its class keeps tau": [0.36, 0.18, 0.0],
         "the counts are divided by their sum: divide by the largest, so that its class keeps tau": [
             0.6,
             0.3,
@@ -86,10 +94,8 @@ def thresholds(answer: Callable) -> None:
             0.45,
             0.9,
         ],
-        "the third class has no confident guess, and needs a threshold, too: bincount takes minlength": [
-            0.9,
-            0.45,
-        ],
+        "the third class has no confident guess, and needs a threshold, too: "
+        "bincount takes minlength": [0.9, 0.45],
         "the confident probabilities are summed here: count them": [0.9, 0.9 * 1.92 / 3.8, 0.0],
         "these are the columns' sums: count the confident guesses": tau * sums / sums.max(),
     }
@@ -98,11 +104,15 @@ def thresholds(answer: Callable) -> None:
 
 
 def survival(answer: Callable) -> None:
-    """``answer(side)``: the chances that a patch in the lower right corner is whole, and whole and on the right."""
+    """Check ``answer(side)``: the chances that weak views leave a patch whole.
+
+    Wanted are the chances that a patch in the lower right corner is whole, and that it is whole
+    and still on the right.
+    """
     pairs = call(answer, 16), call(answer, 32)
-    for side, given in zip((16, 32), pairs, strict=True):
+    for side, chances in zip((16, 32), pairs, strict=True):
         expect(
-            isinstance(given, tuple) and len(given) == 2,
+            isinstance(chances, tuple) and len(chances) == 2,
             "return two numbers: whole, and whole and on the right",
         )
         reach = side // 8
@@ -113,14 +123,14 @@ def survival(answer: Callable) -> None:
                 reach / (2 * reach + 1)
             )
             ** 2,
-            "there are 2r + 1 shifts, from -r to r: the half that keeps the patch is larger than the other": 1
-            / 4,
+            "there are 2r + 1 shifts, from -r to r: "
+            "the half that keeps the patch is larger than the other": 1 / 4,
             "this is the patch in its very place: it may be shifted inwards": 1
             / (2 * reach + 1) ** 2,
             "a flip moves the patch, and leaves it whole": stays**2 / 2,
             "the reach is an eighth of the side": (3 / 5) ** 2 if side > 16 else torch.nan,
         }
-        same(f"the chance to be whole, side {side}", given[0], stays**2, mistakes)
+        same(f"the chance to be whole, side {side}", chances[0], stays**2, mistakes)
         mistakes = {
             "a flip, in half of all views, takes the patch to the left": stays**2,
             "this is the patch in its very place: it may be shifted inwards": 1
@@ -130,17 +140,18 @@ def survival(answer: Callable) -> None:
         }
         same(
             f"the chance to be whole and on the right, side {side}",
-            given[1],
+            chances[1],
             stays**2 / 2,
             mistakes,
         )
     right(
-        "Whole and on the right: 18 % at 16 pixels. Section 2 measured that 19 % of BadNets' weak views still work."
+        "Whole and on the right: 18 % at 16 pixels. "
+        "Section 2 measured that 19 % of BadNets' weak views still work."
     )
 
 
 def covered(answer: Callable) -> None:
-    """``answer(side)``: a map (side, side) of every pixel's chance to be under Cutout's square."""
+    """Check ``answer(side)``: every pixel's chance (side, side) to be under Cutout's square."""
     side, reach = 8, 2
     offset = torch.arange(side)[:, None] - torch.arange(
         side
@@ -153,25 +164,22 @@ def covered(answer: Callable) -> None:
     wanted = cover(-reach, reach - 1)
     line = wanted.diagonal().sqrt()
     mistakes = {
-        "fewer centres cover a pixel at the edge, where the square is cut off, than in the middle": wanted
-        * 0
-        + 0.25,
-        "these are the columns alone: the pixel's row has to be under the square as well": line.expand(
-            side, side
-        ),
+        "fewer centres cover a pixel at the edge, where the square is cut off, "
+        "than in the middle": wanted * 0 + 0.25,
+        "these are the columns alone: "
+        "the pixel's row has to be under the square as well": line.expand(side, side),
         "these are the rows alone: the column has to be under the square as well": line[
             :, None
         ].expand(side, side),
         "row *and* column have to be under the square: multiply instead of adding": line[:, None]
         + line,
-        "the map is turned round: the square goes from c - q to c + q - 1, and each pixel counts the centres that "
+        "the map is turned round: the square goes from c - q to c + q - 1, "
+        "and each pixel counts the centres that "
         "cover it": wanted.flip(0, 1),
-        "the square is a pixel too large: from c - q to c + q - 1, with q a quarter of the side": cover(
-            -reach, reach
-        ),
-        "the square is twice too large: q is a quarter of the side, its half is the whole square": cover(
-            -4, 3
-        ),
+        "the square is a pixel too large: from c - q to c + q - 1, "
+        "with q a quarter of the side": cover(-reach, reach),
+        "the square is twice too large: q is a quarter of the side, "
+        "its half is the whole square": cover(-4, 3),
         "the square need not lie inside: its centre may be any pixel": cover(
             -reach, reach - 1, slice(2, 7)
         ),
@@ -179,5 +187,6 @@ def covered(answer: Callable) -> None:
     }
     same("the chance", call(answer, side), wanted, mistakes)
     right(
-        "At 16 pixels: 1 in 4 in the middle, 1 in 16 in the lower right corner. Cutout hardly hides a corner patch."
+        "At 16 pixels: 1 in 4 in the middle, 1 in 16 in the lower right corner. "
+        "Cutout hardly hides a corner patch."
     )

@@ -29,8 +29,12 @@ def load(root: Path) -> tuple[Split, Split]:
 
 
 def _split(files: dict[str, np.ndarray], prefix: str) -> Split:
-    """Join the files whose names begin so: of each row, a label and 3·32·32 pixels."""
+    """Join the files whose names begin with ``prefix``.
+
+    A row is one byte for the label, and 3·32·32 bytes for the pixels.
+    """
     parts = [files[name] for name in sorted(files) if name.startswith(prefix)]
     rows = np.concatenate(parts).reshape(-1, 1 + 3 * 32 * 32)
+    labels = rows[:, 0]
     images = rows[:, 1:].reshape(-1, 3, 32, 32)
-    return Split.from_arrays(images, rows[:, 0], CLASSES)
+    return Split.from_arrays(images, labels, CLASSES)

@@ -14,7 +14,7 @@ from .split import Split
 
 
 def load(root: Path, size: int | None, data_seed: int, store: Store) -> tuple[Split, Split]:
-    """Load ``root/train`` and ``root/test``, or split the classes of ``root`` five to one.
+    """Load ``root/train`` and ``root/test``, or set a fifth of ``root`` aside for testing.
 
     Args:
         root: an existing folder.
@@ -37,9 +37,12 @@ def load(root: Path, size: int | None, data_seed: int, store: Store) -> tuple[Sp
 
 
 def _split_at_random(both: Split, data_seed: int) -> tuple[Split, Split]:
+    """Set a fifth aside at random for testing; both parts keep the order of the files."""
     order = torch.randperm(len(both), generator=Runtime(data_seed).generator("split"))
-    test, train = order.tensor_split([max(1, len(both) // 5)])
-    return both.subset(train.sort().values), both.subset(test.sort().values)
+    n_test = max(1, len(both) // 5)
+    train = both.subset(order[n_test:].sort().values)
+    test = both.subset(order[:n_test].sort().values)
+    return train, test
 
 
 def decode(root: Path, size: int | None, store: Store) -> Split:

@@ -65,17 +65,20 @@ class ABL:
         """
         context = context or Context()
         model = copy.deepcopy(model)
-        count = share_size("isolated", self.isolated, len(tampered))
+        n = len(tampered)
+        count = share_size("isolated", self.isolated, n)
         if count == 0:
             raise ValueError(
-                f"isolated={self.isolated}: no sample of {len(tampered)}; "
-                f"allowed is at least {1 / len(tampered):.3g}"
+                f"isolated={self.isolated}: no sample of {n}; allowed is at least {1 / n:.3g}"
             )
-        stages = {"isolation": self._isolate(model, tampered, context)}
-        suspicion = low_loss(logits_and_features(model, tampered.images), tampered.labels)
+        stages = {}
+        stages["isolation"] = self._isolate(model, tampered, context)
+        outputs = logits_and_features(model, tampered.images)
+        suspicion = low_loss(outputs, tampered.labels)
         isolated = suspicion.argsort(descending=True, stable=True)[:count]
         is_other = torch.ones_like(tampered.labels, dtype=torch.bool)
-        others = tampered.subset(is_other.index_fill(0, isolated, False))
+        is_other[isolated] = False
+        others = tampered.subset(is_other)
         stages["ABL training"] = finetune("ABL training", model, others, self.training, context)
         stages["AU"] = unlearn(
             model, tampered, isolated, self.unlearn_epochs, self.unlearning, context

@@ -85,13 +85,14 @@ class ANP:
         model = copy.deepcopy(model)
         masks = Masks(model)
         training, validation = held_out(clean, context)
+        loss = self._loss(model, training, context)
         stage = finetune(
             "ANP",
             masks,
             training,
             self.training,
             context,
-            self._loss(model, training, context),
+            loss,
             passes=self.inner + 2,
             takes_images=False,
         )
@@ -141,10 +142,14 @@ def perturbed(model: nn.Module, masks: Masks, noise: Noise) -> dict[str, Tensor]
     weights = dict(model.named_parameters())
     layers = len(masks.names)
     changed = {}
-    for name, mask, extra in zip(masks.names, masks.masks, noise[:layers], strict=True):
-        changed[f"{name}.weight"] = (mask + extra) * weights[f"{name}.weight"]
-    for name, extra in zip(masks.names, noise[layers:], strict=True):
-        changed[f"{name}.bias"] = (1 + extra) * weights[f"{name}.bias"]
+    of_scales = noise[:layers]
+    of_shifts = noise[layers:]
+    for name, mask, extra in zip(masks.names, masks.masks, of_scales, strict=True):
+        scale = f"{name}.weight"
+        changed[scale] = (mask + extra) * weights[scale]
+    for name, extra in zip(masks.names, of_shifts, strict=True):
+        shift = f"{name}.bias"
+        changed[shift] = (1 + extra) * weights[shift]
     return changed
 
 
@@ -165,7 +170,8 @@ def adversary(loss: Callable[[Noise], Tensor], like: list[Tensor], eps: float, s
         slopes = torch.autograd.grad(loss(noise), noise)
         raised = []
         for part, slope in zip(noise, slopes, strict=True):
-            raised.append((part + eps / steps * slope.sign()).clamp(-eps, eps))
+            stepped = part + eps / steps * slope.sign()
+            raised.append(stepped.clamp(-eps, eps))
         noise = raised
     return [part.detach() for part in noise]
 

@@ -75,27 +75,28 @@ class DBD:
         model = copy.deepcopy(model)
         count = share_size("trusted", self.trusted, len(tampered))
         self._expect_workable(model, tampered, count)
-        stages = {
-            "SimCLR": simclr(model, tampered, self.simclr, context),
-            "SCE": sce(model, tampered, self.sce, context),
-        }
+        stages = {}
+        stages["SimCLR"] = simclr(model, tampered, self.simclr, context)
+        stages["SCE"] = sce(model, tampered, self.sce, context)
+        config = self.sce
         logits = logits_and_features(model, tampered.images).logits
-        losses = symmetric_cross_entropy(logits, tampered.labels, self.sce.alpha, self.sce.beta)
+        losses = symmetric_cross_entropy(logits, tampered.labels, config.alpha, config.beta)
         trusted = losses.argsort(stable=True)[:count]
         stages["MixMatch"] = mixmatch(model, tampered, trusted, self.mixmatch, context)
         return DefenceResult(model.eval(), stages)
 
     def _expect_workable(self, model: nn.Module, tampered: Split, count: int) -> None:
-        classes = logits_and_features(model, tampered.images[:2]).logits.shape[1]
+        logits = logits_and_features(model, tampered.images[:2]).logits
+        classes = logits.shape[1]
         if classes != len(tampered.classes):
             raise ValueError(
                 f"the model has {classes} classes: allowed are the {len(tampered.classes)} of the "
                 "tampered set"
             )
         if count == 0:
+            n = len(tampered)
             raise ValueError(
-                f"trusted={self.trusted}: no sample of {len(tampered)}; "
-                f"allowed is at least {1 / len(tampered):.3g}"
+                f"trusted={self.trusted}: no sample of {n}; allowed is at least {1 / n:.3g}"
             )
 
 
@@ -150,6 +151,7 @@ def symmetric_cross_entropy(logits: Tensor, labels: Tensor, alpha: float, beta: 
     Returns:
         (n,).
     """
-    log_p = logits.log_softmax(1).gather(1, labels[:, None])[:, 0]  # of the label
-    other_classes = 1 - log_p.exp()
-    return -alpha * log_p + beta * -_LOG_ZERO * other_classes
+    log_probabilities = logits.log_softmax(1)
+    log_p = log_probabilities.gather(1, labels[:, None])[:, 0]  # of the label
+    p_of_others = 1 - log_p.exp()
+    return -alpha * log_p + beta * -_LOG_ZERO * p_of_others

@@ -25,7 +25,8 @@ def entropy(logits: Tensor) -> Tensor:
         (n,) float32, from 0 to log2(classes).
     """
     log_p = logits.double().log_softmax(1)
-    return -(log_p.exp() * log_p).sum(1).div_(math.log(2)).float()
+    nats = -(log_p.exp() * log_p).sum(1)
+    return nats.div_(math.log(2)).float()
 
 
 def low_entropy(outputs: Outputs, labels: Tensor) -> Tensor:

@@ -81,13 +81,13 @@ def finetune(
         drops = sum(step >= epoch * steps for epoch in config.drops)
         return config.lr / 10**drops
 
-    def record(_: nn.Module) -> Record:
+    def measure(_: nn.Module) -> Record:
         return Record({}, {"images": passes * len(data)})
 
     if loss is not cross_entropy:  # such a loss takes the model apart, which a compiled one forbids
         context = replace(context, runtime=replace(context.runtime, compiled=False))
     batches = epoch_batches(name, data, config, context)
-    task = Task(name, config, batches, loss, record, learning_rate)
+    task = Task(name, config, batches, loss, measure, learning_rate)
     images = data.images if takes_images else None
     stage = run_task(task, model, config.epochs, context, images=images)
     return stage.expect_finite()

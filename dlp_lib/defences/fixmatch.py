@@ -97,7 +97,7 @@ def fixmatch(
         unsupervised = (losses * mask).mean()
         return supervised + config.lambda_u * unsupervised
 
-    def record(_: nn.Module) -> Record:
+    def measure(_: nn.Module) -> Record:
         images = len(confident) * config.batch * (1 + config.mu)
         share = torch.stack(confident).mean().item()
         return Record({}, {"confident": share, "images": images})
@@ -106,6 +106,6 @@ def fixmatch(
         return config.lr * math.cos(7 * math.pi / (16 * max(1, config.steps)) * step)
 
     average = copy.deepcopy(model).eval()
-    task = Task("ASSFT", config, batches, loss, record, learning_rate, average)
+    task = Task("ASSFT", config, batches, loss, measure, learning_rate, average)
     blocks = math.ceil(config.steps / block_steps)
     return run_task(task, model, blocks, context, images=tampered.images)

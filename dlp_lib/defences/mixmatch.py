@@ -62,35 +62,37 @@ def mixmatch(
         Diverged: where the loss or a weight did not stay finite.
     """
     labelled = tampered.images[trusted]
-    labels = functional.one_hot(tampered.labels[trusted], len(tampered.classes)).float()
-    is_unlabelled = torch.ones_like(tampered.labels).index_fill(0, trusted, 0).bool()
-    unlabelled = tampered.images[is_unlabelled]
+    classes = len(tampered.classes)
+    labels = functional.one_hot(tampered.labels[trusted], classes).float()
+    is_unlabelled = torch.ones_like(tampered.labels).index_fill(0, trusted, 0)
+    unlabelled = tampered.images[is_unlabelled.bool()]
 
     def batches(epoch: int) -> Iterator[Batch]:
         order = context.runtime.generator("MixMatch", "order", epoch)
         drawn = context.runtime.generator("MixMatch", "views", epoch)
         weight = config.lambda_u * epoch / config.epochs
-        labelled_rows = cycle_indices(len(labelled), len(labelled), order)
-        other_rows = cycle_indices(len(unlabelled), len(labelled), order)
-        rows_of_steps = zip(
-            labelled_rows.to(trusted.device).split(config.batch),
-            other_rows.to(trusted.device).split(config.batch),
-            strict=True,
-        )
-        for rows, others in rows_of_steps:
-            first = augment.weak(labelled[rows], drawn)
+        count = len(labelled)
+        labelled_rows = cycle_indices(count, count, order).to(trusted.device)
+        other_rows = cycle_indices(len(unlabelled), count, order).to(trusted.device)
+        batches_of_others = other_rows.split(config.batch)
+        for rows, others in zip(labelled_rows.split(config.batch), batches_of_others, strict=True):
+            labelled_views = augment.weak(labelled[rows], drawn)
             images = unlabelled[others]
             views = [augment.weak(images, drawn) for _ in range(config.views)]
-            yield to_float(first), labels[rows], to_float(torch.cat(views)), weight
+            unlabelled_views = torch.cat(views)
+            yield to_float(labelled_views), labels[rows], to_float(unlabelled_views), weight
 
     def loss(model: nn.Module, batch: Batch) -> Tensor:
         labelled, labels, unlabelled, weight = batch
         guesses = guess(model, unlabelled, config)
         images = torch.cat([labelled, unlabelled])
-        soft_labels = torch.cat([labels, guesses.repeat(config.views, 1)])
+        guesses_of_views = guesses.repeat(config.views, 1)
+        soft_labels = torch.cat([labels, guesses_of_views])
         beta = torch.distributions.Beta(config.alpha, config.alpha)
-        share = augment.move_like(beta.sample(soft_labels.shape[:1]), images)
-        order = augment.move_like(torch.randperm(len(images)), images)
+        share = beta.sample((len(images),))
+        order = torch.randperm(len(images))
+        share = augment.move_like(share, images)
+        order = augment.move_like(order, images)
         images, soft_labels = mixup(images, soft_labels, order, share)
         n = len(labelled)
         logits = model(images)
@@ -117,7 +119,8 @@ def guess(model: nn.Module, unlabelled: Tensor, config: MixMatch) -> Tensor:
     """
     with preserve_batchnorm(model):
         predictions = model(unlabelled).softmax(1)
-    mean = predictions.view(config.views, -1, predictions.shape[1]).mean(0)
+    classes = predictions.shape[1]
+    mean = predictions.view(config.views, -1, classes).mean(0)
     return sharpen(mean, config.temperature)
 
 
@@ -135,7 +138,7 @@ def mixup(images: Tensor, labels: Tensor, order: Tensor, share: Tensor) -> tuple
         order: (n,) with which sample each is mixed.
         share: (n,) in [0, 1]; a sample has the larger of share and 1 - share of itself.
     """
-    own = torch.maximum(share, 1 - share)[:, None]
-    mixed_images = torch.lerp(images[order], images, own[:, :, None, None])
-    mixed_labels = torch.lerp(labels[order], labels, own)
+    own = torch.maximum(share, 1 - share)
+    mixed_images = torch.lerp(images[order], images, own.view(-1, 1, 1, 1))
+    mixed_labels = torch.lerp(labels[order], labels, own.view(-1, 1))
     return mixed_images, mixed_labels

@@ -127,9 +127,9 @@ def layers(model: nn.Module, images: Tensor, count: int) -> list[str]:
         predict(model, images[:1])
     last: dict[torch.Size, str] = {}
     for name, output in outputs.items():
-        is_map = output.ndim == 4 and output.shape[-2:].numel() > 1
-        if is_map:
-            last[output.shape[-2:]] = name
+        resolution = output.shape[-2:]
+        if output.ndim == 4 and resolution.numel() > 1:
+            last[resolution] = name
     if len(last) < count:
         raise ValueError(
             f"{type(model).__name__} has {len(last)} resolutions above 1×1, {count} betas are given"

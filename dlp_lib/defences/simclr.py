@@ -57,12 +57,16 @@ def simclr(model: nn.Module, tampered: Split, config: SimCLR, context: Context) 
         TypeError: for a model without ``features`` and ``head``.
         Diverged: where the loss or a weight did not stay finite.
     """
-    width = logits_and_features(model, tampered.images[:2]).features.shape[1]
+    features = logits_and_features(model, tampered.images[:2]).features
+    width = features.shape[1]
     with context.runtime.global_stream("SimCLR", "projection"):
-        projection = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, _PROJECTED))
+        hidden = nn.Linear(width, width)
+        last = nn.Linear(width, _PROJECTED)
+    projection = nn.Sequential(hidden, nn.ReLU(), last)
     # The optimiser takes the parameters of one module, so for this stage the model has a projection
     model.add_module("simclr_projection", projection.to(tampered.images.device))
-    steps = config.epochs * math.ceil(len(tampered) / config.batch)
+    steps_per_epoch = math.ceil(len(tampered) / config.batch)
+    steps = config.epochs * steps_per_epoch
 
     def batches(epoch: int) -> Iterator[Tensor]:
         order = context.runtime.generator("SimCLR", "order", epoch)
@@ -80,7 +84,8 @@ def simclr(model: nn.Module, tampered: Split, config: SimCLR, context: Context) 
         return Record({}, {"images": 2 * len(tampered)})
 
     def learning_rate(step: int) -> float:
-        return config.lr / 2 * (1 + math.cos(math.pi * step / steps))
+        angle = math.pi * step / steps
+        return config.lr / 2 * (1 + math.cos(angle))
 
     task = Task("SimCLR", config, batches, loss, record, learning_rate)
     stage = run_task(task, model, config.epochs, context, images=tampered.images)
@@ -99,11 +104,12 @@ def view(images: Tensor, crop: float, generator: torch.Generator) -> Tensor:
     Returns:
         (n, 3, h, w) uint8.
     """
-    draws = augment.move_like(torch.rand(4, len(images), generator=generator), images)
-    area, across, down, flip = draws
+    draws = torch.rand(4, len(images), generator=generator)
+    area, across, down, flip = augment.move_like(draws, images)
     side = (crop + (1 - crop) * area).sqrt()
-    x = (1 - side) * (2 * across - 1)
-    y = (1 - side) * (2 * down - 1)
+    room = 1 - side
+    x = room * (2 * across - 1)
+    y = room * (2 * down - 1)
     direction = torch.where(flip < 0.5, -1, 1)
     parts = augment.warp(images, xx=side * direction, x1=x, yy=side, y1=y)
     return _recolour(parts, generator)
@@ -133,6 +139,8 @@ def nt_xent(z: Tensor, temperature: float) -> Tensor:
     """
     z = functional.normalize(z)
     is_itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
-    similarity = (z @ z.T / temperature).masked_fill(is_itself, -math.inf)  # (2n, 2n)
-    partner = torch.arange(len(z), device=z.device).roll(len(z) // 2)
-    return functional.cross_entropy(similarity, partner)
+    similarity = z @ z.T / temperature  # (2n, 2n)
+    to_others = similarity.masked_fill(is_itself, -math.inf)
+    rows = torch.arange(len(z), device=z.device)
+    partner = rows.roll(len(z) // 2)
+    return functional.cross_entropy(to_others, partner)

@@ -77,21 +77,23 @@ def unlearn(
         for images, labels in shuffled(suspects, config.batch, order):
             yield to_float(images), labels
 
-    def record(model: nn.Module) -> Record:
-        judged = with_reestimated_batchnorm(model, sample.images)
-        logits = predict(judged, sample.images)
+    def measure(ascended: nn.Module) -> Record:
+        judged = with_reestimated_batchnorm(ascended, sample.images)
+        logits = predict(ascended, suspects.images)
+        logits_reestimated = predict(judged, suspects.images)
+        logits_sample = predict(judged, sample.images)
         facts = {
-            "accuracy": accuracy(predict(model, suspects.images), suspects.labels),
-            "accuracy_reestimated": accuracy(predict(judged, suspects.images), suspects.labels),
-            "accuracy_sample": accuracy(logits, sample.labels),
-            "collapsed": collapsed(logits, sample.labels),
             "images": len(suspects),
+            "accuracy": accuracy(logits, suspects.labels),
+            "accuracy_reestimated": accuracy(logits_reestimated, suspects.labels),
+            "accuracy_sample": accuracy(logits_sample, sample.labels),
+            "collapsed": collapsed(logits_sample, sample.labels),
         }
         tensors = {f"reestimated.{name}": value for name, value in judged.named_buffers()}
         return Record(tensors, facts)
 
     is_frozen = config.batchnorm == "eval"
-    task = Task("AU", config, batches, _negative_cross_entropy, record, frozen=is_frozen)
+    task = Task("AU", config, batches, _negative_cross_entropy, measure, frozen=is_frozen)
     stage = run_task(task, model, epochs, context, images=tampered.images)
     stage = replace(stage, selected_block=_stop(stage, tampered, config), reestimated=True)
     stage.load(model)

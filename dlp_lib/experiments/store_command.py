@@ -54,15 +54,15 @@ def to_prune(
         days: remove what was not used for so long; None: no limit.
         limit: bytes that may stay, of the entries used last; None: no limit.
     """
-    chosen = []
+    removed = []
     remaining = sum(entry.size for entry in found)
     for entry in found:
         too_old = days is not None and now - entry.used > days * DAY
         too_much = limit is not None and remaining > limit
         if too_old or too_much:
-            chosen.append(entry)
+            removed.append(entry)
             remaining -= entry.size
-    return chosen
+    return removed
 
 
 def table(found: Sequence[Entry], now: float) -> str:

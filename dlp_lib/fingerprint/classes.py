@@ -21,6 +21,7 @@ _NOT_CONTENT = {
     "__firstlineno__",
     "__module__",
     "__qualname__",
+    "__slotnames__",  # copyreg adds it when an instance is copied or pickled
     "__static_attributes__",
     "__weakref__",
     "_abc_impl",

@@ -2,7 +2,7 @@
 
 from .checkpoints import Checkpoints
 from .inference import Outputs, accuracy, collapsed, logits_and_features, predict
-from .loop import Diverged, History, Task, train
+from .loop import History, Task, train
 from .optimiser import SGD
-from .stage import Stage, run_task
+from .stage import Diverged, Stage, run_task
 from .supervised import Supervised, supervised

@@ -24,20 +24,22 @@ from .checkpoints import Checkpoints
 from .inference import keep_modes
 from .optimiser import SGD
 
-# A row of plain values for every block. All stages have these columns:
+# A row of plain values for every block. Every stage has these columns:
 #   block     its number; 1 is the first
 #   loss      mean of the steps' losses, as minimised; None where the block diverged
 #   diverged  whether the loss or a weight was not finite
-#   seconds   how long the steps took when they were computed
-#   images    images with gradient in the block (of stages; a Task's ``record`` gives it)
-# A stage adds its own: supervised learning "accuracy" (of all training samples, after the epoch);
-# unlearning "accuracy" and "accuracy_reestimated" (of the suspects), "accuracy_sample" and
-# "collapsed" (on tampered images); FixMatch "confident" (share of pseudo-labels that counted).
+#   seconds   how long the steps took, when they were computed
+#   images    how many images passed with gradient
+# Supervised learning adds:
+#   accuracy  of all training samples, after the epoch
+# Unlearning adds:
+#   accuracy              of the suspects, with batch-norm as the ascent left it
+#   accuracy_reestimated  of the suspects, with re-estimated batch-norm
+#   accuracy_sample       of a sample of the tampered set, with re-estimated batch-norm
+#   collapsed             whether the model has collapsed on that sample
+# FixMatch adds:
+#   confident  share of the pseudo-labels that counted
 History = list[dict]
-
-
-class Diverged(ArithmeticError):
-    """A loss or a weight was not finite: the settings do not work, often the learning rate."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,10 @@ class Task:
     config: SGD
     batches: Callable[[int], Iterable[Any]]  # the batches of a block; 1 is the first block
     loss: Callable[[nn.Module, Any], Tensor]  # of the model and a batch; to be minimised
-    record: Callable[[nn.Module], Record]  # further tensors and columns of a block, at its end
-    lr: Callable[[int], float] | None = None  # learning rate by step, 0 is the first; None: lr
+    measure: Callable[[nn.Module], Record]  # at a block's end: further tensors and columns
+    lr: Callable[[int], float] | None = None  # of the step, 0 is the first; None: the config's lr
     average: nn.Module | None = None  # a copy of the model that follows the average of its weights
-    frozen: bool = False  # batch-norm stays in evaluation mode during training
+    frozen: bool = False  # batch-norm trains in evaluation mode: its statistics stay
 
     def learned(self, model: nn.Module) -> nn.Module:
         """Return the module whose weights count: the average where there is one."""
@@ -68,7 +70,7 @@ def train(
     and the run ends there, with the weights of the block before.
 
     Args:
-        model: left with the weights of the last block.
+        model: left with the weights of the last block; with their average, where there is one.
         task: what to do in a step.
         blocks: how many blocks to train; fewer than before reads the first ones.
         checkpoints: where blocks are recorded.
@@ -84,7 +86,7 @@ def train(
             if not _is_complete(history, blocks):
                 history = _train_blocks(model, task, blocks, checkpoints, context, history)
     if history:
-        checkpoints.load(model, len(history))
+        checkpoints.load(model, len(history))  # computed or read, the model is left the same
     return history
 
 
@@ -106,29 +108,47 @@ def _train_blocks(
     if task.average is not None:
         modules["ema"] = task.average
     optimiser = task.config.optimiser(list(model.parameters()))
-    done, step = checkpoints.resume(modules, optimiser, recorded=len(history))
-    history = history[:done]  # blocks after the newest state are trained once more
-    loss_of = _loss_of_batch(context.runtime, model, task.loss)
+    last_block, step = checkpoints.resume(modules, optimiser, recorded=len(history))
+    history = history[:last_block]  # blocks after the newest state are trained once more
+    batch_loss = _loss_of_batch(context.runtime, model, task.loss)
     keep_freed_memory()
-    for block in range(done + 1, blocks + 1):
+    for block in range(last_block + 1, blocks + 1):
+        # Dropout, and whatever else draws from torch's global stream, is seeded block by block.
         with context.runtime.global_stream(task.name, "dropout", block):
-            row, step = _train_block(modules, task, loss_of, block, step, optimiser)
-            extra = task.record(task.learned(model))
-        row = {"block": block, **row, **extra.facts}
+            row, step = _train_block(modules, task, batch_loss, block, step, optimiser)
+            measured = task.measure(task.learned(model))
+        row = {"block": block, **row, **measured.facts}
         history.append(row)
-        checkpoints.write(block, task.learned(model), extra.tensors, row)
-        facts = {"block": block, "step": step, **environment(context.runtime)}
-        checkpoints.write_state(modules, optimiser, facts)
+        # The record comes before the state: killed in between, the block is trained once more.
+        checkpoints.write(block, task.learned(model), measured.tensors, row)
+        progress_so_far = {"block": block, "step": step, **environment(context.runtime)}
+        checkpoints.write_state(modules, optimiser, progress_so_far)
         context.progress(task.name, block, blocks, row)
         if row["diverged"]:
             break
     return history
 
 
+def _loss_of_batch(
+    runtime: Runtime, model: nn.Module, loss: Callable[[nn.Module, Any], Tensor]
+) -> Callable[[Any], Tensor]:
+    """Return the loss as a function of a batch, in the runtime's precision."""
+    forward = model
+    if runtime.compiled:
+        torch.compiler.reset()  # models compiled before count against a limit
+        forward = torch.compile(model, mode="reduce-overhead", dynamic=False)
+
+    def batch_loss(batch: Any) -> Tensor:
+        with runtime.autocast():
+            return loss(forward, batch)
+
+    return batch_loss
+
+
 def _train_block(
     modules: nn.ModuleDict,
     task: Task,
-    loss_of: Callable[[Any], Tensor],
+    batch_loss: Callable[[Any], Tensor],
     block: int,
     step: int,
     optimiser: torch.optim.Optimizer,
@@ -145,8 +165,8 @@ def _train_block(
     with _training_mode(model, task.frozen):
         for batch in task.batches(block):
             _set_learning_rate(optimiser, task, step)
-            loss = loss_of(batch)
             optimiser.zero_grad()
+            loss = batch_loss(batch)
             loss.backward()
             optimiser.step()
             if averages:
@@ -154,11 +174,13 @@ def _train_block(
                 torch._foreach_lerp_(averages, weights, 1 - decay)  # one launch on a GPU
             total += loss.detach()
             step += 1
+    if step == first_step:
+        raise ValueError(f"{task.name}: block {block} has no batches")
     mean = (total / (step - first_step)).item()
     finite = math.isfinite(mean)
     finite = finite and all(value.isfinite().all() for value in model.state_dict().values())
     if not finite:
-        modules.load_state_dict(before)
+        modules.load_state_dict(before)  # not the optimiser: a run that diverged never goes on
     row = {
         "loss": mean if finite else None,
         "diverged": not finite,
@@ -173,11 +195,14 @@ def _floating_point(module: nn.Module) -> list[Tensor]:
 
 
 def _set_learning_rate(optimiser: torch.optim.Optimizer, task: Task, step: int) -> None:
-    """Set the step's learning rate in every group, each in proportion to its own at the start."""
+    """Set the step's learning rate in every parameter group.
+
+    A group whose learning rate was twice the config's at the start has twice the step's.
+    """
     rate = task.config.lr if task.lr is None else task.lr(step)
     for group in optimiser.param_groups:
-        own = group.setdefault("initial_lr", group["lr"])
-        group["lr"] = own / task.config.lr * rate
+        initial = group.setdefault("initial_lr", group["lr"])  # as the config made it
+        group["lr"] = initial / task.config.lr * rate
 
 
 @contextlib.contextmanager
@@ -189,19 +214,3 @@ def _training_mode(model: nn.Module, frozen: bool) -> Iterator[None]:
             if frozen and isinstance(module, _BatchNorm):
                 module.eval()
         yield
-
-
-def _loss_of_batch(
-    runtime: Runtime, model: nn.Module, loss: Callable[[nn.Module, Any], Tensor]
-) -> Callable[[Any], Tensor]:
-    """Return the loss as a function of a batch, in the runtime's precision."""
-    forward = model
-    if runtime.compiled:
-        torch.compiler.reset()  # models compiled before count against a limit
-        forward = torch.compile(model, mode="reduce-overhead", dynamic=False)
-
-    def of(batch: Any) -> Tensor:
-        with runtime.autocast():
-            return loss(forward, batch)
-
-    return of

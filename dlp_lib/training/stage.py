@@ -13,7 +13,11 @@ from ..context import Context
 from ..data.split import Split
 from .checkpoints import Checkpoints
 from .identity import scratch_left_out
-from .loop import Diverged, History, Task, train
+from .loop import History, Task, train
+
+
+class Diverged(ArithmeticError):
+    """A loss or a weight was not finite: the settings do not work, often the learning rate."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ def run_task(
         inputs: whatever else the task depends on, and its functions do not hold.
         images: some images (n, 3, h, w), uint8, that the model takes; None: it takes others.
     """
-    functions = (train, task.batches, task.loss, task.record, task.lr)
+    functions = (train, task.batches, task.loss, task.measure, task.lr)
     settings = (task.name, task.config, task.average is None, task.frozen, context.runtime)
     with scratch_left_out(model, images, context.runtime):
         parts = (model, functions, settings, inputs)

@@ -64,7 +64,7 @@ def supervised(
                 images = augment.weak(images, drawn)
             yield to_float(images), labels
 
-    def record(model: nn.Module) -> Record:
+    def measure(model: nn.Module) -> Record:
         logits = predict(model, tampered.images)
         tensors = {"logits": logits}
         if watched:
@@ -73,5 +73,5 @@ def supervised(
         hits = accuracy(logits, tampered.labels)
         return Record(tensors, {"accuracy": hits, "images": len(tampered)})
 
-    task = Task("SL", config, batches, cross_entropy, record)
+    task = Task("SL", config, batches, cross_entropy, measure)
     return run_task(task, model, epochs, context, images=tampered.images)

@@ -1,4 +1,4 @@
-"""The live lab in a real browser, in JupyterLab and in Voila; skipped where there is no Chromium."""
+"""The live lab in a real browser, in JupyterLab and in Voila; skipped where there is none."""
 
 import json
 import os
@@ -28,8 +28,9 @@ def prepared(folder):
     """The notebook with parameters that take seconds, and a store of its own."""
     parameters = {"n_train": 600, "epochs": 4, "finetune_steps": 200}
     parameters |= {"cache": str(folder / "store"), "out": str(folder)}
-    source, copy = ROOT / "notebooks" / "07_live_lab.ipynb", folder / "07_live_lab.ipynb"
-    papermill.execute_notebook(str(source), str(copy), parameters, prepare_only=True)
+    source = ROOT / "notebooks" / "07_live_lab.ipynb"
+    target = folder / source.name
+    papermill.execute_notebook(str(source), str(target), parameters, prepare_only=True)
     lab = {  # keep cells that are out of sight, ask nothing
         "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},
         "@jupyterlab/apputils-extension:notification": {"fetchNews": "false"},
@@ -101,7 +102,7 @@ def page(request, tmp_path_factory):
             expect(page.locator(".dlp-sentence")).to_contain_text(
                 "suspects are poisoned", timeout=120 * SECONDS
             )
-            settled(page)
+            wait_until_ready(page)
             if "SCREENSHOTS" in os.environ:  # a folder, to look at what was tested
                 page.screenshot(
                     path=Path(os.environ["SCREENSHOTS"]) / f"{request.param}.png", full_page=True
@@ -128,7 +129,7 @@ def wait_for(address, server):
     pytest.fail("the server does not answer")
 
 
-def settled(page):
+def wait_until_ready(page):
     """Wait until nothing is computed any more."""
     expect(page.locator(".dlp-live").get_by_text("ready", exact=True)).to_be_visible(
         timeout=120 * SECONDS
@@ -153,10 +154,11 @@ def test_the_page_loads_with_its_figures(page):
 
 @pytest.mark.parametrize("label", ["gamma", "E1 (epochs)", "E2 (epochs)", "unlearning lr"])
 def test_every_slider_moves_figures_and_words(page, label):
-    before, said = figures(page), page.locator(".dlp-sentence").inner_text()
+    before = figures(page)
+    sentence = page.locator(".dlp-sentence").inner_text()
     widget(page, label).locator(".noUi-handle").press("ArrowLeft")
-    expect(page.locator(".dlp-sentence")).not_to_have_text(said, timeout=60 * SECONDS)
-    settled(page)
+    expect(page.locator(".dlp-sentence")).not_to_have_text(sentence, timeout=60 * SECONDS)
+    wait_until_ready(page)
     assert figures(page) != before
 
 
@@ -188,4 +190,4 @@ def test_an_error_appears_on_the_page_and_reset_clears_it(page):
     expect(page.locator(".dlp-error")).to_contain_text("no/such/folder", timeout=30 * SECONDS)
     page.get_by_role("button", name="reset").click()
     expect(page.locator(".dlp-error")).to_have_count(0, timeout=30 * SECONDS)
-    settled(page)
+    wait_until_ready(page)

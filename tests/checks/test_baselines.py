@@ -40,26 +40,26 @@ def prune(
     """An answer to the exercise, with mistakes."""
 
     def answer(activations, accuracy, allowed):
-        kept = torch.ones(activations.shape[1], dtype=torch.bool)
-        before = accuracy(kept)
+        stays = torch.ones(activations.shape[1], dtype=torch.bool)
+        before = accuracy(stays)
         for channel in order(activations):
-            without = kept if same else kept.clone()
+            without = stays if same else stays.clone()
             without[channel] = False
             fall = before - accuracy(without)
             if fall > (allowed * before if relative else allowed):
-                kept = without if late else kept
+                stays = without if late else stays
                 if skip:
                     continue
                 break
-            kept, before = without, accuracy(without) if creep else before
-        return kept
+            stays, before = without, accuracy(without) if creep else before
+        return stays
 
     return answer
 
 
 def test_pruning_may_be_right(capsys):
     baselines.pruning(prune())
-    baselines.pruning(lambda *given: prune()(*given).float())
+    baselines.pruning(lambda *inputs: prune()(*inputs).float())
     assert capsys.readouterr().out.startswith("Right. ")
 
 
@@ -69,7 +69,7 @@ def test_pruning_may_be_right(capsys):
         (lambda a, accuracy, allowed: a.mean(0).argsort()[3:], "for every channel that stays"),
         (lambda a, accuracy, allowed: a.mean(0), "for every channel that stays"),
         (lambda a, accuracy, allowed: [0, 2, 5], "for every channel that stays"),
-        (lambda *given: ~prune()(*given), "wrong way round"),
+        (lambda *inputs: ~prune()(*inputs), "wrong way round"),
         (lambda a, accuracy, allowed: torch.ones(6), "no channel is pruned"),
         (prune(lambda a: a.mean(0).argsort(descending=True)), "most active go first"),
         (prune(lambda a: range(6)), "order of their numbers"),

@@ -1,4 +1,4 @@
-"""What the checks of notebook 06 say of wrong answers, and that what they want is what the library does."""
+"""What the checks of notebook 06 say of wrong answers, and that they want what the library does."""
 
 import itertools
 
@@ -8,7 +8,7 @@ from torch.nn.functional import one_hot
 
 from dlp_lib import Split
 from dlp_lib.checks import Wrong, dlp_pipeline
-from dlp_lib.defences import filters
+from dlp_lib.defences import agreement
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_e1_is_what_agreement_says(capsys):
             scores.append(torch.zeros(40))
             for label, count in enumerate(wanted.bincount().tolist()):
                 scores[-1][(members.labels == label).nonzero()[:count, 0]] = 1
-        lasting = filters.agreement(scores, members, 0.1) >= threshold
+        lasting = agreement(scores, members, 0.1) >= threshold
         return int(lasting.double().argmax()) + 1 if lasting.any() else fallback
 
     dlp_pipeline.e1(by_agreement)

@@ -1,4 +1,4 @@
-"""What the checks of notebook 05 say of wrong answers, and that what they want is what the library does."""
+"""What the checks of notebook 05 say of wrong answers, and that they want what the library does."""
 
 import pytest
 import torch

@@ -61,7 +61,8 @@ def public() -> str:
         if definition is not None:
             text = ast.get_docstring(definition) or ""
         else:
-            text = remarks(files()[home])["", name].text
+            remark = remarks(files()[home])["", name]
+            text = remark.text.split(". ")[0]  # its first sentence
         first = text.split("\n")[0]
         rows.append(f"| {{py:obj}}`{name} <{home}.{name}>` | {first} |")
     return "\n".join(rows)

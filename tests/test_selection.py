@@ -1,0 +1,140 @@
+"""Which samples are suspected and trusted, and how lasting a suspicion is, by plain references."""
+
+import pytest
+import torch
+
+from dlp_lib import Split, select
+from dlp_lib.defences import agreement
+
+
+def split(labels, classes=None):
+    images = torch.zeros(len(labels), 3, 8, 8, dtype=torch.uint8)
+    return Split.from_arrays(images, labels, classes)
+
+
+def plain_agreement(suspicions, labels, count, window):
+    values = []
+    for last in range(len(suspicions)):
+        means = []
+        for label in set(labels):
+            shares = []
+            for epoch in range(max(0, last - window + 1), last + 1):
+                order = sorted(range(len(labels)), key=lambda i: (-suspicions[epoch][i], i))
+                suspects = [labels[i] for i in order[:count]]
+                shares.append(suspects.count(label) / count)
+            means.append(sum(shares) / window)
+        values.append(max(means))
+    return values
+
+
+@pytest.mark.parametrize("window", [1, 2, 3])
+def test_agreement_against_a_plain_reference(window):
+    generator = torch.Generator().manual_seed(4)
+    labels = (torch.arange(60) % 3).tolist()
+    suspicions = [torch.randint(9, (60,), generator=generator).float() for _ in range(5)]
+    found = agreement(suspicions, split(labels), 0.2, window).tolist()
+    plain = plain_agreement([part.tolist() for part in suspicions], labels, 12, window)
+    assert found == pytest.approx(plain)
+
+
+def test_agreement_wants_one_class_for_several_epochs():
+    tampered = split([0] * 10 + [1] * 10)
+    class_1 = torch.arange(20.0)  # suspects it
+    class_0 = -torch.arange(20.0)
+    lasting = agreement([class_1, class_1, class_1, class_0], tampered, 0.1)
+    assert lasting.tolist() == pytest.approx([1 / 3, 2 / 3, 1, 2 / 3])
+    changing = agreement([class_1, class_0], tampered, 0.1)
+    assert changing.tolist() == pytest.approx([1 / 3, 1 / 3])
+
+
+def test_agreement_wants_a_window():
+    with pytest.raises(ValueError, match="window=0"):
+        agreement([torch.zeros(4)], split([0, 0, 1, 1]), 0.3, 0)
+
+
+def plain_select(suspicion, labels, count, quota):
+    """Return the suspects, then each class's trusted samples, with lists and loops."""
+    order = sorted(range(len(labels)), key=lambda i: (-suspicion[i], i))
+    suspects = order[:count]
+    trusted = []
+    for label in sorted(set(labels)):
+        members = [i for i in order[count:] if labels[i] == label]
+        at_most = min(quota, labels.count(label) // 2)
+        trusted += members[max(0, len(members) - at_most) :]
+    return suspects, trusted
+
+
+@pytest.mark.parametrize("quota", ["per class", "total"])
+@pytest.mark.parametrize("gamma", [0.05, 0.1, 0.3])
+def test_select_against_a_plain_reference(gamma, quota):
+    generator = torch.Generator().manual_seed(3)
+    labels = (torch.arange(100) % 4).tolist()
+    suspicion = torch.randint(12, (100,), generator=generator).float()  # many are equal
+    selection = select(suspicion, split(labels), gamma, quota)
+    count = round(100 * gamma)
+    per_class = count if quota == "per class" else count // 4
+    suspects, trusted = plain_select(suspicion.tolist(), labels, count, per_class)
+    assert selection.suspected.tolist() == suspects
+    assert selection.trusted.tolist() == trusted
+    assert selection.shortfall == (per_class > 12)
+    assert sum(selection.quotas) == len(trusted)
+    assert not set(suspects) & set(trusted)
+
+
+def test_a_class_gives_at_most_half_of_itself_and_says_so():
+    labels = [0] * 90 + [1] * 10
+    selection = select(torch.zeros(100), split(labels), 0.2)
+    assert selection.quotas == (20, 5)
+    assert selection.shortfall
+    assert not select(torch.zeros(100), split(labels), 0.05).shortfall
+
+
+@pytest.mark.parametrize("gamma", [0, 1, -0.1, 2, "0.1"])
+def test_gamma_outside_0_and_1_is_refused(gamma):
+    with pytest.raises(ValueError, match="gamma="):
+        select(torch.zeros(4), split([0, 0, 1, 1]), gamma)
+
+
+def test_gamma_that_selects_nothing_names_the_least():
+    with pytest.raises(ValueError, match=r"gamma=0\.1 selects no sample of 4.*at least 0\.25"):
+        select(torch.zeros(4), split([0, 0, 1, 1]), 0.1)
+    with pytest.raises(ValueError, match=r"or none of some class: at least 0\.5"):
+        select(torch.zeros(4), split([0, 0, 1, 1]), 0.3, "total")
+
+
+def test_shares_of_samples_are_not_lost_to_rounding():
+    assert len(select(torch.zeros(100), split([0, 1] * 50), 0.29).suspected) == 29
+
+
+def test_a_label_aware_quota_trusts_fewer_of_a_class_that_the_suspects_have():
+    labels = torch.arange(400) % 4
+    suspicion = torch.rand(400, generator=torch.Generator().manual_seed(0))
+    suspicion[labels == 2] += 0.5
+    suspicion[:40] += torch.where(labels[:40] == 1, 2.0, 0.0)  # ten suspects of class 1
+    even = select(suspicion, split(labels), 0.1)
+    aware = select(suspicion, split(labels), 0.1, "label_aware")
+    assert torch.equal(aware.suspected, even.suspected)
+    suspects = labels[aware.suspected].bincount(minlength=4).tolist()
+    assert list(aware.quotas) == [max(10, 40 - count) for count in suspects]
+    assert suspects[1] == 10
+    for label in range(4):  # the least suspicious of those that were trusted before
+        fewer = aware.trusted[labels[aware.trusted] == label]
+        more = even.trusted[labels[even.trusted] == label]
+        assert torch.equal(fewer, more[len(more) - len(fewer) :])
+    assert not aware.shortfall
+
+
+def test_unknown_quotas_and_missing_classes_are_refused():
+    allowed = "allowed are 'per class', 'total' and 'label_aware'"
+    with pytest.raises(ValueError, match=f"quota='each': {allowed}"):
+        select(torch.zeros(4), split([0, 0, 1, 1]), 0.3, "each")
+    with pytest.raises(ValueError, match="holds 0 samples of class 'cat'"):
+        select(torch.zeros(4), split([0, 0, 1, 1], ("ant", "bee", "cat")), 0.3)
+    with pytest.raises(ValueError, match="holds 1 samples of class '1'"):
+        select(torch.zeros(4), split([0, 0, 0, 1]), 0.3)
+
+
+def test_a_class_of_suspects_alone_is_named():
+    labels = [0, 0, 1, 1, 1, 1]
+    with pytest.raises(ValueError, match="all of class '0' is suspected"):
+        select(torch.tensor([2.0, 2, 1, 1, 1, 1]), split(labels), 0.4)

@@ -1,23 +1,19 @@
-"""What holds for every defence: one signature, the store, the measures, and the settings."""
+"""What holds for every defence: its inputs, its measures, what it refuses, and divergence."""
 
 import copy
-import sys
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import pytest
 import torch
-from torch import nn
+from quick_defences import QUICK, SHORT
 from torch.nn import functional
 
 from dlp_lib import (
-    DLP,
     BadNets,
     Context,
     Diverged,
-    FixMatch,
     Runtime,
-    Store,
     Supervised,
     Unlearn,
     after_each,
@@ -27,7 +23,6 @@ from dlp_lib import (
 from dlp_lib.defences import (
     ABL,
     ANP,
-    DBD,
     FP,
     MCR,
     NAD,
@@ -35,63 +30,13 @@ from dlp_lib.defences import (
     MixMatch,
     SimCLR,
     Training,
-    abl,
-    anp,
     clean_part,
-    dbd,
     defend,
-    fp,
-    mcr,
-    mixmatch,
-    nad,
-    simclr,
 )
 from dlp_lib.defences.clean import held_out
 from dlp_lib.defences.finetuning import finetune
 
-SHORT = Training(batch=16, epochs=2)
-QUICK = {
-    "FP": FP(training=SHORT),
-    "MCR": MCR(end=SHORT, curve=SHORT, points=3),
-    "NAD": NAD(teacher=SHORT, student=SHORT),
-    "ABL": ABL(
-        isolation=SHORT,
-        training=SHORT,
-        isolated=0.05,
-        unlearning=Unlearn(reestimate=50),
-        unlearn_epochs=2,
-    ),
-    "ANP": ANP(training=replace(SHORT, lr=0.2)),
-    "DBD": DBD(simclr=SimCLR(batch=64, epochs=1), sce=SCE(epochs=1), mixmatch=MixMatch(epochs=1)),
-    "DLP": DLP(gamma=0.05, e1=2, e2=2, fixmatch=FixMatch(steps=2, batch=16, mu=1)),
-}
 every = pytest.mark.parametrize("name", QUICK)
-
-
-class Progress(list):
-    """A progress callback that remembers which blocks were computed."""
-
-    def __call__(self, stage, block, blocks, row):
-        self.append((stage, block))
-
-
-class CountsPasses(nn.Module):
-    """A model that keeps something of its forward passes, as users' models may."""
-
-    def __init__(self, model):
-        super().__init__()
-        self.model = model
-        self.passes = 0
-
-    def features(self, x):
-        self.passes += 1
-        return self.model.features(x)
-
-    def head(self, features):
-        return self.model.head(features)
-
-    def forward(self, x):
-        return self.head(self.features(x))
 
 
 @every
@@ -109,34 +54,6 @@ def test_a_defence_leaves_its_inputs_alone_and_returns_a_model(name, case, same_
     assert result.costs() == {"images": result.total("images"), "seconds": result.total("seconds")}
 
 
-@every
-def test_a_second_run_reads_what_the_first_one_recorded(name, case, tmp_path, same_state):
-    progress = Progress()
-    context = Context(Runtime(0), Store(tmp_path), progress)
-    first = case.defend(QUICK[name], context)
-    assert progress
-    progress.clear()
-    second = case.defend(QUICK[name], context)
-    assert not progress
-    assert same_state(first.model, second.model)
-
-
-@every
-def test_what_a_models_passes_leave_in_it_does_not_train_it_again(name, case, same_state):
-    untrained = CountsPasses(copy.deepcopy(case.untrained))
-    trained = CountsPasses(copy.deepcopy(case.trained))
-    progress = Progress()
-    context = Context(Runtime(0), progress=progress)
-    first = case.defend(QUICK[name], context, untrained, trained)
-    assert progress
-    progress.clear()
-    evaluate(untrained, case.test)
-    evaluate(trained, case.test)
-    second = case.defend(QUICK[name], context, untrained, trained)
-    assert not progress
-    assert same_state(first.model, second.model)
-
-
 @pytest.mark.parametrize("name", ["MCR", "NAD", "FP"])
 def test_a_runtime_that_compiles_comes_to_the_same(name, case, monkeypatch, same_state):
     """What cannot be compiled is left as it is. Here the compiler only traces the model."""
@@ -145,78 +62,6 @@ def test_a_runtime_that_compiles_comes_to_the_same(name, case, monkeypatch, same
     plain = case.defend(QUICK[name], Context(Runtime(0)))
     compiled = case.defend(QUICK[name], Context(Runtime(0, compiled=True)))
     assert same_state(plain.model, compiled.model)
-
-
-@every
-def test_another_seed_is_another_run(name, case, same_state):
-    one = case.defend(QUICK[name], Context(Runtime(0)))
-    other = case.defend(QUICK[name], Context(Runtime(1)))
-    assert not same_state(one.model, other.model)
-
-
-@pytest.mark.parametrize(
-    ("name", "owner", "function"),
-    [
-        ("FP", fp.Pruned, "features"),
-        ("MCR", mcr, "bezier"),
-        ("NAD", nad, "attention"),
-        ("NAD", nad, "captured"),
-        ("ABL", abl, "bounded"),
-        ("ABL", sys.modules["dlp_lib.defences.unlearn"], "_negative_cross_entropy"),
-        ("ANP", anp, "adversary"),
-        ("ANP", anp, "perturbed"),
-        ("DBD", simclr, "nt_xent"),
-        ("DBD", simclr, "view"),
-        ("DBD", dbd, "symmetric_cross_entropy"),
-        ("DBD", mixmatch, "mixup"),
-        ("DBD", mixmatch, "sharpen"),
-    ],
-)
-def test_an_edited_method_never_answers_from_the_store(name, owner, function, case, monkeypatch):
-    progress = Progress()
-    context = Context(Runtime(0), progress=progress)
-    case.defend(QUICK[name], context)
-    progress.clear()
-    original = getattr(owner, function)
-
-    def edited(*inputs):
-        return original(*inputs)
-
-    monkeypatch.setattr(owner, function, edited)
-    case.defend(QUICK[name], context)
-    assert progress
-
-
-@pytest.mark.parametrize(
-    ("name", "settings"),
-    [
-        ("ANP", {"alpha": 0.3}),
-        ("ANP", {"eps": 0.3}),
-        ("ANP", {"inner": 2}),
-        ("NAD", {"betas": (500.0, 1000.0, 1001.0)}),
-        ("NAD", {"power": 1}),
-        ("ABL", {"bound": 0.4}),
-        ("ABL", {"per_sample": True}),
-        ("FP", {"allowed": 0.999}),
-    ],
-)
-def test_other_settings_of_a_loss_are_another_run(name, settings, case):
-    progress = Progress()
-    context = Context(Runtime(0), progress=progress)
-    case.defend(QUICK[name], context)
-    progress.clear()
-    case.defend(replace(QUICK[name], **settings), context)
-    assert progress
-
-
-@pytest.mark.parametrize("name", ["ANP", "MCR"])
-def test_what_only_chooses_among_results_trains_nothing_anew(name, case):
-    progress = Progress()
-    context = Context(Runtime(0), progress=progress)
-    case.defend(QUICK[name], context)
-    progress.clear()
-    case.defend(replace(QUICK[name], allowed=0.5), context)
-    assert not progress
 
 
 @every

@@ -182,37 +182,6 @@ def test_stage_3_does_not_see_the_easiest_samples(share, model, tampered, monkey
     assert torch.equal(split.images, tampered[0].images[stays])
 
 
-def test_audit_sees_every_recorded_block_and_both_sides_of_unlearning(model, tampered, shapes):
-    result = QUICK.run(model, tampered[0])
-    unlearning = result.stages["AU"]
-    rows = audit(unlearning, model, shapes[1], BadNets(), [1, 3])
-    found = [(row["block"], row["reestimated"]) for row in rows]
-    assert found == [(1, False), (1, True), (3, False), (3, True)]
-    for row in rows:
-        assert 0 <= row["ca"] <= 1
-        assert row["n_triggered"] == 180
-    reestimated = audit(unlearning, model, shapes[1], BadNets(), [1, 3], batchnorm=(True,))
-    assert reestimated == [rows[1], rows[3]]
-    last = audit(result.stages["ASSFT"], model, shapes[1], BadNets(), [1])[0]
-    assert last["ca"] == evaluate(result.model, shapes[1]).ca
-
-
-def test_after_each_measures_what_every_stage_left(model, tampered, shapes):
-    result = QUICK.run(model, tampered[0])
-    measured = after_each(result, shapes[1], BadNets())
-    assert list(measured) == ["SL", "AU", "ASSFT"]
-    assert measured["ASSFT"] == evaluate(result.model, shapes[1], BadNets())
-    for order in (("SL",), ("SL", "AU")):
-        part = replace(QUICK, order=order).run(model, tampered[0])
-        assert measured[order[-1]] == evaluate(part.model, shapes[1], BadNets())
-
-
-def test_after_each_gives_a_stage_that_did_nothing_the_weights_before_it(model, tampered, shapes):
-    result = replace(QUICK, e2=0, order=("SL", "AU")).run(model, tampered[0])
-    measured = after_each(result, shapes[1])
-    assert measured["AU"] == measured["SL"]
-
-
 @pytest.mark.parametrize(
     "setting",
     [

@@ -613,3 +613,13 @@ def test_a_class_can_say_what_counts():
 
     assert fingerprint(Said(1, threading.Lock())) == fingerprint(Said(1, 2))
     assert fingerprint(Said(1, 2)) != fingerprint(Said(2, 2))
+
+
+def test_a_class_stays_the_same_when_an_instance_is_copied_or_pickled():
+    class Copied:
+        pass
+
+    before = fingerprint(Copied)
+    copy.deepcopy(Copied())
+    assert "__slotnames__" in vars(Copied)  # this is what copying leaves
+    assert fingerprint(Copied) == before

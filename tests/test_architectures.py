@@ -8,7 +8,8 @@ from dlp_lib.models import architectures
 
 each = pytest.mark.parametrize("name", architectures.ARCHITECTURES)
 MILLIONS = {
-    "WRN-16-1": 0.18, "VGG16": 14.7, "ResNet18": 11.2, "InceptionV3": 21.8, "MobileNetV2": 2.2, "DenseNet121": 7.0,
+    "WRN-16-1": 0.18, "VGG16": 14.7, "ResNet18": 11.2,
+    "InceptionV3": 21.8, "MobileNetV2": 2.2, "DenseNet121": 7.0,
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as v2
 
 from dlp_lib.data import augment
+from dlp_lib.data.operations import OPERATIONS
 
 NEAREST = InterpolationMode.NEAREST
 
@@ -51,9 +52,9 @@ PLAIN = {
 }
 
 
-@pytest.mark.parametrize("name", augment.OPERATIONS)
+@pytest.mark.parametrize("name", OPERATIONS)
 def test_operations_equal_torchvisions_image_by_image(name, images):
-    operation = augment.OPERATIONS[name]
+    operation = OPERATIONS[name]
     magnitudes = torch.linspace(operation.low, operation.high, len(images) + 1)[:-1] + 1e-4
     views = operation.apply(images, magnitudes)
     assert views.dtype == torch.uint8
@@ -69,14 +70,14 @@ def test_operations_equal_torchvisions_image_by_image(name, images):
 
 
 def test_fourteen_operations_with_fixmatchs_ranges():
-    assert len(augment.OPERATIONS) == 14
-    assert augment.OPERATIONS["rotate"][1:] == (-30, 30)
-    assert augment.OPERATIONS["brightness"][1:] == (0.05, 0.95)
+    assert len(OPERATIONS) == 14
+    assert OPERATIONS["rotate"][1:] == (-30, 30)
+    assert OPERATIONS["brightness"][1:] == (0.05, 0.95)
 
 
 def test_posterize_keeps_four_to_eight_bits(images):
     same = images[:1].expand(5, -1, -1, -1)
-    views = augment.OPERATIONS["posterize"].apply(same, torch.tensor([4.0, 5.9, 7.0, 8.5, 9.0]))
+    views = OPERATIONS["posterize"].apply(same, torch.tensor([4.0, 5.9, 7.0, 8.5, 9.0]))
     for view, bits in zip(views, (4, 5, 7, 8, 8), strict=True):
         assert torch.equal(view, images[0] & (256 - 2 ** (8 - bits)))
 
@@ -104,7 +105,7 @@ def test_random_operations_against_a_plain_reference(shapes):
     amounts = torch.rand(60, generator=generator)
     assert len(set(choices)) > 10
     for image, view, choice, amount in zip(images, views, choices, amounts, strict=True):
-        operation, low, high = list(augment.OPERATIONS.values())[choice]
+        operation, low, high = list(OPERATIONS.values())[choice]
         magnitude = low + (high - low) * amount
         alone = operation(image[None], magnitude[None])
         assert torch.equal(view, alone[0])

@@ -18,6 +18,7 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from playwright.sync_api import sync_playwright
 
 from tools.book import build
+from tools.book.docstrings import to_fields
 
 ROOT = Path(__file__).resolve().parents[1]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -146,6 +147,35 @@ def test_a_broken_link_is_an_error(tmp_path):
     assert done.returncode != 0
     assert "notebooks/none.ipynb" in done.stderr
     assert "nowhere" in done.stderr
+
+
+def test_sections_of_docstrings_become_fields():
+    docstring = """Do it.
+
+Args:
+    first: of two
+        lines: with a colon.
+    *others: more.
+
+Returns:
+    The status: 0 or 1, or
+    another.
+
+Raises:
+    ValueError: for others.
+
+More."""
+    fields = [line for line in to_fields(docstring.splitlines()) if line]
+    assert fields == [
+        "Do it.",
+        ":param first: of two lines: with a colon.",
+        r":param \*others: more.",
+        ":returns: The status: 0 or 1, or another.",
+        ":raises ValueError: for others.",
+        "More.",
+    ]
+    with pytest.raises(ValueError, match="'no name': an entry begins"):
+        to_fields(["Raises:", "    no name"])
 
 
 def figure(text, width=1300):

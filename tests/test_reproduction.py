@@ -1,17 +1,11 @@
 """The page of claims says what is recorded, and no more."""
 
-import importlib.util
 import re
 
 import pytest
 
-from dlp_lib import HOME
+from tools import reproduction
 
-specification = importlib.util.spec_from_file_location(
-    "reproduction", HOME / "tools" / "reproduction.py"
-)
-reproduction = importlib.util.module_from_spec(specification)
-specification.loader.exec_module(reproduction)
 PAGE = reproduction.PAGE.read_text(encoding="utf-8")
 
 

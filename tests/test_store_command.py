@@ -10,7 +10,6 @@ from dlp_lib import Store
 from dlp_lib.experiments import store_command
 
 
-
 @pytest.fixture
 def root(tmp_path):
     """A store of three runs: 40 days, 10 days and no day old."""

@@ -11,6 +11,7 @@ from torch.nn import functional
 from ..checking import check_int
 from ..context import Context
 from ..data import augment
+from ..data.operations import warp
 from ..data.split import Split
 from ..models.interface import to_float
 from ..store import Record
@@ -111,7 +112,7 @@ def view(images: Tensor, crop: float, generator: torch.Generator) -> Tensor:
     x = room * (2 * across - 1)
     y = room * (2 * down - 1)
     direction = torch.where(flip < 0.5, -1, 1)
-    parts = augment.warp(images, xx=side * direction, x1=x, yy=side, y1=y)
+    parts = warp(images, xx=side * direction, x1=x, yy=side, y1=y)
     return _recolour(parts, generator)
 
 

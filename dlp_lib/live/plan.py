@@ -99,7 +99,8 @@ class Planner:
         """Find out how many images a folder has, which may be fewer than the lab would take.
 
         Raises:
-            ValueError, FileNotFoundError: as ``load`` does.
+            ValueError: as ``load`` does.
+            FileNotFoundError: as ``load`` does.
         """
         if dataset in DATASETS or dataset in self._folder_sizes:
             return

@@ -22,7 +22,8 @@ def growing_maps(
     rows: list[dict] = []
     across = x[0]
     down = y[0]
-    alt = f"{', '.join(panels.values())}, by {across} and {down}: means over seeds, and how many."
+    titles = ", ".join(panels.values())
+    alt = f"{titles}, by {across} and {down}: means over seeds, and how many seeds."
 
     def on_progress(done: int, total: int, row: dict) -> None:
         rows.append(row)

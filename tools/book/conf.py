@@ -9,11 +9,13 @@ from docutils import nodes
 from ipython_pygments_lexers import IPython3Lexer
 from sphinx.pycode import ModuleAnalyzer
 
-from tools.book import library  # Sphinx runs in a process that was started in the project's folder
+# Sphinx runs in a process that was started in the project's folder
+from tools.book import library
+from tools.book.docstrings import to_fields
 
 project = "dlp_lib"
 copyright = "the dlp_lib authors, Apache-2.0"
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
 include_patterns = ["*.md", "api/*", "docs/*", "notebooks/*"]
 
 # Text and notebooks. These show the outputs that they were committed with.
@@ -31,13 +33,15 @@ autodoc_inherit_docstrings = False
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"
-napoleon_numpy_docstring = False
 python_use_unqualified_type_names = True
 maximum_signature_line_length = 80
 viewcode_follow_imported_members = False  # all names are described where they are at home
-# Looking these up where they are documented would take a network
-ELSEWHERE = "collections|concurrent|contextlib|ipywidgets|matplotlib|numpy|pathlib|torch"
-nitpick_ignore_regex = [("py:class", rf"({ELSEWHERE})\..*")]
+# Looking up what other packages document would take a network
+nitpick_ignore_regex = [
+    ("py:class", r"(?!dlp_lib\.)\w+(\.\w+)+"),
+    ("py:class", "Axes|DataFrame|Figure"),  # imported for type checkers only
+    ("py:exc", "BrokenExecutor"),
+]
 
 # The look.
 html_theme = "furo"
@@ -79,6 +83,13 @@ def describe(app, env, names: list[str]) -> None:
             analyzer.attr_docs[name] = lines
 
 
+def convert_sections(app, what: str, name: str, obj, options, lines: list[str]) -> None:
+    """Turn the sections of a docstring into fields; PyTorch's docstrings stay as they are."""
+    module = getattr(obj, "__module__", None) or "dlp_lib"
+    if module.startswith("dlp_lib"):
+        lines[:] = to_fields(lines)
+
+
 def escape_bars(app, what: str, name: str, obj, options, lines: list[str]) -> None:
     """Escape the bars in a docstring, which are no markup there."""
     for i, line in enumerate(lines):
@@ -109,6 +120,7 @@ def setup(app) -> None:
     app.add_lexer("python", IPython3Lexer)  # guides show magics, too
     app.connect("builder-inited", copy_mathjax)
     app.connect("env-before-read-docs", describe)
+    app.connect("autodoc-process-docstring", convert_sections)
     app.connect("autodoc-process-docstring", escape_bars)
     app.connect("autodoc-process-signature", shorten_factories)
     app.connect("doctree-read", remove_object_bases)

@@ -137,8 +137,9 @@ def _beside(node: ast.stmt, comments: dict[int, tokenize.TokenInfo]) -> Iterator
     while _stands_alone(comments.get(above - 1)):
         above -= 1
     for line in (*range(above, node.lineno), node.end_lineno):
-        if line in comments:
-            yield comments[line].string.lstrip("# ")
+        text = comments[line].string.lstrip("# ") if line in comments else ""
+        if text and not text.startswith("fmt:"):  # for the formatter
+            yield text
 
 
 def _stands_alone(comment: tokenize.TokenInfo | None) -> bool:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tools import reproduction
+from tools import markdown_tables, paper_figures, paper_tables, reproduction
 
 PAGE = reproduction.PAGE.read_text(encoding="utf-8")
 
@@ -36,9 +36,9 @@ def test_every_table_and_figure_of_the_paper_has_its_claim():
 
 def test_cells_say_mean_and_range_and_what_is_missing():
     rows = [{"ca": 0.1, "asr": None}, {"ca": 0.3, "asr": None}]
-    assert reproduction.cell(rows, "ca") == "20.0 (10.0–30.0)"
-    assert reproduction.ca_and_asr(rows[:1]) == "10.0 / –"
-    assert reproduction.ca_and_asr([]) == "–"
+    assert markdown_tables.cell(rows, "ca") == "20.0 (10.0–30.0)"
+    assert markdown_tables.ca_and_asr(rows[:1]) == "10.0 / –"
+    assert markdown_tables.ca_and_asr([]) == "–"
 
 
 USUAL = {
@@ -61,7 +61,7 @@ def stage_rows(ca, **changes):
     """Rows of two seeds, after all three stages."""
     rows = []
     for seed in (0, 1):
-        for stage in reproduction.STAGES:
+        for stage in paper_tables.STAGES:
             rows.append({**USUAL, "seed": seed, "stage": stage, "ca": ca + seed / 10, **changes})
     return rows
 
@@ -83,20 +83,20 @@ def test_tables_take_the_runs_that_they_tell_of(monkeypatch):
         *stage_rows(0.4, attack="none", alpha=None),
         *stage_rows(0.2, alpha=0.5, shortfall=True, suspected=0.75),
     ]
-    monkeypatch.setattr(reproduction, "read", lambda name: {"cifar10/stages": rows}[name])
+    monkeypatch.setattr(paper_tables, "read", lambda name: {"cifar10/stages": rows}[name])
     asr = "25.0 (25.0–25.0)"
-    assert [cells(line) for line in reproduction.table_1().splitlines()[2:]] == [
+    assert [cells(line) for line in paper_tables.table_1().splitlines()[2:]] == [
         ["BadNets", *[f"55.0 (50.0–60.0) / {asr}"] * 3],
         ["SIG", *[f"35.0 (30.0–40.0) / {asr}"] * 3],
         ["none", *[f"45.0 (40.0–50.0) / {asr}"] * 3],
     ]
-    total = reproduction.table_1_total().splitlines()[2]
+    total = paper_tables.table_1_total().splitlines()[2]
     assert cells(total)[:2] == ["BadNets", f"15.0 (10.0–20.0) / {asr}"]
-    assert [cells(line)[:3] for line in reproduction.table_5().splitlines()[2:]] == [
+    assert [cells(line)[:3] for line in paper_tables.table_5().splitlines()[2:]] == [
         ["gamma 1 %, alpha 10 %", "9", "50.0 (50.0–50.0)"],
         ["gamma 10 %", "9", "50.0 (50.0–50.0)"],
         ["alpha 50 %", "9 (half of every class)", "75.0 (75.0–75.0)"],
     ]
-    orders = [cells(line) for line in reproduction.figure_4().splitlines()[2:]]
+    orders = [cells(line) for line in paper_figures.figure_4().splitlines()[2:]]
     assert orders[0] == ["SL", f"55.0 (50.0–60.0) / {asr}"]
     assert orders[3] == ["SL-ASSFT-AU", "–"]

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import torch
 
-from .fingerprint import neutral
+from .fingerprint import CannotFingerprint, fingerprint, neutral
 
 SUFFIX = ".safetensors"
 
@@ -86,6 +86,23 @@ class Store:
                 if record is None:
                     record = self.write(name, compute(), {})
         return record.tensors
+
+    def address(self, prefix: str, *parts: object, stacklevel: int = 2) -> tuple["Store", str]:
+        """Return the store, and the name in it, of a result that these parts decide.
+
+        What has no fingerprint must be computed every time. Then a warning says why, and the store
+        that is returned is an empty one in memory.
+
+        Args:
+            prefix: how the name begins, such as "LCA".
+            parts: the function that computes the result, and its inputs.
+            stacklevel: how many calls above this one the warning points at; 1 is the caller.
+        """
+        try:
+            return self, f"{prefix}-{fingerprint(*parts)}"
+        except CannotFingerprint as reason:
+            warnings.warn(f"{prefix} is not stored, as {reason}", stacklevel=stacklevel + 1)
+            return Store(), prefix
 
     def lock(self, name: str) -> contextlib.AbstractContextManager:
         """Hold a name for one process at a time, so that what several want is computed once."""

@@ -21,7 +21,6 @@ FLOORS = [
     ("fingerprint",),
     ("runtime",),
     ("store",),
-    ("content_address",),
     ("context",),
     ("data",),
     ("models",),

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..checking import check_int
-from ..content_address import content_address
 from ..context import Context
 from ..data.split import Split
 from ..models.interface import to_float
@@ -86,7 +85,7 @@ class LCA(Attack):
         def compute() -> dict[str, Tensor]:
             return {"images": self._add_noise(images, labels)}
 
-        store, name = content_address(context.store, "LCA", self._add_noise, images, labels)
+        store, name = context.store.address("LCA", self._add_noise, images, labels)
         noisy = store.get_or_compute(name, compute)["images"]
         return self.trigger(noisy.to(images.device))
 

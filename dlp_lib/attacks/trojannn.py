@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from ..checking import check_int
-from ..content_address import content_address
 from ..context import Context
 from ..data.split import Split
 from ..models.interface import expect_features, to_float
@@ -64,7 +63,7 @@ class TrojanNN(Attack):
         def compute() -> dict[str, Tensor]:
             return {"pattern": self._search(surrogate, to_float(sample))}
 
-        store, name = content_address(context.store, "TrojanNN", self._search, surrogate, sample)
+        store, name = context.store.address("TrojanNN", self._search, surrogate, sample)
         return replace(self, pattern=store.get_or_compute(name, compute)["pattern"])
 
     def _check_surrogate(self, surrogate: nn.Module) -> None:

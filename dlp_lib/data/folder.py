@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..content_address import content_address
 from ..runtime import Runtime
 from ..store import Store
 from .split import Split
@@ -59,7 +58,7 @@ def decode(root: Path, size: int | None, store: Store) -> Split:
 
     states = [file_state(path, root) for path in files]
     place = (str(root.resolve()), states, size)
-    store, name = content_address(store, "images", _decode_all, *place)
+    store, name = store.address("images", _decode_all, *place)
     images = store.get_or_compute(name, compute)["images"]
     return Split.from_arrays(images, listing.targets, tuple(listing.classes))
 

@@ -8,7 +8,6 @@ import torch
 from numpy import ndarray
 from torch import Tensor
 
-from ..content_address import content_address
 from ..store import Store
 from .folder import file_state, to_square
 from .split import Split
@@ -100,7 +99,7 @@ def _load_part(part: str, root: Path, size: int, store: Store) -> Split:
 
     files = sorted([*images.rglob("*.ppm"), *home.glob("*.csv")])
     states = [file_state(path, home) for path in files]
-    store, name = content_address(store, "GTSRB", _decode_all, to_square, states, size)
+    store, name = store.address("GTSRB", _decode_all, to_square, states, size)
     tensors = store.get_or_compute(name, compute)
     return Split.from_arrays(tensors["images"], tensors["labels"], CLASSES)
 

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..content_address import content_address
 from ..context import Context
 from ..data.split import Split
 from .checkpoints import Checkpoints
@@ -109,7 +108,7 @@ def run_task(
     settings = (task.name, task.config, task.average is None, task.frozen, context.runtime)
     with scratch_left_out(model, images, context.runtime):
         parts = (model, functions, settings, inputs)
-        store, name = content_address(context.store, task.name, *parts, stacklevel=3)
+        store, name = context.store.address(task.name, *parts, stacklevel=3)
     checkpoints = Checkpoints(store, name)
     history = train(model, task, blocks, checkpoints, context)
     return Stage(task.name, checkpoints, history, len(history))

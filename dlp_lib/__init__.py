@@ -1,7 +1,7 @@
 """Backdoor attacks and defences, for teaching: DLP (Ying & Wu 2023) and everything around it."""
 
 from . import attacks, data, defences, evaluation, models, recipes, training
-from .attacks import LCA, SIG, Attack, BadNets, Blended, TrojanNN, Truth, poison, prepare
+from .attacks import LCA, SIG, Attack, BadNets, Blended, TrojanNN, Truth, WaNet, poison, prepare
 from .context import Context, print_progress
 from .data import Split, load
 from .defences import (

@@ -6,7 +6,7 @@ from .base import Defence, DefenceResult, defend
 from .clean import clean_part
 from .dbd import DBD, SCE
 from .dlp import DLP, ORDERS, Result, agreed_e1
-from .filters import FILTERS, entropy
+from .filters import FILTERS, PAPER_FILTERS, entropy
 from .finetuning import Training
 from .fixmatch import FixMatch, fixmatch
 from .fp import FP

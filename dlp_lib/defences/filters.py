@@ -102,9 +102,10 @@ def _by_class(score: Callable[[ndarray], ndarray], features: Tensor, labels: Ten
 
 # Each takes what ``logits_and_features`` returns and the labels (n,), and returns a score per
 # sample (n,): the higher, the more suspicious.
-FILTERS: dict[str, Filter] = {
+PAPER_FILTERS: dict[str, Filter] = {  # the four of Fig. 5
     "entropy": low_entropy,
     "loss": low_loss,
     "activation clustering": activation_clustering,
     "spectral signatures": spectral_signatures,
 }
+FILTERS: dict[str, Filter] = {**PAPER_FILTERS}  # all that the library has

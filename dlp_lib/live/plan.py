@@ -62,6 +62,7 @@ class Planner:
             gamma=setting.gamma,
             e1=setting.e1,
             e2=setting.e2,
+            # Notebook 00, which a copied command runs, has no parameter for these two.
             order=("SL", "AU", "ASSFT"),
             exclude_easiest=0.0,
             unlearn=replace(recommended.unlearn, lr=setting.lr, stop=False),

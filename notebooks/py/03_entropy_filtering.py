@@ -52,9 +52,9 @@ from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score
 
 import dlp_lib
-from dlp_lib import FILTERS, HOME, Context, Runtime, Store, entropy, plots, print_progress
+from dlp_lib import HOME, Context, Runtime, Store, entropy, plots, print_progress
 from dlp_lib.checks import entropy_filtering as checks
-from dlp_lib.defences import agreement
+from dlp_lib.defences import PAPER_FILTERS, agreement
 from dlp_lib.experiments import record, report, scenario
 from dlp_lib.live.view import explore
 from dlp_lib.recipes import PAPER_ATTACKS
@@ -209,7 +209,7 @@ for name, scene in scenes.items():
     seen = dlp_lib.logits_and_features(model, scene.tampered.images)
     poisoned = scene.truth.poisoned.cpu()
     scores[name], precision[name] = {}, {}
-    for kind, suspicion in FILTERS.items():
+    for kind, suspicion in PAPER_FILTERS.items():
         score = suspicion(seen, scene.tampered.labels)
         scores[name][kind] = score
         precision[name][kind] = float(average_precision_score(poisoned, score.cpu()))

@@ -7,7 +7,6 @@ from dataclasses import asdict, replace
 from ...defences.dlp import ORDERS
 from ...evaluation import after_each, evaluate
 from ...models import ARCHITECTURES
-from ...training import Supervised
 from ..scenario import Scenario
 from .facts import e1_facts, filter_facts
 from .settings import GAMMA, NONE_AND_ATTACKS
@@ -63,22 +62,22 @@ def measure_architectures(base: Scenario) -> Iterator[dict]:
     The undefended model has six epochs, which are timed. Batches of stage 1 are of 32. FixMatch
     makes a third of the usual steps.
     """
-    scene = _with_small_budget(base).attacked_by("BadNets")
+    scene = _small_scenario(base, "BadNets")
     for name in ARCHITECTURES:
         for row in _architecture_rows(replace(scene, architecture=name)):
             yield {"architecture": name, **row}
 
 
-def _with_small_budget(base: Scenario) -> Scenario:
-    fixmatch = base.recipe.dlp.fixmatch
-    dlp = replace(
-        base.recipe.dlp,
-        gamma=GAMMA_OF_FEW,
-        supervised=Supervised(batch=BATCH_OF_FEW),
-        fixmatch=replace(fixmatch, batch=BATCH_OF_FEW, steps=fixmatch.steps // 3),
-    )
-    recipe = replace(base.recipe, dlp=dlp, epochs=FEW_EPOCHS)
-    return replace(base, clean=base.clean.subset(slice(FEW_IMAGES)), recipe=recipe)
+def _small_scenario(base: Scenario, attack: str) -> Scenario:
+    """Return few images, attacked anew, with a recipe of short runs."""
+    dlp = base.recipe.dlp
+    supervised = replace(dlp.supervised, batch=BATCH_OF_FEW)
+    steps = dlp.fixmatch.steps // 3
+    fixmatch = replace(dlp.fixmatch, batch=BATCH_OF_FEW, steps=steps)
+    dlp = replace(dlp, gamma=GAMMA_OF_FEW, supervised=supervised, fixmatch=fixmatch)
+    recipe = replace(base.recipe, dlp=dlp, epochs=FEW_EPOCHS)  # epochs of the undefended model
+    few = base.clean.subset(slice(FEW_IMAGES))
+    return replace(base, clean=few, recipe=recipe).attacked_by(attack)
 
 
 def _architecture_rows(scene: Scenario) -> Iterator[dict]:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ...data import Split
-from ...defences import FILTERS, agreed_e1, agreement, entropy, select
+from ...defences import PAPER_FILTERS, agreed_e1, agreement, entropy, select
 from ...evaluation import evaluate
 from ...recipes import PAPER_ATTACKS
 from ...training import Stage, accuracy, logits_and_features, predict
@@ -79,7 +79,7 @@ def _suspected_shares(model: nn.Module, scene: Scenario) -> dict[str, float]:
     tampered = scene.tampered
     outputs = logits_and_features(model, tampered.images)
     shares = {}
-    for kind, score in FILTERS.items():
+    for kind, score in PAPER_FILTERS.items():
         suspicion = score(outputs, tampered.labels)
         shares[kind] = _suspected_share(suspicion, tampered, scene.truth.poisoned)
     return shares

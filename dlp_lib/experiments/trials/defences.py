@@ -61,6 +61,7 @@ class DLPTrial:
         if self.poisoning_rate is not None:
             check_fraction("poisoning_rate", self.poisoning_rate)
         self._fill_in_defaults()
+        # Both raise for settings that cannot work.
         Runtime(self.seed, self.device)
         self.dlp()
 
@@ -88,15 +89,15 @@ class DLPTrial:
 
     def dlp(self) -> DLP:
         """Return DLP with the trial's settings."""
-        dlp = self.recipe.dlp
+        recommended = self.recipe.dlp
         unlearn = replace(
-            dlp.unlearn, lr=self.unlearn_lr, reestimate=self.reestimate, stop=self.stop
+            recommended.unlearn, lr=self.unlearn_lr, reestimate=self.reestimate, stop=self.stop
         )
         fixmatch = replace(
-            dlp.fixmatch, batch=self.finetune_batch, mu=self.mu, steps=self.finetune_steps
+            recommended.fixmatch, batch=self.finetune_batch, mu=self.mu, steps=self.finetune_steps
         )
         return replace(
-            dlp,
+            recommended,
             gamma=self.gamma,
             e1=self.e1,
             e2=self.e2,

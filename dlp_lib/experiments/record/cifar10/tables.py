@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 
 from ....attacks import limit_to_class
-from ....defences import FILTERS, Result, clean_part, select
+from ....defences import PAPER_FILTERS, Result, clean_part, select
 from ....evaluation import after_each, audit, evaluate, filter_precision
 from ....training import logits_and_features
 from ...scenario import Scenario
@@ -40,7 +40,7 @@ def filters(run: Run) -> Iterator[dict]:
     run.result.stages["SL"].load(model)
     outputs = logits_and_features(model, scene.tampered.images)
     for gamma in GAMMAS:
-        for kind, score in FILTERS.items():
+        for kind, score in PAPER_FILTERS.items():
             suspicion = score(outputs, scene.tampered.labels)
             selection = select(suspicion, scene.tampered, gamma, scene.recipe.dlp.quota)
             shares = filter_precision(selection.suspected, selection.trusted, scene.truth)

@@ -4,6 +4,8 @@ import ast
 import re
 from dataclasses import replace
 
+from quick_defences import QUICK
+
 from dlp_lib import HOME, recipe_for
 
 README = (HOME / "README.md").read_text(encoding="utf-8")
@@ -13,8 +15,8 @@ SMALLER = {  # what takes long, and what stands in its place here
     "e1=5": "e1=2",
     "dlp_lib.TrojanNN(target=3)": "dlp_lib.TrojanNN(target=3, steps=3)",
     "tampered, 24,": "tampered, 1,",
-    "defences.ABL()": 'dlp_lib.recipe_for("shapes10").defences["ABL"]',
-    "defences.NAD()": 'dlp_lib.recipe_for("shapes10").defences["NAD"]',
+    "defences.ABL()": 'QUICK["ABL"]',
+    "defences.NAD()": 'QUICK["NAD"]',
     '"Blended", context': '"Blended", n_train=300, n_test=200, recipe=quick, context',
     "blended.defended()": "blended.defended(fixmatch=FixMatch(steps=2, batch=8))",
     'device="auto", precision="bfloat16", compiled=True': 'device="cpu"',
@@ -38,6 +40,7 @@ def test_the_examples_run(shapes, tmp_path, monkeypatch, capsys):
     clean, test = shapes
     names = {"images": clean.images, "labels": clean.labels, "clean": clean, "test": test}
     names["quick"] = replace(recipe_for("shapes10"), epochs=4)
+    names["QUICK"] = QUICK
     for snippet in SNIPPETS:
         exec(compile(smaller(snippet), "README.md", "exec"), names)
     printed = capsys.readouterr().out

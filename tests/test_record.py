@@ -111,6 +111,7 @@ def shares(rows):
 def test_every_table_can_be_measured(name, base, monkeypatch):
     few = ["WRN-16-1", "MobileNetV2"]  # the others take minutes
     monkeypatch.setattr("dlp_lib.experiments.record.stages.ARCHITECTURES", few)
+    monkeypatch.setattr("dlp_lib.attacks.surrogate.EPOCHS", 2)
     rows = list(TABLES[name](base))
     assert len(rows) >= 4
     assert all(0 <= share <= 1 for share in shares(rows))

@@ -83,17 +83,17 @@ def table_of_cases(*names: str) -> "pandas.DataFrame":
     """Return what the filter found in recorded cases, and what DLP came to, of three seeds.
 
     Args:
-        names: of ``record.limits.CASES``, or an attack of the record "stages" and its rate, as in
-            "BadNets, 10 %" and "SIG, 9 %".
+        names: the cases, in the order of the table's rows. A case is one of
+            ``record.limits.CASES``, or an attack of the record "stages" with its rate: "SIG, 9 %".
     """
     import pandas
 
     rows = [row for row in _recorded_cases() if row["case"] in names]
-    parts = [
-        _spread_of_stage(rows, "ASSFT", "case", FILTER_TITLES | SHARE_TITLES),
-        _spread_of_stage(rows, "undefended", "case", UNDEFENDED_TITLES),
-    ]
-    return pandas.concat(parts, axis=1).loc[list(names)].rename_axis("per cent")
+    dlp = _spread_of_stage(rows, "ASSFT", "case", FILTER_TITLES | SHARE_TITLES)
+    undefended = _spread_of_stage(rows, "undefended", "case", UNDEFENDED_TITLES)
+    table = pandas.concat([dlp, undefended], axis=1)
+    in_order = table.loc[list(names)]
+    return in_order.rename_axis("per cent")
 
 
 def _recorded_cases() -> list[dict]:

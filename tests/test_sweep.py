@@ -28,7 +28,7 @@ from dlp_lib.experiments.sweep import Outdated, Pool, command, sweep
 from dlp_lib.experiments.sweep import pool as pool_module
 from dlp_lib.experiments.sweep.job import identity
 from dlp_lib.recipes import CIFAR10, SHAPES10
-from dlp_lib.store import lock
+from dlp_lib.store import digest, lock
 
 TESTS = Path(__file__).resolve().parent
 TINY = {
@@ -125,15 +125,63 @@ def test_results_must_be_flat_finite_and_new(tmp_path, threads):
     assert table["error"].isna().tolist() == [False, False, False, True]
 
 
-def test_a_damaged_record_is_done_again(tmp_path, threads):
-    sweep(toy_trials.add, {"a": [1], "b": [2]}, [0], tmp_path, threads)
+def other_code(record):
+    """A record that was written by another version of the trial: as it would be signed there."""
+    content = {name: value for name, value in record.items() if name != "sha256"}
+    return content | {"sha256": digest("other code", content)}
+
+
+DAMAGES = {
+    "half of it": lambda record: json.dumps(record)[:50],
+    "nothing": lambda record: "",
+    "no text": lambda record: b"\xff\xfe\x00",
+    "a list": lambda record: [1],
+    "a number": lambda record: 5,
+    "null": lambda record: None,
+    "nested too deeply": lambda record: "[" * 100_000,
+    "another digit": lambda record: record | {"result": {"sum": 4}},
+    "another time": lambda record: record | {"seconds": 0.5},
+    "an error": lambda record: record | {"error": "ValueError"},
+    "another machine": lambda record: record | {"environment": {}},
+    "no checksum": lambda record: {k: v for k, v in record.items() if k != "sha256"},
+    "no result": lambda record: {k: v for k, v in record.items() if k != "result"},
+    "a checksum of null": lambda record: record | {"sha256": None},
+    "parameters of another type": lambda record: record | {"parameters": [1]},
+    "true in place of 1": lambda record: record | {"parameters": {"a": True, "b": 2, "seed": 0}},
+    "other code": other_code,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("retry", [False, True])
+def test_a_damaged_record_is_done_again_with_a_warning(tmp_path, threads, damage, retry):
+    grid = {"a": [1], "b": [2]}
+    sweep(toy_trials.add, grid, [0], tmp_path, threads)
     (path,) = records(tmp_path)
     complete = json.loads(path.read_text())
-    path.write_text(path.read_text()[:50])
-    with pytest.warns(UserWarning, match="is damaged"):
-        sweep(toy_trials.add, {"a": [1], "b": [2]}, [0], tmp_path, threads)
+    content = DAMAGES[damage](complete)
+    if not isinstance(content, (bytes, str)):
+        content = json.dumps(content)
+    if isinstance(content, str):
+        content = content.encode()
+    path.write_bytes(content)
+    with pytest.warns(UserWarning, match=f"trial record {path.name} is damaged"):
+        table = sweep(toy_trials.add, grid, [0], tmp_path, threads, retry=retry)
+    assert table["sum"].tolist() == [3]
     assert json.loads(path.read_text())["result"] == complete["result"]
     assert len(records(tmp_path)) == 1
+
+
+def test_two_records_that_were_swapped_are_noticed(tmp_path, threads):
+    sweep(toy_trials.add, {"a": [1, 5], "b": 2}, [0], tmp_path, threads)
+    one, other = records(tmp_path)
+    texts = one.read_text(), other.read_text()
+    one.write_text(texts[1])
+    other.write_text(texts[0])
+    with pytest.warns(UserWarning, match="it was written for") as warned:
+        table = sweep(toy_trials.add, {"a": [1, 5], "b": 2}, [0], tmp_path, threads)
+    assert table["sum"].tolist() == [3, 7]
+    assert len(warned) == 4  # each is read twice: by the sweep, and under its lock
 
 
 IMPORTABLE = "allowed are functions that can be imported"

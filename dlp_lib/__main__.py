@@ -52,6 +52,12 @@ def main(arguments: list[str] | None = None) -> int | None:
     try:
         module = importlib.import_module(f"dlp_lib.{COMMANDS[name].module}")
         return module.main(arguments[1:])
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("dlp_lib"):
+            raise
+        sys.exit(
+            f"{name}: the package {error.name} is missing: python -m dlp_lib doctor says what to do"
+        )
     except BrokenPipeError:  # whoever read what is printed has ended, as `head` does
         return 1
     except (KeyboardInterrupt, OSError) as stop:

@@ -55,7 +55,7 @@ def sentence_of(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return f"stopped by Ctrl-C. {AGAIN}"
     text = str(error)
-    if text.endswith("to go on."):  # it says already what to do
+    if AGAIN[-20:] in text:  # it says already what to do
         return text
     if error.filename is not None and error.strerror:
         text = f"{error.filename}: {error.strerror}"

@@ -102,3 +102,7 @@ def _train(store, epochs, seed):
 
 def fills_the_disk(parameters):
     raise CannotWrite(28, "no room here")
+
+
+def complains(parameters):
+    raise ValueError(parameters["text"])

@@ -1,7 +1,9 @@
 """Notebooks as programs: their parameters, the kernel that they run in, and their execution."""
 
 import ast
+import contextlib
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..files import CannotWrite
@@ -24,8 +26,8 @@ def parameters_of(notebook: Path) -> dict[str, object]:
     """
     import papermill
 
-    read_notebook(notebook)
-    found = papermill.inspect_notebook(str(notebook))
+    with _named(notebook):
+        found = papermill.inspect_notebook(str(notebook))
     return {name: _literal(parameter["default"]) for name, parameter in found.items()}
 
 
@@ -37,9 +39,16 @@ def read_notebook(notebook: Path):
     """
     import nbformat
 
-    try:
+    with _named(notebook):
         return nbformat.read(notebook, 4)
-    except Exception as error:  # each kind of damage has an exception of its own
+
+
+@contextlib.contextmanager
+def _named(notebook: Path) -> Iterator[None]:
+    """Name the notebook that cannot be read: each kind of damage has an exception of its own."""
+    try:
+        yield
+    except Exception as error:
         reason = " ".join(str(error).split())[:100]
         raise ValueError(f"notebook={str(notebook)!r}: it cannot be read: {reason}") from None
 
@@ -81,7 +90,7 @@ def _fit(name: str, value: object, default: object) -> object:
     value = to_numbers(value)
     if isinstance(default, list):
         items = _as_list(name, value)
-        if not items:
+        if not items or isinstance(value, dict):
             raise ValueError(f"{name}={value!r}: allowed are lists with at least one item")
         return [_fit(name, item, default[0] if default else UNKNOWN) for item in items]
     if isinstance(default, dict):

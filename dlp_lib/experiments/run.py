@@ -16,7 +16,7 @@ from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
 from ..checking import match_name
 from ..data.datasets import DATASETS, expect_folder
-from ..files import explain_errors
+from ..files import explain_errors, write_atomically
 from ..runtime import HOME
 from . import options as read
 from .notebook_files import check_parameters, execute_notebook, kernel_for, parameters_of
@@ -32,12 +32,12 @@ def find_notebook(name: str) -> Path:
         ValueError: where there is none of that name.
     """
     path = Path(name).expanduser()
-    if len(path.parts) > 1:
+    if path.name != name:  # it has a folder
         if path.suffix != ".ipynb" or not path.is_file():
             raise ValueError(f"notebook={name!r}: there is no such notebook")
         return path.resolve()
     names = [file.stem for file in sorted(NOTEBOOKS.glob("*.ipynb"))]
-    own = match_name("notebook", path.stem, names)
+    own = match_name("notebook", name.removesuffix(".ipynb"), names)
     return NOTEBOOKS / f"{own}.ipynb"
 
 
@@ -54,13 +54,12 @@ def choose_parameters(notebook: Path, parameters: dict, preset: dict) -> dict:
             have, and for a value that it cannot have.
     """
     own = parameters_of(notebook)
-    known = set(own)
-    for other in NOTEBOOKS.glob("*.ipynb"):
-        known.update(parameters_of(other))
-    chosen = {}
-    for name, value in preset.items():
-        if name in own or name not in known:  # an unknown name is an error below
-            chosen[name] = value
+    of_others = set(preset) - set(own)
+    if of_others:
+        for other in NOTEBOOKS.glob("*.ipynb"):
+            of_others.difference_update(parameters_of(other))
+    # What is left is unknown to all, and an error in the check
+    chosen = {name: preset[name] for name in preset if name in own or name in of_others}
     return check_parameters(notebook, chosen | parameters)
 
 
@@ -112,7 +111,8 @@ def execute(notebook: Path, parameters: dict, folder: Path, kernel: str) -> dict
     """
     executed = folder / notebook.name
     execute_notebook(notebook, executed, parameters, kernel)
-    executed.with_suffix(".html").write_text(to_html(executed), encoding="utf-8")
+    page = to_html(executed).encode(errors="backslashreplace")
+    write_atomically(executed.with_suffix(".html"), page)
     return json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
 
 

@@ -15,7 +15,7 @@ from .. import options as read
 from .execute import OnProgress, sweep
 from .job import Outdated
 from .plan import ALLOW_CODE, check_plan
-from .security import read_credentials, scheduler_address
+from .security import check_credentials, read_credentials, scheduler_address
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m dlp_lib sweep") -> None:
@@ -92,6 +92,11 @@ def _check_dask(parser: argparse.ArgumentParser, options: argparse.Namespace) ->
         parser.error(f"--dask {options.dask}: this needs --tls FOLDER as well")
     if options.tls is not None and not has_tls:
         parser.error(f"--tls {options.tls}: this needs --dask tls://HOST:PORT as well")
+    if options.tls is not None:
+        try:
+            check_credentials(options.tls)
+        except ValueError as error:
+            parser.error(f"--tls {error}")
 
 
 def _sweep(plan: dict, options: argparse.Namespace):
@@ -127,7 +132,7 @@ def _show_on(bar: tqdm) -> OnProgress:
 
 def _print_table(table, out: Path | None) -> None:
     if out:
-        write_atomically(out, table.to_csv(index=False).encode())
+        write_atomically(out, table.to_csv(index=False).encode(errors="backslashreplace"))
     print(table.to_string(index=False))
     failed = int(table["error"].notna().sum())
     if failed:

@@ -61,14 +61,25 @@ def read_credentials(folder: str | Path) -> "Security":
     from distributed import Security
 
     folder = Path(folder).expanduser()
-    for name in FILES:
-        if not (folder / name).is_file():
-            raise ValueError(f"{folder}: it has no {name}; allowed are folders with all of {FILES}")
+    check_credentials(folder)
     paths = {"tls_ca_file": str(folder / CA)}
     for role in ("client", "scheduler", "worker"):
         paths[f"tls_{role}_cert"] = str(folder / CERTIFICATE)
         paths[f"tls_{role}_key"] = str(folder / KEY)
     return Security(require_encryption=True, **paths)
+
+
+def check_credentials(folder: Path) -> None:
+    """Check that a folder has all files of credentials.
+
+    Raises:
+        ValueError: naming the first that is missing.
+    """
+    for name in FILES:
+        if not (folder / name).is_file():
+            raise ValueError(
+                f"{folder}: it has no {name}; allowed are folders with {', '.join(FILES)}"
+            )
 
 
 def scheduler_address(text: str) -> str:

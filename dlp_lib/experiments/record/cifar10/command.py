@@ -13,10 +13,12 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from ....console import say
 from ....context import Context, print_progress
 from ....recipes import CIFAR10, PAPER_ATTACKS, Recipe
 from ....runtime import HOME, Runtime, environment
 from ....store import Store, lock
+from ... import options as read
 from ...scenario import NO_ATTACK, Scenario, scenario
 from ..files import FOLDER
 from .collect import add, expect_settings, is_missing
@@ -34,7 +36,8 @@ def main(arguments: list[str] | None, prog: str) -> None:
         prog: the program's name in messages.
 
     Raises:
-        ValueError: where the folder holds records that were made with other settings.
+        SystemExit: with status 2, for what cannot work, before any training; also where the folder
+            holds records that were made with other settings.
     """
     parser = _parser(prog)
     options = parser.parse_args(arguments)
@@ -43,9 +46,12 @@ def main(arguments: list[str] | None, prog: str) -> None:
         names = "; ".join(part.name for part in PARTS)
         parser.error(f"--parts {' '.join(options.parts)}: allowed are patterns of {names}")
     end = time.monotonic() + 60 * options.minutes
-    base = _scenario(options)
-    settings = _settings(base, options)
-    expect_settings(settings, options.out)
+    try:
+        base = _scenario(options)
+        settings = _settings(base, options)
+        expect_settings(settings, options.out)
+    except ValueError as error:
+        parser.error(str(error))
     for seed, part in itertools.product(options.seeds, parts):
         if is_missing(part, seed, options.out) and time.monotonic() <= end:
             runtime = replace(base.context.runtime, seed=seed)
@@ -57,28 +63,32 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--dataset", default="cifar10", help="or a folder of images of 32×32")
-    parser.add_argument("--n-train", type=int, help="training images (default: all)")
-    parser.add_argument("--n-test", type=int, help="test images (default: all)")
-    parser.add_argument("--steps", type=int, default=STEPS, help="of FixMatch")
+    parser.add_argument(
+        "--dataset", type=read.dataset, default="cifar10", help="or a folder of images of 32×32"
+    )
+    parser.add_argument(
+        "--n-train", type=read.whole_number(1), help="training images (default: all)"
+    )
+    parser.add_argument("--n-test", type=read.whole_number(1), help="test images (default: all)")
+    parser.add_argument("--steps", type=read.whole_number(0), default=STEPS, help="of FixMatch")
     parser.add_argument(
         "--mu",
-        type=int,
+        type=read.whole_number(1),
         default=CIFAR10.dlp.fixmatch.mu,
         help="unlabelled images for each labelled one",
     )
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--seeds", nargs="+", type=read.whole_number(0), default=[0])
     parser.add_argument(
         "--parts", nargs="+", default=["*"], metavar="PATTERN", help='such as "BadNets*"'
     )
     parser.add_argument(
-        "--minutes", type=float, default=math.inf, help="after which no part is begun"
+        "--minutes", type=read.number, default=math.inf, help="after which no part is begun"
     )
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--precision", default="float32")
+    parser.add_argument("--device", type=read.device, default="auto")
+    parser.add_argument("--precision", type=read.precision, default="float32")
     parser.add_argument("--compiled", action="store_true")
-    parser.add_argument("--store", type=Path, default=HOME / "build" / "store")
-    parser.add_argument("--out", type=Path, default=FOLDER / "cifar10-full")
+    parser.add_argument("--store", type=read.folder, default=HOME / "build" / "store")
+    parser.add_argument("--out", type=read.folder, default=FOLDER / "cifar10-full")
     return parser
 
 
@@ -143,4 +153,4 @@ def _record(base: Scenario, part: Part, settings: dict, folder: Path) -> None:
             made = {"what": what, "settings": settings, **environment(runtime)}
             rows = [{"seed": runtime.seed, **row} for row in rows]
             add(table, rows, made, folder)
-    print(f"recorded: seed {runtime.seed}, {part.name}", flush=True)
+    say(f"recorded: seed {runtime.seed}, {part.name}")

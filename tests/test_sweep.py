@@ -418,10 +418,11 @@ def started(plan, *more):
     There Ctrl-C works even if these tests run as a background job, which would pass on that it is
     ignored.
     """
+    folders = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
     ours = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, "-m", "dlp_lib", "sweep", str(plan), "--allow-code", *more],
-        env=os.environ | {"PYTHONPATH": str(TESTS)},
+        env=os.environ | {"PYTHONPATH": folders},
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

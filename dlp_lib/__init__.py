@@ -1,5 +1,10 @@
 """Backdoor attacks and defences, for teaching: DLP (Ying & Wu 2023) and everything around it."""
 
+from . import console
+
+if console.is_starting():  # the imports below take seconds, in which Ctrl-C may come
+    console.shorten_interrupts()
+
 from . import attacks, data, defences, evaluation, models, recipes, training
 from .attacks import LCA, SIG, Attack, BadNets, Blended, TrojanNN, Truth, WaNet, poison, prepare
 from .context import Context, print_progress

@@ -6,6 +6,7 @@ import codecs
 import contextlib
 import os
 import sys
+from pathlib import Path
 
 # What a console that lacks a sign shows in its place; any other sign becomes its number.
 PLAIN = {"≥": ">=", "≤": "<=", "−": "-", "–": "-", "×": "x", "→": "->", "…": "...", "·": "*"}
@@ -44,6 +45,28 @@ def say(*values: object) -> None:
         sink = os.open(os.devnull, os.O_WRONLY)
         with contextlib.suppress(OSError, ValueError):
             os.dup2(sink, sys.stdout.fileno())
+
+
+def is_starting() -> bool:
+    """Return whether this process is the command line, of which nothing runs yet.
+
+    Python has "-m" in place of a program's name while it looks for the module.
+    """
+    program = sys.argv[0] if getattr(sys, "argv", None) else ""
+    return program == "-m" or Path(program).stem == "dlp_lib"
+
+
+def shorten_interrupts() -> None:
+    """Have Ctrl-C end this process with one sentence, also where nothing catches it."""
+    usual = sys.excepthook
+
+    def hook(kind, error, trace) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            print(f"\n{sentence_of(error)}", file=sys.stderr)
+        else:
+            usual(kind, error, trace)
+
+    sys.excepthook = hook
 
 
 def sentence_of(error: BaseException) -> str:

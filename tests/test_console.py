@@ -171,3 +171,22 @@ def test_a_command_without_its_packages_says_what_to_install(monkeypatch):
     monkeypatch.setattr(importlib, "import_module", missing)
     with pytest.raises(SystemExit, match=r"run: the package papermill is missing.*doctor"):
         main(["run", "00_quickstart"])
+
+
+@pytest.mark.parametrize(
+    ("program", "starts"),
+    [("-m", True), ("/bin/dlp_lib", True), ("dlp_lib.exe", True), ("train.py", False), ("", False)],
+)
+def test_the_command_line_knows_that_it_starts(monkeypatch, program, starts):
+    monkeypatch.setattr(sys, "argv", [program])
+    assert console.is_starting() is starts
+
+
+def test_ctrl_c_is_one_sentence_also_where_nothing_catches_it(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "excepthook", lambda *_: print("traceback", file=sys.stderr))
+    console.shorten_interrupts()
+    sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+    stopped = "\nstopped by Ctrl-C. What is finished is stored: run it again to go on.\n"
+    assert capsys.readouterr().err == stopped
+    sys.excepthook(ValueError, ValueError("x"), None)
+    assert capsys.readouterr().err == "traceback\n"

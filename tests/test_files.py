@@ -71,6 +71,7 @@ def test_a_write_that_fails_leaves_nothing_and_says_where_and_what_to_do(
 @pytest.mark.parametrize("write", WRITERS)
 def test_a_file_where_the_folder_should_be_is_named(tmp_path, write):
     (tmp_path / "file").write_text("mine")
+    assert Store(tmp_path / "file").read("x") is None
     with pytest.raises(files.CannotWrite, match="A file lies where a folder should be"):
         write(tmp_path / "file")
     assert (tmp_path / "file").read_text() == "mine"

@@ -58,6 +58,23 @@ def test_a_dry_run_removes_nothing(root, capsys):
     assert kinds(root) == ["AU", "SL", "SL"]
 
 
+def test_what_killed_runs_have_left_is_removed_once_it_is_old(root, capsys):
+    (run_folder,) = (
+        path for path in root.iterdir() if path.name.startswith("AU") and path.is_dir()
+    )
+    old = [root / "x.0.tmp", run_folder / "5.0.tmp"]
+    new = run_folder / "6.0.tmp"
+    for path in (*old, new):
+        path.write_bytes(bytes(1_000_000))
+    for path in old:
+        os.utime(path, (0, 0))
+    run(root, capsys, "--dry-run")
+    assert all(path.exists() for path in old)
+    assert "unfinished files of killed runs, 2.0 MB: removed" in run(root, capsys)
+    assert not any(path.exists() for path in old)
+    assert new.exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

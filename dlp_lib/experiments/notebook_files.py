@@ -2,11 +2,12 @@
 
 import ast
 import contextlib
+import errno
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..files import CannotWrite
+from ..files import CannotWrite, explain_errors
 from .values import check_value, parse, to_numbers
 
 UNKNOWN = object()  # the default of a parameter that is no literal
@@ -128,7 +129,7 @@ def kernel_for(notebook: Path) -> str:
     """Return the kernel that a notebook is run in: its own, or else this machine's Python 3.
 
     The name in a notebook is that of the machine on which it was saved. Where this machine has no
-    such kernel, a warning says so.
+    such kernel, or one whose Python is gone, a warning says so.
 
     Raises:
         ValueError: where this machine has neither.
@@ -138,7 +139,7 @@ def kernel_for(notebook: Path) -> str:
     metadata = read_notebook(notebook).metadata
     name = metadata.get("kernelspec", {}).get("name", _DEFAULT_KERNEL)
     installed = sorted(find_kernel_specs())
-    if name in installed:
+    if name in installed and _can_start(name):
         return name
     if _DEFAULT_KERNEL not in installed:
         raise ValueError(
@@ -152,6 +153,14 @@ def kernel_for(notebook: Path) -> str:
         stacklevel=2,
     )
     return _DEFAULT_KERNEL
+
+
+def _can_start(kernel: str) -> bool:
+    """Return whether the program of an installed kernel is still there."""
+    from jupyter_client.kernelspec import get_kernel_spec
+
+    program = Path(get_kernel_spec(kernel).argv[0])
+    return not program.is_absolute() or program.is_file()
 
 
 def execute_notebook(
@@ -190,3 +199,8 @@ def execute_notebook(
         raise NotebookFailed(
             f"{notebook.name}, cell {error.exec_count}: {error.ename}: {error.evalue}"
         ) from error
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        with explain_errors(executed.parent):
+            raise error

@@ -19,7 +19,13 @@ from ..data.datasets import DATASETS, expect_folder
 from ..files import explain_errors, write_atomically
 from ..runtime import HOME
 from . import options as read
-from .notebook_files import check_parameters, execute_notebook, kernel_for, parameters_of
+from .notebook_files import (
+    NotebookFailed,
+    check_parameters,
+    execute_notebook,
+    kernel_for,
+    parameters_of,
+)
 from .values import parse
 
 NOTEBOOKS = HOME / "notebooks"
@@ -107,13 +113,18 @@ def execute(notebook: Path, parameters: dict, folder: Path, kernel: str) -> dict
         The content of its metrics.json.
 
     Raises:
-        NotebookFailed: where a cell raises an error, naming the cell.
+        NotebookFailed: where a cell raises an error, naming the cell, and where no metrics.json is
+            written.
     """
     executed = folder / notebook.name
+    metrics = folder / "metrics.json"
+    metrics.unlink(missing_ok=True)  # of an earlier run
     execute_notebook(notebook, executed, parameters, kernel)
     page = to_html(executed).encode(errors="backslashreplace")
     write_atomically(executed.with_suffix(".html"), page)
-    return json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    if not metrics.is_file():
+        raise NotebookFailed(f"{notebook.name} has written no metrics.json")
+    return json.loads(metrics.read_text(encoding="utf-8"))
 
 
 def main(arguments: list[str] | None = None) -> None:

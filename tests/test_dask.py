@@ -200,6 +200,18 @@ def test_the_command_takes_credentials_from_a_folder(tmp_path, credentials, caps
     assert capsys.readouterr().out.split()[:6] == ["a", "b", "seed", "sum", "seconds", "error"]
 
 
+def test_a_scheduler_that_does_not_answer_is_named(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError("Timed out")
+
+    monkeypatch.setattr(distributed, "Client", refuse)
+    plan = {"trial": "toy_trials:add", "grid": {"a": [1], "b": 3}, "store": str(tmp_path / "store")}
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan))
+    words = ["--allow-code", "--dask", "127.0.0.1:1"]
+    with pytest.raises(SystemExit, match=r"--dask tcp://127.0.0.1:1: Timed out. Is the scheduler"):
+        command.main([str(tmp_path / "plan.yaml"), *words])
+
+
 def test_credentials_are_the_owners_alone_and_are_never_replaced(credentials):
     folder, _ = credentials
     if os.name == "posix":

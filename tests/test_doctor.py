@@ -326,27 +326,25 @@ def test_a_kernel_named_python_is_that_of_jupyter(world):
     assert (world.python, "-c", notebooks.KERNEL) in world.commands
 
 
-@pytest.mark.parametrize(
-    ("content", "name"),
-    [
-        ({"metadata": {"kernelspec": {"name": "thesis"}}}, "thesis"),
-        ({"metadata": {}}, None),
-        ({"metadata": {"kernelspec": {"name": "python3"}}}, None),
-        ({"metadata": []}, "the file is damaged"),
-        ([], "the file is damaged"),
-        ("no JSON", "the file is damaged"),
-    ],
-)
-def test_a_notebook_that_asks_for_a_kernel_of_another_machine(world, content, name):
-    text = content if isinstance(content, str) else json.dumps(content)
-    (world.home / "notebooks" / "01_a.ipynb").write_text(text, encoding="utf-8")
-    if name is None:
-        assert bad(health.jupyter) == []
-        return
+@pytest.mark.parametrize("metadata", [{}, {"kernelspec": {}}, {"kernelspec": {"name": "python3"}}])
+def test_a_notebook_that_asks_for_a_kernel_of_this_machine(world, metadata):
+    content = json.dumps({"metadata": metadata})
+    (world.home / "notebooks" / "01_a.ipynb").write_text(content, encoding="utf-8")
+    assert bad(health.jupyter) == []
+
+
+def test_a_notebook_that_asks_for_a_kernel_of_another_machine(world):
+    content = json.dumps({"metadata": {"kernelspec": {"name": "thesis"}}})
+    (world.home / "notebooks" / "01_a.ipynb").write_text(content, encoding="utf-8")
     level, found, remedy = only(health.jupyter)
-    assert level == "warning"
-    assert f"01_a.ipynb ({name})" in found
+    assert (level, found) == ("warning", "this machine lacks the kernels of 01_a.ipynb (thesis)")
     assert "Change Kernel" in remedy
+
+
+@pytest.mark.parametrize("content", ["no JSON", "", "[]", "5", '{"metadata": []}', "{}"])
+def test_a_notebook_that_is_damaged(world, content):
+    (world.home / "notebooks" / "01_a.ipynb").write_text(content, encoding="utf-8")
+    assert only(health.jupyter) == ("problem", "damaged: 01_a.ipynb", "git checkout -- notebooks")
 
 
 def test_jupyter_without_a_kernel(world):

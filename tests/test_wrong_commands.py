@@ -153,6 +153,8 @@ WRONG_PLANS = [
     ({"grid": {"gama": [0.1]}}, "no parameter gama", "allowed are dataset"),
     ({"grid": {"attack": "badnet"}}, "attack='badnet'", "did you mean BadNets?"),
     ({"grid": {"unlearn_lr": "fast"}}, "unlearn_lr='fast'", "allowed are finite numbers"),
+    ({"grid": {"dataset": "no/such"}}, "dataset='no/such'", "no such folder"),
+    ({"grid": {"dataset": "shape10"}}, "dataset='shape10'", "allowed are 'shapes10'"),
     ({"grid": {"e1": [[1, 2]]}}, "e1=[1, 2]", "allowed are finite numbers, text"),
 ]
 WRONG_NOTEBOOKS = [

@@ -65,7 +65,7 @@ def jupyter() -> Iterator[Finding]:
             f"make lab, or {base.PYTHON} -m jupyterlab",
         )
     installed = sorted(find_kernel_specs())
-    yield _check_kernel_names(installed)
+    yield from _check_kernel_names(installed)
     if _KERNEL not in installed:
         yield Finding(
             "problem",
@@ -82,30 +82,36 @@ def jupyter() -> Iterator[Finding]:
     yield _check_origin(answer)
 
 
-def _check_kernel_names(installed: list[str]) -> Finding:
+def _check_kernel_names(installed: list[str]) -> Iterator[Finding]:
     """Check the kernels that notebooks ask for: each has the name that its last machine gave it."""
     strangers = []
+    damaged = []
     for notebook in sorted((base.HOME / "notebooks").glob("*.ipynb")):
-        name = _kernel_name(notebook)
+        try:
+            name = _kernel_name(notebook)
+        except (AttributeError, KeyError, OSError, TypeError, ValueError):
+            damaged.append(notebook.name)
+            continue
         if name not in installed:
             strangers.append(f"{notebook.name} ({name})")
-    if not strangers:
-        return Finding("ok", "every notebook asks for a kernel that is installed")
-    return Finding(
-        "warning",
-        f"not installed are the kernels of {', '.join(strangers)}",
-        "In JupyterLab: Kernel, Change Kernel, Python 3, and save. `python -m dlp_lib run` takes "
-        "Python 3 by itself.",
-    )
+    if strangers:
+        yield Finding(
+            "warning",
+            f"this machine lacks the kernels of {', '.join(strangers)}",
+            "In JupyterLab: Kernel, Change Kernel, Python 3, and save. `python -m dlp_lib run` "
+            "takes Python 3 by itself.",
+        )
+    if damaged:
+        found = f"damaged: {', '.join(damaged)}"
+        yield Finding("problem", found, "git checkout -- notebooks")
+    if not strangers and not damaged:
+        yield Finding("ok", "every notebook asks for a kernel that is installed")
 
 
 def _kernel_name(notebook: Path) -> str:
-    """Return the name of the kernel that a notebook asks for; what is wrong where it has none."""
-    try:
-        content = json.loads(notebook.read_bytes())
-        return str(content["metadata"].get("kernelspec", {}).get("name", _KERNEL))
-    except (AttributeError, KeyError, OSError, TypeError, ValueError):
-        return "the file is damaged"
+    """Return the name of the kernel that a notebook asks for."""
+    content = json.loads(notebook.read_bytes())
+    return content["metadata"].get("kernelspec", {}).get("name", _KERNEL)
 
 
 def _check_kernel(kernel: str, answer: Outcome, folder: str) -> Finding:

@@ -117,7 +117,14 @@ def _executor(options: argparse.Namespace) -> Iterator[Executor | int | None]:
     from distributed import Client
 
     security = read_credentials(options.tls) if options.tls else None
-    with Client(options.dask, security=security) as client:
+    try:
+        client = Client(options.dask, security=security)
+    except OSError as error:
+        raise OSError(
+            f"--dask {options.dask}: {error}. Is the scheduler started there, with these "
+            "credentials or without any?"
+        ) from error
+    with client:
         yield client.get_executor(pure=False)
 
 

@@ -81,7 +81,10 @@ def _jobs(trial: Trial, points: list[dict], folder: Path, retry: bool) -> list[J
     complete = getattr(trial, "check", dict)
     jobs: dict[Path, Job] = {}
     for point in points:
-        parameters = complete(point) or point
+        try:
+            parameters = complete(point) or point
+        except OSError as error:  # such as a data folder that is not there
+            raise ValueError(str(error)) from None
         job = Job(trial, name, code, point, parameters, folder, retry)
         jobs.setdefault(job.path, job)
     return list(jobs.values())

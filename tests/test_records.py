@@ -307,7 +307,7 @@ def adam_task(split, config):
     def loss(model, batch):
         return functional.cross_entropy(model(batch[0]), batch[1])
 
-    def record(model):
+    def record(model, _):
         return Record({}, {})
 
     def learning_rate(step):

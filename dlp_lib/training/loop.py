@@ -20,8 +20,9 @@ from ..context import Context
 from ..runtime import environment, keep_freed_memory
 from .batches import Stack, stacked
 from .capture import Capture, prepare_optimiser, side_stream
-from .checkpoints import Checkpoints
+from .checkpoints import Checkpoints, block_tensors, state_tensors
 from .inference import keep_modes
+from .recording import BlockRecord, Recorder
 from .steps import Step, Task, floating_point, run_eagerly
 
 # A row of plain values for every block. Every stage has these columns:
@@ -98,20 +99,23 @@ def _train_blocks(
     step = Step(modules, task, optimiser, context.runtime)
     run = Capture(step).run if context.runtime.captured else partial(run_eagerly, step)
     keep_freed_memory()
-    for block in range(last_block + 1, blocks + 1):
-        # Dropout, and whatever else draws from torch's global stream, is seeded block by block.
-        with context.runtime.global_stream(task.name, "dropout", block), side_stream(device):
-            row, number = _train_block(step, run, block, number)
-            measured = task.measure(task.learned(model), block)
-        row = {"block": block, **row, **measured.facts}
-        history.append(row)
-        # The record comes before the state: killed in between, the block is trained once more.
-        checkpoints.write(block, task.learned(model), measured.tensors, row)
-        progress_so_far = {"block": block, "step": number, **environment(context.runtime)}
-        checkpoints.write_state(modules, optimiser, progress_so_far)
-        context.progress(task.name, block, blocks, row)
-        if row["diverged"]:
-            break
+    with Recorder(checkpoints, in_background=device.type == "cuda") as recorder:
+        for block in range(last_block + 1, blocks + 1):
+            # Dropout, and whatever else draws from torch's global stream, is seeded block by block
+            random_stream = context.runtime.global_stream(task.name, "dropout", block)
+            with random_stream, side_stream(device):
+                row, number = _train_block(step, run, block, number)
+                learned = task.learned(model)
+                measured = task.measure(learned, block)
+                row = {"block": block, **row, **measured.facts}
+                tensors = block_tensors(learned) | measured.tensors
+                state = state_tensors(modules, optimiser)
+                facts = {"block": block, "step": number, **environment(context.runtime)}
+                history.append(row)
+                report = partial(context.progress, task.name, block, blocks, row)
+                recorder.write(BlockRecord(block, tensors, row, state, facts), report)
+            if row["diverged"]:
+                break
     return history
 
 

@@ -40,6 +40,25 @@ def test_every_benchmark_runs_and_says_what_was_wanted(name):
     assert all(row["what"] in done.stdout for row in rows)
 
 
+def test_the_benchmark_for_gpus_runs_on_the_cpu(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(SCRIPTS)
+    import gpu
+
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--quick", "--device", "cpu"])
+    gpu.main()
+    printed = capsys.readouterr().out
+    written = json.loads((HOME / "build" / "benchmarks" / "gpu-quick.json").read_text("utf-8"))
+    assert [(row["stage"], row["way"]) for row in written["rows"]] == [
+        ("supervised", "limit, float32"),
+        ("supervised", "eager, float32"),
+        ("FixMatch", "limit, float32"),
+        ("FixMatch", "eager, float32"),
+    ]
+    assert all(row["milliseconds"] > 0 for row in written["rows"])
+    assert set(written["largest difference of a weight"].values()) == {0}  # the CPU captures none
+    assert "FixMatch, eager, float32: " in printed
+
+
 def test_two_things_take_turns_and_the_medians_count(monkeypatch):
     monkeypatch.syspath_prepend(SCRIPTS)
     from harness import compare

@@ -61,7 +61,7 @@ class Pack:
             self._add_used(user)
         with lock(self.folder.with_suffix(".lock")):
             before = volumes.read(self.folder, warn=False)
-            self._merge(before.members)  # another process may have written more
+            self._merge(before.members, user)  # another process may have written more
             members = self._members()
             shared = {"tables": read_all(self.tables)}
             contents = Contents(before.generation + 1, shared, members)
@@ -69,11 +69,12 @@ class Pack:
         size = sum(len(member.data) for member in members) / 2**20
         print(f"packed: {count} volumes of {self.folder}, {size:.1f} MiB", flush=True)
 
-    def _merge(self, members: Iterable[Member]) -> None:
+    def _merge(self, members: Iterable[Member], user: User | None) -> None:
         for member in members:
             if run_of(member.name) in self.store.forgotten:
                 continue
             theirs = _unpacked(member)
+            theirs.whole_for.discard(user)  # of this part, this process knows better
             ours = self.store.packed.setdefault(member.name, theirs)
             if not member.name.endswith(STATE):
                 ours.merge(theirs)
@@ -123,12 +124,7 @@ class Pack:
         others: dict[str, Member] = {}
         for name, packed in list(self.store.packed.items()):
             is_needed = _is_needed(name, packed.users, finished, open_scenarios)
-            if name.endswith(STATE) or not packed.whole_for <= finished:
-                wanted = set(packed.names)
-            elif is_needed:
-                wanted = packed.looked_at
-            else:
-                wanted = packed.looked_at - {"logits"}
+            wanted = _wanted(name, packed, is_needed, finished)
             tensors = packed.tensors
             packed.tensors = {key: tensors[key] for key in sorted(wanted) if key in tensors}
             member = _packed(name, packed)
@@ -170,6 +166,15 @@ def _is_needed(name: str, users: set[User], finished: set[User], open_scenarios:
     if kind not in SHARED or _is_passing_state(name):
         return False
     return any((seed, *_PARTS[part].scenario) in open_scenarios for seed, part in users)
+
+
+def _wanted(name: str, packed: Packed, is_needed: bool, finished: set[User]) -> set[str]:
+    """Return the names of the tensors of a record that are worth a place."""
+    if name.endswith(STATE) or not packed.whole_for <= finished:
+        return set(packed.names)
+    if is_needed:
+        return packed.looked_at
+    return packed.looked_at - {"logits"}
 
 
 def _packed(name: str, packed: Packed) -> Member:

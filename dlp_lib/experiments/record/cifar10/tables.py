@@ -10,7 +10,7 @@ from ....training import logits_and_features
 from ...scenario import Scenario
 from ..compare import defence_result
 from ..facts import filter_facts, logits_by_epoch, subset_accuracies
-from .parts import Part
+from .parts import NO_DEFENCE, Part
 from .schedules import describe, shorten
 
 UNLEARNING_EPOCHS = (1, 2, 3, 5, 10, 20)  # that are measured, and the one where it stops
@@ -102,7 +102,9 @@ def baselines(run: Run) -> Iterator[dict]:
     """
     scene = run.scene
     part = run.part
-    method = scene.recipe.defences.get(part.defence)  # None: the undefended model
+    method = None
+    if part.defence != NO_DEFENCE:
+        method = scene.recipe.defences[part.defence]
     if part.shorter:
         method = shorten(method)
     result = defence_result(scene, method)

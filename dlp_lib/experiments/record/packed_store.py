@@ -32,7 +32,7 @@ class Packed:
     """What a pack holds of one record."""
 
     facts: dict
-    names: list[str]  # of all tensors that the record had
+    names: list[str] | None  # of all tensors that the record had; None: unknown, none is held
     tensors: dict[str, Tensor]  # those that are held
     looked_at: set[str] = field(default_factory=set)  # names of tensors
     users: set[User] = field(default_factory=set)
@@ -51,7 +51,7 @@ class Use:
     """What a part did with one record."""
 
     facts: dict
-    names: list[str]  # of all its tensors
+    names: list[str] | None  # of all its tensors; None: unknown
     looked_at: set[str] = field(default_factory=set)  # names of tensors
     written: bool = False
     whole: bool = False  # whether any of its tensors may be wanted later in the part
@@ -66,7 +66,7 @@ class _Watched(Mapping):
         self._noted = noted
 
     def __getitem__(self, tensor: str) -> Tensor:
-        if tensor not in self._packed.names:
+        if tensor not in self:
             raise KeyError(tensor)
         if tensor not in self._packed.tensors:
             raise LeftOut(self._name, tensor)
@@ -74,13 +74,15 @@ class _Watched(Mapping):
         return self._packed.tensors[tensor]
 
     def __contains__(self, tensor: object) -> bool:
-        return tensor in self._packed.names
+        return self._packed.names is None or tensor in self._packed.names
 
     def __iter__(self) -> Iterator[str]:
+        if self._packed.names is None:
+            raise LeftOut(self._name, "every tensor")
         return iter(self._packed.names)
 
     def __len__(self) -> int:
-        return len(self._packed.names)
+        return len(list(iter(self)))
 
 
 @neutral

@@ -98,6 +98,7 @@ class Pack:
             users = set() if packed is None else packed.users
             packed = Packed(use.facts, use.names, {}, users=users)
             use.written = False
+        packed.names = packed.names or use.names
         packed.users.add(user)
         packed.looked_at |= use.looked_at
         if use.whole or name.endswith(STATE) or name == self.store.newest_block:
@@ -106,7 +107,7 @@ class Pack:
             packed.whole_for.discard(user)
         self.store.packed[name] = packed
         wanted = packed.names if packed.whole_for else packed.looked_at
-        missing = set(wanted) - set(packed.tensors)
+        missing = set(wanted or ()) - set(packed.tensors)
         record = self.store.read_disk(name) if missing else None
         if record is not None:
             packed.tensors |= {tensor: record.tensors[tensor] for tensor in missing}
@@ -171,7 +172,7 @@ def _is_needed(name: str, users: set[User], finished: set[User], open_scenarios:
 def _wanted(name: str, packed: Packed, is_needed: bool, finished: set[User]) -> set[str]:
     """Return the names of the tensors of a record that are worth a place."""
     if name.endswith(STATE) or not packed.whole_for <= finished:
-        return set(packed.names)
+        return set(packed.names or ())
     if is_needed:
         return packed.looked_at
     return packed.looked_at - {"logits"}
@@ -180,7 +181,9 @@ def _wanted(name: str, packed: Packed, is_needed: bool, finished: set[User]) -> 
 def _packed(name: str, packed: Packed) -> Member:
     from safetensors.torch import save
 
-    facts = {"facts": packed.facts, "names": packed.names}
+    is_stub = bool(packed.names) and not packed.tensors
+    names = None if is_stub else packed.names  # they would take more room than all else
+    facts = {"facts": packed.facts, "names": names}
     facts["looked_at"] = sorted(packed.looked_at)
     facts["users"] = sorted(packed.users)
     facts["whole_for"] = sorted(packed.whole_for)

@@ -1,6 +1,7 @@
 """Sittings of the paper's experiments, on machines that are lost at their end."""
 
 import contextlib
+import functools
 import importlib
 import re
 import shutil
@@ -75,16 +76,25 @@ def test_lost_machines_change_no_table(small, tmp_path, monkeypatch):
             raise sitting.SittingOver
 
     monkeypatch.setattr(sitting.Sitting, "progress", ends_soon)
+    monkeypatch.setattr(cifar10_command, "Pack", functools.partial(Pack, limit=2**20))
     for number in range(5):
         before = len(trained)
         place = tmp_path / str(number)
         sit(place, "--pack", str(tmp_path / "pack"))
+        if number == 1:
+            shutil.copytree(tmp_path / "pack", tmp_path / "damaged")
     assert len(trained) == before  # nothing was left to do
     assert tables_of(place) == at_once
     of_dlp = [("SL", 1), ("SL", 2), ("AU", 1), ("AU", 2)]
     of_gamma = [("AU", 1), ("AU", 2), ("ASSFT", 1), ("ASSFT", 2)]
     of_others = [("SL", 3), ("SL", 4), ("FP", 1), ("FP", 2)]
     assert trained == of_dlp + of_gamma + of_others  # each once
+
+    monkeypatch.setattr(sitting.Sitting, "progress", progress)
+    flip(tmp_path / "damaged" / "volume-2.safetensors")
+    with pytest.warns(UserWarning, match=r"volume-2.safetensors is damaged: what it held is"):
+        sit(tmp_path / "last", "--pack", str(tmp_path / "damaged"))
+    assert tables_of(tmp_path / "last") == at_once
 
 
 def test_a_sitting_ends_with_its_minutes_and_packs_as_it_goes(tmp_path, monkeypatch):
@@ -100,6 +110,23 @@ def test_a_sitting_ends_with_its_minutes_and_packs_as_it_goes(tmp_path, monkeypa
     monkeypatch.setattr(sitting, "PACK_EVERY", -1)
     long.progress("SL", 2, 10, {})
     assert packed == [None]
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ("BadNets, learned and unlearned", "gamma=0.001 selects no sample of 150"),
+        ("BadNets, gamma 0.001", "gamma=0.001 selects no sample of 150"),
+        ("none, defence FP", "share=0.05: 8 clean images, of a test set of 10"),
+    ],
+)
+def test_too_few_images_are_refused_before_any_work(part, message, shapes, tmp_path, monkeypatch):
+    module = importlib.import_module("dlp_lib.experiments.scenario")
+    few = (shapes[0].subset(slice(150)), shapes[1].subset(slice(10)))
+    monkeypatch.setattr(module, "load", lambda *_, **__: few)
+    monkeypatch.setattr(sitting, "attack", pytest.fail)
+    with pytest.raises(ValueError, match=message):
+        sit(tmp_path, parts=["BadNets, all of E2", part])
 
 
 @pytest.mark.parametrize("error", [sitting.SittingOver, KeyboardInterrupt, OSError])
@@ -369,7 +396,6 @@ def test_the_shorter_schedule_has_a_quarter_of_the_epochs(name):
     stages = [
         field.name for field in fields(method) if hasattr(getattr(method, field.name), "epochs")
     ]
-    assert stages
     for stage in stages:
         before = getattr(method, stage)
         after = getattr(shorter, stage)
@@ -381,6 +407,12 @@ def test_the_shorter_schedule_has_a_quarter_of_the_epochs(name):
             same["drops"] = before.drops
         assert replace(after, **same) == before
     assert replace(shorter, **{stage: getattr(method, stage) for stage in stages}) == method
+
+
+def test_the_shorter_schedule_of_abl():
+    shorter = schedules.shorten(CIFAR10.defences["ABL"])
+    assert (shorter.isolation.epochs, shorter.training.epochs, shorter.unlearn_epochs) == (5, 15, 5)
+    assert shorter.training.drops == (10,)
 
 
 def chosen(*arguments):

@@ -13,7 +13,7 @@ from ..packed_store import LeftOut, PackedStore
 from .collect import add, is_missing
 from .pack import Pack
 from .parts import Part
-from .tables import READING_BLOCKS, SHARING, TABLES, attack, defend, rows
+from .tables import READING_BLOCKS, SHARING, TABLES, attack, check, defend, rows
 
 PACK_EVERY = 180  # seconds, while a part is measured
 
@@ -63,10 +63,16 @@ class Sitting:
             base: the clean data.
             runs: seeds and parts, in their order.
             settings: those of all tables.
+
+        Raises:
+            ValueError: before any work, where there are too few images for a part.
         """
+        missing = [run for run in runs if is_missing(run[1], run[0], self.tables)]
+        for _, part in missing:
+            check(base, part)
         try:
-            for seed, part in runs:
-                if not is_missing(part, seed, self.tables):
+            for seed, part in missing:
+                if not is_missing(part, seed, self.tables):  # another process has recorded it
                     continue
                 if time.monotonic() > self.end:
                     raise SittingOver

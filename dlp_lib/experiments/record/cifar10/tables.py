@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 
 from ....attacks import limit_to_class
-from ....defences import PAPER_FILTERS, Result, clean_part, select
+from ....defences import PAPER_FILTERS, Result, clean_part, select, selection_sizes
 from ....evaluation import after_each, audit, evaluate, filter_precision
 from ....training import logits_and_features
 from ...scenario import Scenario
@@ -126,6 +126,20 @@ TABLES: dict[str, Callable[[Run], Iterator[dict]]] = {
 
 SHARING = ("undefended", "baselines")  # they read what other parts read or train on, too
 READING_BLOCKS = ("epochs", "unlearning")  # they read blocks that no stage was left with
+
+
+def check(base: Scenario, part: Part) -> None:
+    """Check, before any work, that there are enough images for a part.
+
+    Raises:
+        ValueError: naming gamma, or the share of the clean images.
+    """
+    dlp = part.dlp(base.recipe.dlp)
+    gammas = GAMMAS if "filters" in part.tables else (dlp.gamma,)
+    for gamma in gammas:
+        selection_sizes(base.clean, gamma, dlp.quota)
+    if part.defence is not None:
+        clean_part(base.clean, base.test, base.context)
 
 
 def measure(base: Scenario, part: Part) -> dict[str, list[dict]]:

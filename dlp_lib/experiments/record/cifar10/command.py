@@ -90,7 +90,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         help="of the other defences: their papers' epochs, or a quarter of them",
     )
     parser.add_argument(
-        "--minutes", type=float, default=math.inf, help="after which it ends, within a part"
+        "--minutes", type=float, default=math.inf, help="after which it ends, at a block's end"
     )
     parser.add_argument(
         "--pack", type=Path, metavar="FOLDER", help="keeps what the next sitting needs"

@@ -20,7 +20,7 @@ from dlp_lib import (
 from dlp_lib.defences import DLP, FP, Training, agreed_e1, agreement
 from dlp_lib.experiments import NO_ATTACK, Scenario, record, report
 from dlp_lib.experiments.record import cifar10, command
-from dlp_lib.experiments.record.cifar10 import collect
+from dlp_lib.experiments.record.cifar10 import collect, sitting
 from dlp_lib.experiments.record.cifar10 import command as cifar10_command
 from dlp_lib.experiments.record.facts import logits_by_epoch
 from dlp_lib.experiments.record.limits import CASES
@@ -206,7 +206,7 @@ def test_the_papers_experiments_are_parts_with_names_of_their_own():
     assert replace(dlp, unlearn=Unlearn()) == DLP()
 
 
-KINDS = ("BadNets, learned and unlearned", "none", "BadNets, undefended", "BadNets, baselines")
+KINDS = ("BadNets, learned and unlearned", "none", "BadNets, undefended", "BadNets, defence FP")
 
 
 @pytest.mark.parametrize("part", parts_named(*KINDS), ids=lambda part: part.name)
@@ -243,14 +243,15 @@ def test_parts_resume_and_never_mix_settings(shapes, tmp_path, monkeypatch, caps
     two = parts_named("BadNets", "none")
     measured = []
 
-    def measure(base, part):
-        measured.append((part.name, base.context.runtime.seed))
-        return {"stages": [{"part": part.name}]}
+    def defend(scene, part):
+        measured.append((part.name, scene.context.runtime.seed))
+        return part
 
     module = importlib.import_module("dlp_lib.experiments.scenario")
     monkeypatch.setattr(module, "load", lambda *_, **__: shapes)
     monkeypatch.setattr(cifar10_command, "PARTS", two)
-    monkeypatch.setattr(cifar10_command, "measure", measure)
+    monkeypatch.setattr(sitting, "defend", defend)
+    monkeypatch.setattr(sitting, "rows", lambda run, table: [{"part": run.name}])
     out = tmp_path / "out"
     arguments = ["cifar10", "--store", str(tmp_path), "--out", str(out)]
     command.main([*arguments, "--parts", "none"])

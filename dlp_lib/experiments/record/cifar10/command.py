@@ -98,6 +98,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--compiled", action="store_true")
+    parser.add_argument("--captured", action="store_true", help="steps as CUDA graphs")
     parser.add_argument("--store", type=Path, default=HOME / "build" / "store")
     parser.add_argument("--out", type=Path, default=FOLDER / "cifar10-full")
     return parser
@@ -118,8 +119,12 @@ def _parts(options: argparse.Namespace) -> list[Part]:
 
 def _scenario(options: argparse.Namespace, store: Store, sitting: Sitting) -> Scenario:
     """Return the clean data set, with a recipe of the size that the options ask for."""
-    device = options.device
-    runtime = Runtime(device=device, precision=options.precision, compiled=options.compiled)
+    runtime = Runtime(
+        device=options.device,
+        precision=options.precision,
+        compiled=options.compiled,
+        captured=options.captured,
+    )
     scene = scenario(
         options.dataset,
         NO_ATTACK,

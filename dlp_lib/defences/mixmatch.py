@@ -1,6 +1,5 @@
 """MixMatch (Berthelot et al. 2019, arXiv:1905.02249): DBD's third stage."""
 
-import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -8,11 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..checking import check_int
+from ..checking import check_field, check_int, check_number
 from ..context import Context
 from ..data import augment
 from ..data.split import Split
-from ..models.interface import to_float
+from ..models.interface import copied, to_float
 from ..store import Record
 from ..training.batchnorm import preserve_batchnorm
 from ..training.loop import Task
@@ -40,10 +39,11 @@ class MixMatch(SGD):
 
     def __post_init__(self):
         super().__post_init__()
-        check_int("epochs", self.epochs, 1)
-        check_int("views", self.views, 1)
-        if not (0 < self.temperature <= 1 and self.alpha > 0 and self.lambda_u >= 0):
-            raise ValueError(f"{self}: allowed are 0 < temperature ≤ 1, alpha > 0, lambda_u ≥ 0")
+        check_field(self, "epochs", check_int, 1)
+        check_field(self, "views", check_int, 1)
+        check_field(self, "temperature", check_number, above=0, most=1)
+        check_field(self, "alpha", check_number, above=0)
+        check_field(self, "lambda_u", check_number, least=0)
 
 
 def mixmatch(
@@ -61,6 +61,8 @@ def mixmatch(
     Raises:
         Diverged: where the loss or a weight did not stay finite.
     """
+    if config.views == 1 and len(trusted) % config.batch == 1:
+        trusted = trusted[:-1]  # batch-norm cannot guess on a last batch of one image
     labelled = tampered.images[trusted]
     classes = len(tampered.classes)
     labels = functional.one_hot(tampered.labels[trusted], classes).float()
@@ -103,7 +105,7 @@ def mixmatch(
     def record(_: nn.Module) -> Record:
         return Record({}, {"images": len(labelled) * (1 + config.views)})
 
-    average = copy.deepcopy(model).eval()
+    average = copied(model).eval()
     task = Task("MixMatch", config, batches, loss, record, average=average)
     stage = run_task(task, model, config.epochs, context, images=labelled)
     return stage.expect_finite()

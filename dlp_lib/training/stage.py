@@ -125,12 +125,27 @@ def shuffled(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield one epoch's batches of uint8 images and labels, in random order.
 
-    A last batch of one image is left out, as batch-norm cannot be trained on it.
+    A last batch of one image is left out, as batch-norm cannot be trained on it. A set of one image
+    gives it twice.
     """
     order = torch.randperm(len(split), generator=generator).to(split.images.device)
+    if len(split) == 1:
+        order = order.repeat(2)
     for rows in order.split(batch):
-        if len(rows) > 1 or len(split) == 1:
+        if len(rows) > 1:
             yield split.images[rows], split.labels[rows]
+
+
+def split_rows(rows: Tensor, batch: int) -> list[Tensor]:
+    """Split rows into batches; a last one of a single row is joined to the batch before it.
+
+    Batch-norm cannot be trained on one row.
+    """
+    batches = list(rows.split(batch))
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        last = batches.pop()
+        batches[-1] = torch.cat([batches[-1], last])
+    return batches
 
 
 def cycle_indices(n: int, count: int, generator: torch.Generator) -> Tensor:

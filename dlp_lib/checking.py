@@ -38,7 +38,7 @@ def check_int(name: str, value, least: int = 0, most: int | None = None) -> int:
     number = to_python(value)
     is_int = isinstance(number, int) and not isinstance(number, bool)
     if is_int and number >= least and (most is None or number <= most):
-        return number
+        return int(number)
     upper = "" if most is None else f" and ≤ {most}"
     raise ValueError(f"{name}={shown(value)}: allowed are whole numbers (int) ≥ {least}{upper}")
 

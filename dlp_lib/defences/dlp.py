@@ -23,7 +23,7 @@ from ..training.supervised import Supervised, supervised
 from .base import DefenceResult
 from .filters import entropy
 from .fixmatch import FixMatch, fixmatch
-from .selection import QUOTAS, Selection, agreement, select, selection_sizes
+from .selection import QUOTAS, Selection, select, selection_sizes
 from .unlearn import Unlearn, unlearn
 
 ORDERS = (("SL",), ("SL", "AU"), ("SL", "ASSFT"), ("SL", "ASSFT", "AU"), ("SL", "AU", "ASSFT"))
@@ -146,24 +146,3 @@ def _check_order(name: str, order) -> tuple[str, ...]:
         return tuple(order)
     allowed = ", ".join(str(one) for one in ORDERS)
     raise ValueError(f"{name}={shown(order)}: allowed are {allowed}")
-
-
-def agreed_e1(stage: Stage, tampered: Split, gamma: float, threshold: float = 0.98) -> int | None:
-    """Choose E1 as a defender may: the first epoch at which the suspects' agreement lasts.
-
-    The paper does not say how to choose E1; see ``selection.agreement``.
-
-    Args:
-        stage: a recorded stage 1.
-        tampered: its training set.
-        gamma: filtering rate of the suspects.
-        threshold: from which agreement on counts.
-
-    Returns:
-        The epoch, or None where no epoch reaches the threshold, as it should be without poison.
-    """
-    suspicions = [-entropy(stage.logits(row["block"])) for row in stage.history]
-    lasting = agreement(suspicions, tampered.to("cpu"), gamma) >= threshold
-    if not lasting.any():
-        return None
-    return int(lasting.double().argmax()) + 1

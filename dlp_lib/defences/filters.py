@@ -57,7 +57,7 @@ def expect_outputs(outputs: Outputs, labels: Tensor) -> None:
         check_type(name, rows, Tensor)
         if rows.ndim != 2 or len(rows) != n:
             raise ValueError(
-                f"{name}: of shape {tuple(rows.shape)}; allowed is ({n}, d), as there are {n} labels"
+                f"{name}: of shape {tuple(rows.shape)}; allowed is ({n}, d), for {n} labels"
             )
     if not outputs.features.isfinite().all():
         raise ValueError("features: some are infinite or NaN; allowed are finite numbers")

@@ -10,9 +10,21 @@ from quick_defences import QUICK
 from torch import nn
 from torch.nn import functional
 
-from dlp_lib import FILTERS, Context, Split, Store, evaluate, logits_and_features, predict
-from dlp_lib.defences import nad
+from dlp_lib import (
+    DLP,
+    FILTERS,
+    Context,
+    FixMatch,
+    Split,
+    Store,
+    Supervised,
+    evaluate,
+    logits_and_features,
+    predict,
+)
+from dlp_lib.defences import ABL, ANP, DBD, FP, MCR, SCE, MixMatch, SimCLR, Training, nad
 from dlp_lib.models.interface import copied, to_float
+from dlp_lib.training.stage import shuffled, split_rows
 
 SIDE = 16  # of the images, in pixels
 CLASSES = 3
@@ -111,7 +123,7 @@ def convnext():
 def swin():
     from torchvision.models import SwinTransformer
 
-    return SwinTransformer([2, 2], 8, [1, 1], [1, 1], [2, 2], num_classes=CLASSES)
+    return SwinTransformer([2, 2], 12, [1, 1], [1, 1], [2, 2], num_classes=CLASSES)
 
 
 def sequential():
@@ -229,24 +241,22 @@ def test_a_copy_of_a_model_that_keeps_its_last_pass_has_its_values(images):
 
 
 @pytest.mark.parametrize(
-    ("name", "channels", "sizes"), [("ConvNeXt", [1, 1], [8, 12]), ("Swin", [3, 3], [8, 16])]
+    ("name", "channels", "shapes"),
+    [("ConvNeXt", [1, 1], [(8, 4, 4), (12, 2, 2)]), ("Swin", [3, 1], [(12, 8, 8), (24, 4, 4)])],
 )
-def test_nad_compares_pictures_whatever_axis_their_channels_have(name, channels, sizes, images):
+def test_nad_compares_pictures_whatever_axis_their_channels_have(name, channels, shapes, images):
     model = made(KINDS[name])
     chosen = nad.layers(model, images.images, 2)
     with nad.captured(model, [layer.name for layer in chosen]) as outputs:
         model.eval()(to_float(images.images[:2]))
     assert [layer.channels for layer in chosen] == channels
-    widths = []
-    sides = []
+    pictures = []
     for layer in chosen:
         output = outputs[layer.name].movedim(layer.channels, 1)
-        widths.append(output.shape[1])
-        sides.append(tuple(output.shape[2:]))
+        pictures.append(tuple(output.shape[1:]))
         map_of_layer = nad.attention(outputs[layer.name], 2, layer.channels)
         assert torch.equal(map_of_layer, nad.attention(output))
-    assert widths == sizes
-    assert sides == [(4, 4), (2, 2)]
+    assert pictures == shapes
 
 
 @pytest.mark.parametrize(
@@ -264,3 +274,77 @@ def test_nad_compares_pictures_whatever_axis_their_channels_have(name, channels,
 )
 def test_the_axis_of_the_channels_is_the_one_that_leaves_the_images_proportions(shape, image, axes):
     assert nad.channel_axes(torch.Size(shape), *image) == axes
+
+
+def test_nad_passes_over_what_can_be_read_in_two_ways(images):
+    """Of 8×8 pixels and 8 channels, in a model that puts its channels last."""
+    from torchvision.models import SwinTransformer
+
+    model = SwinTransformer([2, 2], 8, [1, 1], [1, 1], [2, 2], num_classes=CLASSES)
+    first, _ = nad.layers(model, images.images, 2)
+    assert first.channels == 3
+    with nad.captured(model, [first.name]) as outputs:
+        model.eval()(to_float(images.images[:2]))
+    assert outputs[first.name].shape[1:] == (8, 8, 32)
+
+
+class OnePixel(nn.Module):
+    """Batch-norm on one number for each channel and image, which takes no batch of one image."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(4))
+        self.head = nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, CLASSES))
+
+    def features(self, x):
+        return self.body(x).flatten(1)
+
+    def forward(self, x):
+        return self.head(self.features(x))
+
+
+SHORT = Training(batch=5, epochs=1)  # of 16 images
+ONE_LEFT = {  # of 21 images, and all that they are divided into
+    "FP": FP(training=SHORT),
+    "MCR": MCR(end=SHORT, curve=SHORT, points=1),
+    "ANP": ANP(training=SHORT),
+    "ABL": ABL(isolation=SHORT, training=replace(SHORT, batch=19), isolated=0.05, unlearn_epochs=1),
+    "DBD": DBD(
+        trusted=0.53,
+        simclr=SimCLR(batch=5, epochs=1),
+        sce=SCE(batch=5, epochs=1),
+        mixmatch=MixMatch(batch=5, epochs=1, views=1),
+    ),
+    "DLP": DLP(
+        gamma=0.05,
+        e1=1,
+        e2=1,
+        supervised=Supervised(batch=5),
+        fixmatch=FixMatch(batch=2, mu=1, steps=1),
+    ),
+}
+
+
+@pytest.mark.parametrize("method", ONE_LEFT)
+def test_no_batch_of_one_image_reaches_batchnorm(method, images):
+    """A last single image is left out or joined to others, and a single suspect passes twice."""
+    data = images.subset(slice(21))
+    result = ONE_LEFT[method].run(OnePixel(), data, Context())
+    assert evaluate(result.model, data).ca >= 0
+    for name, counts in {"DLP": [1], "ABL": [1]}.items():
+        if name == method:
+            assert [row["images"] for row in result.stages["AU"].history] == counts
+
+
+def test_a_last_single_row_is_joined_to_the_batch_before_it():
+    rows = torch.arange(11)
+    assert [part.tolist() for part in split_rows(rows, 5)] == [[0, 1, 2, 3, 4], [*range(5, 11)]]
+    assert [len(part) for part in split_rows(rows[:10], 5)] == [5, 5]
+    assert [len(part) for part in split_rows(rows[:1], 5)] == [1]
+
+
+def test_a_set_of_one_image_gives_it_twice(images):
+    one = images.subset(slice(1))
+    ((pixels, labels),) = shuffled(one, 8, torch.Generator())
+    assert torch.equal(pixels, one.images.repeat(2, 1, 1, 1))
+    assert labels.tolist() == [0, 0]

@@ -83,7 +83,8 @@ def test_a_probe_is_watched_before_every_step_and_changes_nothing(
 
 
 def test_a_last_batch_of_one_is_left_out_and_no_other(tampered):
-    for n, sizes in ((33, [16, 16]), (34, [16, 16, 2]), (32, [16, 16]), (1, [1])):
+    """A set of one image gives it twice."""
+    for n, sizes in ((33, [16, 16]), (34, [16, 16, 2]), (32, [16, 16]), (1, [2])):
         split = tampered[0].subset(torch.arange(n))
         batches = stages.draw_epoch(split, 16, torch.Generator())
         assert [len(batch.rows) for batch in batches] == sizes

@@ -24,7 +24,7 @@ from dlp_lib import (
 )
 from dlp_lib.defences import ABL, ANP, DBD, FP, MCR, SCE, MixMatch, SimCLR, Training, nad
 from dlp_lib.models.interface import copied, to_float
-from dlp_lib.training.stage import shuffled, split_rows
+from dlp_lib.training.stage import draw_epoch, split_rows
 
 SIDE = 16  # of the images, in pixels
 CLASSES = 3
@@ -345,6 +345,5 @@ def test_a_last_single_row_is_joined_to_the_batch_before_it():
 
 def test_a_set_of_one_image_gives_it_twice(images):
     one = images.subset(slice(1))
-    ((pixels, labels),) = shuffled(one, 8, torch.Generator())
-    assert torch.equal(pixels, one.images.repeat(2, 1, 1, 1))
-    assert labels.tolist() == [0, 0]
+    (batch,) = draw_epoch(one, 8, torch.Generator())
+    assert batch.rows.tolist() == [0, 0]

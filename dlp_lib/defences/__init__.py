@@ -5,7 +5,8 @@ from .anp import ANP
 from .base import Defence, DefenceResult, defend
 from .clean import clean_part
 from .dbd import DBD, SCE
-from .dlp import DLP, ORDERS, Result, agreed_e1
+from .dlp import DLP, ORDERS, Result
+from .e1 import AgreedE1, agreed_e1
 from .filters import FILTERS, PAPER_FILTERS, entropy
 from .finetuning import Training
 from .fixmatch import FixMatch, fixmatch

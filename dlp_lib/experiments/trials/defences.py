@@ -60,6 +60,8 @@ class DLPTrial:
             check_int("image_size", self.image_size, 1)
         if self.poisoning_rate is not None:
             check_fraction("poisoning_rate", self.poisoning_rate)
+        if self.finetune_steps is not None:  # FixMatch knows them by another name
+            check_int("finetune_steps", self.finetune_steps)
         self._fill_in_defaults()
         # Both raise for settings that cannot work.
         Runtime(self.seed, self.device)

@@ -36,7 +36,7 @@ def check_memory(dataset: str, n: int, size: int) -> None:
     raise ValueError(
         f"dataset={dataset!r}: {n:,} images of {size:,} × {size:,} pixels take "
         f"{need / COPIES / 1e9:,.1f} GB of memory, and {COPIES} times as much while they are "
-        f"loaded; this machine has {have / 1e9:,.1f} GB. Allowed is {advice}."
+        f"loaded; this machine has {have / 1e9:,.1f} GB; allowed is {advice}"
     )
 
 

@@ -266,6 +266,22 @@ def test_names_that_are_no_text_are_taken(tmp_path):
     assert "\x1b" not in str(refusal.value)
 
 
+def test_ten_of_many_names_are_listed(tmp_path):
+    save_all(tmp_path, *parts("train", "test"))
+    for number in range(30):
+        save(tmp_path / "train" / f"class{number:02}" / "0.png")
+    with pytest.raises(ValueError, match=r"'class00', .*'class09' and 20 more") as refusal:
+        load(tmp_path)
+    assert "class10" not in str(refusal.value)
+
+
+def test_a_folder_inside_itself_ends(tmp_path):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "again").symlink_to(tmp_path / "set", target_is_directory=True)
+    with pytest.raises(ValueError, match="holds one class"):
+        load(tmp_path)
+
+
 def test_an_empty_class_folder_is_named(folder):
     (folder / "train" / "wasp").mkdir()
     with pytest.raises(FileNotFoundError, match="no image is in the folders 'wasp'"):
@@ -274,7 +290,7 @@ def test_an_empty_class_folder_is_named(folder):
 
 def test_train_and_test_must_hold_the_same_classes(folder):
     (folder / "test" / "bee").rename(folder / "test" / "wasp")
-    with pytest.raises(ValueError, match=r"different classes \(bee, wasp\)"):
+    with pytest.raises(ValueError, match=r"different classes \('bee', 'wasp'\)"):
         load(folder)
 
 

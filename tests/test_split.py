@@ -84,6 +84,7 @@ FORMS = {
     "a tensor": torch.tensor(RANDOM),
     "a list of tensors": list(torch.tensor(RANDOM)),
     "a tuple of tensors": tuple(torch.tensor(RANDOM).permute(0, 3, 1, 2)),
+    "a list of tensors and views": [torch.tensor(RANDOM[0]), *RANDOM[:, ::-1].copy()[1:, ::-1]],
     "a list of images of Pillow's": [Image.fromarray(image) for image in RANDOM],
 }
 
@@ -173,7 +174,13 @@ def test_classes_become_rarer_and_rarer(shapes):
 
 @pytest.mark.parametrize(
     ("factor", "message"),
-    [(0.5, "factor=0.5: allowed"), (float("nan"), "allowed"), (1000, "no sample of class 'disk'")],
+    [
+        (0.5, "factor=0.5: allowed"),
+        (float("nan"), "allowed"),
+        ("5", "factor='5': allowed"),
+        (None, "factor=None: allowed"),
+        (1000, "no sample of class 'disk'"),
+    ],
 )
 def test_factors_that_leave_nothing_are_refused(factor, message, shapes):
     with pytest.raises(ValueError, match=message):

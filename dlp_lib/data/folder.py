@@ -9,7 +9,7 @@ from torch import Tensor
 from ..runtime import Runtime
 from ..store import Store
 from .decoding import decode, file_states, sizes
-from .layout import ImageFolder, Listing
+from .layout import ImageFolder, Listing, list_names
 from .memory import check_memory
 from .split import Split
 
@@ -64,7 +64,7 @@ def _expect_same_classes(root: Path, parts: list[Path], listings: list[Listing])
     if odd:
         raise ValueError(
             f"dataset={str(root)!r}: {parts[0].name}/ and {parts[1].name}/ hold different classes "
-            f"({', '.join(sorted(odd))})"
+            f"({list_names(sorted(odd))})"
         )
 
 

@@ -1,7 +1,7 @@
 """The layout of an image folder: its parts and classes, told by the names of its folders alone."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -208,8 +208,11 @@ def _sort_classes(folders: list[Path]) -> list[Path]:
     return folders
 
 
-def _names(paths: Iterable[Path]) -> str:
+def _names(folders: Iterable[Path]) -> str:
+    return list_names([folder.name for folder in folders])
+
+
+def list_names(names: Sequence[str]) -> str:
     """Return up to ten names for an error; ``repr`` shows what a terminal would obey."""
-    names = [repr(path.name) for path in paths]
-    shown = ", ".join(names[:10])
+    shown = ", ".join(repr(name) for name in names[:10])
     return shown if len(names) <= 10 else f"{shown} and {len(names) - 10} more"

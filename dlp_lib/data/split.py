@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 
 import numpy as np
 import torch
@@ -107,7 +108,7 @@ def _copy(name: str, values) -> Tensor:
     """Return a copy of values as a tensor, whatever their strides and byte order are."""
     try:
         if isinstance(values, (list, tuple)) and any(isinstance(row, Tensor) for row in values):
-            values = torch.stack([torch.as_tensor(row) for row in values])
+            return torch.stack([_copy(name, row) for row in values])
         if isinstance(values, Tensor):
             return values.detach().clone()
         values = np.array(values, order="C")
@@ -158,8 +159,8 @@ def imbalanced(split: Split, factor: float) -> Split:
     Raises:
         ValueError: for a factor below 1, or one that leaves a class without samples.
     """
-    if not 1 <= factor < float("inf"):
-        raise ValueError(f"factor={factor}: allowed are numbers of 1 and more")
+    if not isinstance(factor, Real) or not 1 <= factor < float("inf"):
+        raise ValueError(f"factor={factor!r}: allowed are numbers of 1 and more")
     stays = torch.zeros(len(split), dtype=torch.bool)
     steps = max(1, len(split.classes) - 1)
     for label, name in enumerate(split.classes):

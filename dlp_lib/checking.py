@@ -4,9 +4,10 @@ Every check takes the parameter's name as the caller wrote it, and the value. It
 as plain Python. Scalars of NumPy and of torch are numbers; bools and text are none.
 """
 
+import difflib
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
@@ -122,6 +123,30 @@ def check_choice(name: str, value, allowed: Sequence[str]) -> str:
         listed = ", ".join(words[:-1]) + f" and {words[-1]}"
         raise ValueError(f"{name}={shown(value)}: allowed are {listed}")
     return value
+
+
+def match_name(name: str, value, allowed: Iterable[str], others: str = "") -> str:
+    """Return the allowed name that ``value`` is, written in any case.
+
+    Args:
+        name: the parameter as the caller wrote it.
+        value: what the caller gave.
+        allowed: the names.
+        others: what else is allowed, in words, for the sentence.
+
+    Raises:
+        ValueError: naming the parameter and the nearest name, for any other value.
+    """
+    names = {allowed_name.lower(): allowed_name for allowed_name in allowed}
+    word = str(value).lower()
+    if isinstance(value, str) and word in names:
+        return names[word]
+    choices = ", ".join(names.values())
+    sentence = f"{name}={shown(value)}: allowed are {choices}{others}"
+    near = difflib.get_close_matches(word, names, n=1)
+    if near:
+        sentence += f"; did you mean {names[near[0]]}?"
+    raise ValueError(sentence)
 
 
 def check_type(name: str, value, kind: type | tuple[type, ...]):

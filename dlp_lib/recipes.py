@@ -110,5 +110,8 @@ RECIPES = {"shapes10": SHAPES10, "cifar10": CIFAR10, "gtsrb": CIFAR10}
 
 
 def recipe_for(dataset: str) -> Recipe:
-    """Return the recipe of a data set; for a folder of images, that of CIFAR-10."""
-    return RECIPES.get(dataset, CIFAR10)
+    """Return the recipe of a data set, whose name may be in any case.
+
+    For a folder of images, that is CIFAR-10's.
+    """
+    return RECIPES.get(str(dataset).lower(), CIFAR10)

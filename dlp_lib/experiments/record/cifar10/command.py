@@ -18,6 +18,7 @@ from ....context import Context
 from ....recipes import CIFAR10, PAPER_ATTACKS, Recipe
 from ....runtime import HOME, Runtime
 from ....store import Store
+from ... import options as read
 from ...scenario import NO_ATTACK, Scenario, scenario
 from ..files import FOLDER
 from ..packed_store import PackedStore
@@ -37,7 +38,8 @@ def main(arguments: list[str] | None, prog: str) -> None:
         prog: the program's name in messages.
 
     Raises:
-        ValueError: where the folder holds records that were made with other settings.
+        SystemExit: with status 2, for what cannot work, before any training; also where the folder
+            holds records that were made with other settings.
     """
     parser = _parser(prog)
     options = parser.parse_args(arguments)
@@ -50,9 +52,12 @@ def main(arguments: list[str] | None, prog: str) -> None:
     store = PackedStore(options.store)
     pack = Pack(options.pack, store, options.out) if options.pack else None
     sitting = Sitting(options.minutes, store, options.out, pack)
-    base = _scenario(options, store, sitting)
-    settings = _settings(base, options)
-    expect_settings(settings, options.out)
+    try:
+        base = _scenario(options, store, sitting)
+        settings = _settings(base, options)
+        expect_settings(settings, options.out)
+    except ValueError as error:
+        parser.error(str(error))
     if pack:
         pack.unpack(settings)
     sitting.measure(base, itertools.product(options.seeds, parts), settings)
@@ -62,17 +67,21 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--dataset", default="cifar10", help="or a folder of images of 32×32")
-    parser.add_argument("--n-train", type=int, help="training images (default: all)")
-    parser.add_argument("--n-test", type=int, help="test images (default: all)")
-    parser.add_argument("--steps", type=int, default=STEPS, help="of FixMatch")
+    parser.add_argument(
+        "--dataset", type=read.dataset, default="cifar10", help="or a folder of images of 32×32"
+    )
+    parser.add_argument(
+        "--n-train", type=read.whole_number(1), help="training images (default: all)"
+    )
+    parser.add_argument("--n-test", type=read.whole_number(1), help="test images (default: all)")
+    parser.add_argument("--steps", type=read.whole_number(0), default=STEPS, help="of FixMatch")
     parser.add_argument(
         "--mu",
-        type=int,
+        type=read.whole_number(1),
         default=CIFAR10.dlp.fixmatch.mu,
         help="unlabelled images for each labelled one",
     )
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--seeds", nargs="+", type=read.whole_number(0), default=[0])
     parser.add_argument(
         "--parts", nargs="+", default=["*"], metavar="PATTERN", help='such as "BadNets*"'
     )
@@ -90,17 +99,20 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         help="of the other defences: their papers' epochs, or a quarter of them",
     )
     parser.add_argument(
-        "--minutes", type=float, default=math.inf, help="after which it ends, at a block's end"
+        "--minutes",
+        type=read.number,
+        default=math.inf,
+        help="after which it ends, at a block's end",
     )
     parser.add_argument(
         "--pack", type=Path, metavar="FOLDER", help="keeps what the next sitting needs"
     )
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--precision", default="float32")
+    parser.add_argument("--device", type=read.device, default="auto")
+    parser.add_argument("--precision", type=read.precision, default="float32")
     parser.add_argument("--compiled", action="store_true")
     parser.add_argument("--captured", action="store_true", help="steps as CUDA graphs")
-    parser.add_argument("--store", type=Path, default=HOME / "build" / "store")
-    parser.add_argument("--out", type=Path, default=FOLDER / "cifar10-full")
+    parser.add_argument("--store", type=read.folder, default=HOME / "build" / "store")
+    parser.add_argument("--out", type=read.folder, default=FOLDER / "cifar10-full")
     return parser
 
 

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterable
 from pathlib import Path
 
+from ....console import say
 from ....store import lock
 from .. import volumes
 from ..packed_store import STATE, Packed, PackedStore, Use, User, run_of
@@ -67,7 +68,7 @@ class Pack:
             contents = Contents(before.generation + 1, shared, members)
             count = volumes.write(self.folder, contents, self.limit)
         size = sum(len(member.data) for member in members) / 2**20
-        print(f"packed: {count} volumes of {self.folder}, {size:.1f} MiB", flush=True)
+        say(f"packed: {count} volumes of {self.folder}, {size:.1f} MiB")
 
     def _merge(self, members: Iterable[Member], user: User | None) -> None:
         for member in members:

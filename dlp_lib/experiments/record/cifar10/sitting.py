@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from ....console import say
 from ....context import print_progress
 from ....runtime import environment
 from ....store import lock
@@ -79,7 +80,7 @@ class Sitting:
                 self._measure_part(_with_seed(base, seed), part, settings)
                 self._write_pack()
         except SittingOver:
-            print("\nthe minutes are over; the same command goes on from here", flush=True)
+            say("\nthe minutes are over; the same command goes on from here")
         finally:
             if not self._is_packed:
                 self._write_pack()
@@ -95,7 +96,7 @@ class Sitting:
                 what = TABLES[table].__doc__
                 made = {"what": what, "settings": settings, **environment(runtime)}
                 add(table, [{"seed": runtime.seed, **row} for row in found], made, self.tables)
-        print(f"recorded: seed {runtime.seed}, {part.name}", flush=True)
+        say(f"recorded: seed {runtime.seed}, {part.name}")
 
     def _rows(self, base: Scenario, part: Part) -> dict[str, list[dict]]:
         """Return the part's rows; a stage of which the pack left too much out is trained again."""
@@ -111,7 +112,7 @@ class Sitting:
                         tables[name] = rows(run, name)
                 return tables
             except LeftOut as gone:
-                print(f"\n{gone}: {gone.run} is computed again", flush=True)
+                say(f"\n{gone}: {gone.run} is computed again")
                 self.store.forget(gone.run)
 
     def _write_pack(self) -> None:

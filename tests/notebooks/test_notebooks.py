@@ -216,8 +216,8 @@ MUTATIONS = {  # a file, and what is put in the place of what
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS)
-def test_a_break_is_noticed(mutation, tmp_path, monkeypatch):
-    """In a copy of the library, with a store of its own."""
+def test_a_break_is_noticed(mutation, cache, tmp_path, monkeypatch):
+    """In a copy of the library; what the break leaves as it was may be read from the store."""
     for part in ("dlp_lib", "data/recorded", "docs", "notebooks"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
     file, old, new = MUTATIONS[mutation]
@@ -227,5 +227,5 @@ def test_a_break_is_noticed(mutation, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     (tmp_path / "out").mkdir()
     notebook = tmp_path / "notebooks" / "00_quickstart.ipynb"
-    _, metrics = execute(notebook, tmp_path / "out", tmp_path / "store")
+    _, metrics = execute(notebook, tmp_path / "out", cache)
     assert list(outside(metrics, BANDS["00_quickstart"]["bands"]))

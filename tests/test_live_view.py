@@ -21,11 +21,21 @@ def store(tmp_path_factory):
     return Store(tmp_path_factory.mktemp("store"))
 
 
-@pytest.fixture
-def live(store):
-    page = Live(Lab(Context(Runtime(0), store), n_train=300, n_test=120, epochs=3, steps=20), START)
+@pytest.fixture(scope="module")
+def shared(store):
+    lab = Lab(Context(Runtime(0), store), n_train=300, n_test=120, epochs=3, steps=20)
+    page = Live(lab, START)
     page.wait()
     return page
+
+
+@pytest.fixture
+def live(shared):
+    """A page at its start: drawing it takes long, so that all tests share one."""
+    yield shared
+    shared.truth.value = True
+    shared.reset()
+    shared.wait()
 
 
 def move(live, name, value):

@@ -17,6 +17,7 @@ from dlp_lib import (
     evaluate,
     supervised,
 )
+from dlp_lib.attacks import AttackSetting
 from dlp_lib.defences import DLP, FP, Training, agreed_e1, agreement
 from dlp_lib.experiments import NO_ATTACK, Scenario, record, report
 from dlp_lib.experiments.record import cifar10, command
@@ -82,6 +83,15 @@ def test_a_report_holds_place_and_results(tmp_path):
     assert facts == set(content["environment"]) - {"platform"}
 
 
+def quick_attacks():
+    """The recipe's attacks, fitted to their surrogate in three steps."""
+    attacks = dict(SHAPES10.attacks)
+    for name in ("TrojanNN", "LCA"):
+        attack, rate = attacks[name]
+        attacks[name] = AttackSetting(replace(attack, steps=3), rate)
+    return attacks
+
+
 @pytest.fixture(scope="module")
 def base(shapes):
     """A scenario without attack, on which everything that the tables do takes seconds."""
@@ -94,7 +104,8 @@ def base(shapes):
         fixmatch=FixMatch(batch=8, mu=1, steps=3),
     )
     defences = {"FP": FP(training=Training(epochs=1))}  # the others take minutes
-    recipe = replace(SHAPES10, dlp=dlp, defences=defences, epochs=4, cooldown_epochs=1)
+    recipe = replace(SHAPES10, attacks=quick_attacks(), dlp=dlp, defences=defences)
+    recipe = replace(recipe, epochs=2, cooldown_epochs=1)
     nothing = Truth(torch.zeros(len(train), dtype=torch.bool), train.labels, 0)
     return Scenario(Context(Runtime(0)), recipe, train, test, None, train, nothing, "WRN-16-1")
 
@@ -111,6 +122,10 @@ def shares(rows):
 def test_every_table_can_be_measured(name, base, monkeypatch):
     few = ["WRN-16-1", "MobileNetV2"]  # the others take minutes
     monkeypatch.setattr("dlp_lib.experiments.record.stages.ARCHITECTURES", few)
+    monkeypatch.setattr("dlp_lib.experiments.record.undefended.FIXED_E1", (1, 2))
+    monkeypatch.setattr("dlp_lib.experiments.record.undefended.SPEED_EPOCHS", 2)
+    for attack in ("TrojanNN", "LCA"):
+        monkeypatch.setitem(ATTACKS, attack, base.recipe.attacks[attack])
     monkeypatch.setattr("dlp_lib.attacks.surrogate.EPOCHS", 2)
     rows = list(TABLES[name](base))
     assert len(rows) >= 4

@@ -366,8 +366,9 @@ images, labels = shapes10.draw(40)
 tampered, _ = poison(Split.from_arrays(images, labels, shapes10.CLASSES), BadNets(), 0.2, Context())
 context = Context(Runtime(), Store({store!r}), lambda *_: print("computed"))
 arguments = torch.arange(8), 1, Unlearn(reestimate=40), context
-stage = unlearn(wrn_16_1(10, Runtime()), tampered, *arguments)
-print(stage.checkpoints.name, stage.history[0]["loss"])
+for _ in range(2):
+    stage = unlearn(wrn_16_1(10, Runtime()), tampered, *arguments)
+    print(stage.checkpoints.name, stage.history[0]["loss"])
 """
 
 
@@ -387,15 +388,14 @@ def test_an_edited_stage_never_answers_from_the_cache(tmp_path):
         return done.stdout.splitlines()
 
     first = run()
-    assert first[0] == "computed"
-    assert run() == first[1:]  # read from the store
+    assert first == ["computed", first[1], first[1]]  # the second time read from the store
     source = package / "defences" / "unlearn.py"
     text = source.read_text(encoding="utf-8")
     edited = text.replace("return -cross_entropy(", "return cross_entropy(")
     assert edited != text
     source.write_text(edited, encoding="utf-8")
     mutated = run()
-    assert mutated[0] == "computed"
+    assert mutated == ["computed", mutated[1], mutated[1]]
     assert float(mutated[1].split()[1]) == pytest.approx(-float(first[1].split()[1]))
 
 

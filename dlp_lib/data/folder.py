@@ -1,6 +1,7 @@
 """Image folders: one folder a class, decoded once and kept in the store."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,12 +28,36 @@ def load(root: Path, size: int | None, data_seed: int, store: Store) -> tuple[Sp
     """
     if not ((root / "train").is_dir() and (root / "test").is_dir()):
         return _split_at_random(decode(root, size, store), data_seed)
-    train = decode(root / "train", size, store)
-    test = decode(root / "test", train.images.shape[-1], store)
+    train = _inside("train", decode(root / "train", size, store))
+    test = _inside("test", decode(root / "test", train.images.shape[-1], store))
     if train.classes != test.classes:
         odd = ", ".join(sorted(set(train.classes) ^ set(test.classes)))
         raise ValueError(f"dataset={str(root)!r}: train/ and test/ hold different classes ({odd})")
     return train, test
+
+
+def load_training(root: Path, size: int | None, largest: int, store: Store) -> Split:
+    """Load all images that a model is trained on; none is set aside.
+
+    Args:
+        root: an existing folder, with ``train/<class>/*`` or ``<class>/*``.
+        size: pixels a side; None: the shorter side of the first image, at most ``largest``.
+        largest: pixels a side that the images are reduced to where no size is given.
+        store: where decoded images are kept.
+
+    Raises:
+        ValueError: where a file cannot be decoded.
+        FileNotFoundError: where there is no class, or a class has no image.
+    """
+    folders = {path.name for path in root.iterdir() if path.is_dir() and _is_visible(path)}
+    if "train" in folders and folders <= {"train", "test"}:
+        return _inside("train", decode(root / "train", size, store, largest))
+    return decode(root, size, store, largest)
+
+
+def _inside(part: str, split: Split) -> Split:
+    """Return the set with paths that begin with the name of its folder."""
+    return replace(split, paths=tuple(f"{part}/{path}" for path in split.paths))
 
 
 def _split_at_random(both: Split, data_seed: int) -> tuple[Split, Split]:
@@ -44,7 +69,7 @@ def _split_at_random(both: Split, data_seed: int) -> tuple[Split, Split]:
     return train, test
 
 
-def decode(root: Path, size: int | None, store: Store) -> Split:
+def decode(root: Path, size: int | None, store: Store, largest: int | None = None) -> Split:
     """Return the folder's images as one set, decoded once as long as no file changes."""
     from torchvision.datasets import ImageFolder
 
@@ -52,6 +77,7 @@ def decode(root: Path, size: int | None, store: Store) -> Split:
     files = [Path(path) for path, _ in listing.samples]
     if size is None:
         size = min(read_image(files[0]).size)
+        size = size if largest is None else min(size, largest)
 
     def compute() -> dict[str, Tensor]:
         return {"images": _decode_all(files, size)}
@@ -60,17 +86,18 @@ def decode(root: Path, size: int | None, store: Store) -> Split:
     place = (str(root.resolve()), states, size)
     store, name = store.address("images", _decode_all, *place)
     images = store.get_or_compute(name, compute)["images"]
-    return Split.from_arrays(images, listing.targets, tuple(listing.classes))
+    both = Split.from_arrays(images, listing.targets, tuple(listing.classes))
+    return replace(both, paths=tuple(name for name, _, _ in states))
 
 
-def _is_visible(path: str) -> bool:
+def _is_visible(path: str | Path) -> bool:
     return not Path(path).name.startswith(".")
 
 
 def file_state(path: Path, root: Path) -> tuple[str, int, int]:
     """Return what changes when a file does: its name, its size and the time of its last change."""
     facts = path.stat()
-    return str(path.relative_to(root)), facts.st_size, facts.st_mtime_ns
+    return path.relative_to(root).as_posix(), facts.st_size, facts.st_mtime_ns
 
 
 def _decode_all(files: list[Path], size: int) -> Tensor:

@@ -13,10 +13,10 @@ from ..context import Context
 from ..data.split import Split
 from ..training.inference import logits_and_features
 from ..training.stage import Stage
-from .base import DefenceResult
+from .base import Result
 from .filters import low_loss
 from .finetuning import Batch, Training, finetune
-from .selection import share_size
+from .selection import Selection, share_size
 from .unlearn import Unlearn, unlearn
 
 
@@ -54,10 +54,10 @@ class ABL:
         if self.bound < 0:
             raise ValueError(f"bound={self.bound}: allowed are losses ≥ 0")
 
-    def run(
-        self, model: nn.Module, tampered: Split, context: Context | None = None
-    ) -> DefenceResult:
+    def run(self, model: nn.Module, tampered: Split, context: Context | None = None) -> Result:
         """Train a copy of the untrained model.
+
+        Its selection suspects the isolated samples. It trusts none.
 
         Raises:
             ValueError: before any training, where ``isolated`` is not a single sample.
@@ -83,7 +83,10 @@ class ABL:
         stages["AU"] = unlearn(
             model, tampered, isolated, self.unlearn_epochs, self.unlearning, context
         )
-        return DefenceResult(model.eval(), stages)
+        nothing = isolated[:0]
+        quotas = (0,) * len(tampered.classes)
+        selection = Selection(isolated, nothing, quotas, shortfall=False)
+        return Result(model.eval(), stages, outputs.logits, suspicion, selection)
 
     def _isolate(self, model: nn.Module, tampered: Split, context: Context) -> Stage:
         """Train with local gradient ascent, which keeps the losses of clean samples apart."""

@@ -2,4 +2,5 @@
 
 from .architectures import ARCHITECTURES, build
 from .interface import expect_features, to_float
+from .saved import load_model, save_model
 from .wrn import WideResNet, wrn_16_1

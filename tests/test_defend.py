@@ -497,6 +497,7 @@ def test_killed_and_run_again_gives_the_same_files(stage, lab, defended, tmp_pat
     def stop(*_):
         raise Stopped
 
+    monkeypatch.setattr(command, "_announce", lambda job: None)
     monkeypatch.setattr(progress.Bars, "__call__", note)
     if stage == "writing":
         monkeypatch.setattr(command, "save_model", stop)
@@ -504,6 +505,7 @@ def test_killed_and_run_again_gives_the_same_files(stage, lab, defended, tmp_pat
         defend(lab, tmp_path / "out", tmp_path / "store")
     assert not (tmp_path / "out" / "report.html").exists()
     monkeypatch.undo()
+    monkeypatch.setattr(command, "_announce", lambda job: None)
     monkeypatch.setattr(progress.Bars, "__call__", lambda bars, *done: computed.append(done[:2]))
     defend(lab, tmp_path / "out", tmp_path / "store")
     assert len(computed) == len(set(computed)) == 1 + 2 + 1  # no block is computed twice
@@ -515,6 +517,7 @@ def test_ctrl_c_ends_with_a_sentence(lab, tmp_path, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
+    monkeypatch.setattr(command, "_announce", lambda job: None)
     monkeypatch.setattr(progress.Bars, "__call__", stop)
     with pytest.raises(SystemExit, match="the same command does the rest"):
         defend(lab, tmp_path / "out", tmp_path / "store")
@@ -559,7 +562,10 @@ REFUSED = [
     ("seed=-1: allowed", ["--seed", "-1"]),
     ("device='tpu': allowed", ["--device", "tpu"]),
     ("architecture='VGG': allowed", ["--architecture", "VGG"]),
-    ("images of (8, 8) pixels: allowed are 16×16", ["--architecture", "ResNet18"]),
+    (
+        "images of (8, 8) pixels: allowed are 16×16",
+        ["--gamma", "0.1", "--architecture", "ResNet18"],
+    ),
     ("order=SL: it leaves the backdoor in the model", ["-p", "order=SL"]),
     ("-p mu: allowed is NAME=VALUE", ["-p", "mu"]),
     ("-p mu=3: allowed are gamma, e1, e2, order", ["-p", "mu=3"]),

@@ -123,8 +123,17 @@ def build(name: str, n_classes: int, runtime: Runtime) -> nn.Module:
     Raises:
         ValueError: for another name, and for fewer than two classes.
     """
-    if name not in ARCHITECTURES:
-        raise ValueError(f"architecture={name!r}: allowed are {', '.join(ARCHITECTURES)}")
+    expect_architecture(name)
     with runtime.global_stream("init"):
         model = ARCHITECTURES[name](check_int("n_classes", n_classes, 2))
     return model.to(runtime.device, memory_format=torch.channels_last)
+
+
+def expect_architecture(name: str) -> None:
+    """Check that a name is one of ARCHITECTURES.
+
+    Raises:
+        ValueError: for any other.
+    """
+    if name not in ARCHITECTURES:
+        raise ValueError(f"architecture={name!r}: allowed are {', '.join(ARCHITECTURES)}")

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..checking import check_int
 from ..store import write_atomically
-from .architectures import ARCHITECTURES
+from .architectures import ARCHITECTURES, expect_architecture
 
 _KEY = "dlp_lib"  # of the header's JSON
 # What a user of the weights must know, whatever library they are loaded with.
@@ -94,8 +94,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict]:
 
 def _expect_facts(facts: dict) -> None:
     """Check what a header says; ValueError, KeyError or TypeError where it says something else."""
-    if facts["architecture"] not in ARCHITECTURES:
-        raise ValueError(f"architecture={facts['architecture']!r}")
+    expect_architecture(facts["architecture"])
     classes = facts["classes"]
     are_names = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
     if not are_names or len(classes) < 2:
@@ -105,8 +104,7 @@ def _expect_facts(facts: dict) -> None:
 
 def _empty(architecture: str, n_classes: int) -> nn.Module:
     """Return a model whose weights have shapes, but neither memory nor values."""
-    if architecture not in ARCHITECTURES:
-        raise ValueError(f"architecture={architecture!r}: allowed are {', '.join(ARCHITECTURES)}")
+    expect_architecture(architecture)
     with torch.device("meta"):
         return ARCHITECTURES[architecture](check_int("n_classes", n_classes, 2))
 

@@ -16,7 +16,7 @@ from ...context import Context
 from ...data import Split
 from ...data.folder import load_training
 from ...defences import DLP, selection_sizes
-from ...models import ARCHITECTURES, build, save_model
+from ...models import ARCHITECTURES, build, expect_architecture, save_model
 from ...recipes import recipe_for
 from ...runtime import HOME, Runtime
 from ...store import Store, write_atomically
@@ -39,6 +39,7 @@ from .work import Outcome, run, search_epochs
 SMALLEST = 8  # pixels a side; larger for some architectures, which say so
 LARGEST = 64  # pixels a side, where no --size is given
 DEFAULT_STORE = HOME / "build" / "store"
+GOES_ON = "Finished epochs are kept, and the same command does the rest."
 PROG = "python -m dlp_lib defend"
 
 
@@ -72,8 +73,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         outcome = run(job.untrained(), job.tampered, job.method, job.choose_e1, job.context)
         _write(job, outcome)
-    except KeyboardInterrupt:
-        sys.exit("\nstopped: Ctrl-C\nFinished epochs are kept, and the same command does the rest.")
+    except (KeyboardInterrupt, OSError) as stop:
+        sys.exit(f"\nstopped: {str(stop) or 'Ctrl-C'}\n{GOES_ON}")
     except Diverged as error:
         sys.exit(f"\n{error}: -p supervised.lr=0.003, for example.")
 
@@ -88,6 +89,7 @@ def _prepare(options: argparse.Namespace) -> Job:
     folder = options.folder.expanduser()
     out = options.out.expanduser()
     _expect_places(folder, out)
+    expect_architecture(options.architecture)
     if options.size is not None:
         check_int("size", options.size, SMALLEST)
     e1 = check_e1(options.e1)
@@ -107,7 +109,7 @@ def _prepare(options: argparse.Namespace) -> Job:
 
 def _choose(options: argparse.Namespace, n_train: int, e1: int | None) -> Method:
     """Return the defence, with the recipe's settings for so many images, and the user's."""
-    recipe = recipe_for(str(options.folder), n_train)
+    recipe = recipe_for(str(options.folder.resolve()), n_train)
     method = method_of(options.defence, recipe)
     values = {name: getattr(options, name) for name in DLP_OPTIONS} | {"e1": e1}
     method = with_options(method, values)

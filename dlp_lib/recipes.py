@@ -106,8 +106,8 @@ SHAPES10 = Recipe(
     cooldown_epochs=4,
 )
 
-# For a folder of few images. Batches are small, so that an epoch has enough steps to learn a trigger;
-# how that was found is in docs/LOG.md. The other defences have the settings for some thousand images.
+# For a folder of few images. Batches are small, so that an epoch has enough steps to learn a
+# trigger; see docs/LOG.md. The other defences have the settings for some thousand images.
 FEW_IMAGES = 10_000  # fewer than that
 SMALL_FOLDER = replace(
     CIFAR10,

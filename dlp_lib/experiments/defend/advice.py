@@ -36,8 +36,8 @@ def _agreement(outcome: Outcome) -> str:
             "chance: look at the images at its top before you believe it."
         )
     return (
-        f'<strong class="alarm">The suspects agree.</strong> From epoch {search.agreed} on, nearly '
-        "all of them carried one label for several epochs. So it looks where many images with one "
+        f'<strong class="alarm">The suspects agree.</strong> By epoch {search.agreed}, nearly all '
+        "of them had carried one label for several epochs. So it looks where many images with one "
         "trigger got one wrong label. It is no proof, as a model can also be sure of one harmless "
         "class first. Look at the images."
     )
@@ -54,7 +54,22 @@ def reading_the_histogram(outcome: Outcome) -> str:
         "A model learns a trigger before it learns to see. After its first epochs it is sure of "
         "images with the trigger: their entropy is low. DLP suspects the images left of the "
         "dashed line. It trusts the least sure images of every class; the dotted line is the "
-        "lowest of them. Counts are on a logarithmic scale."
+        "lowest of them. A heap at the left with a gap after it is how poison often looks; the "
+        "heap then tells about how much there is. Counts are on a logarithmic scale."
+    )
+
+
+def choice_of_e1(outcome: Outcome) -> str:
+    """Return how E1 was chosen, as HTML; "" where it was not."""
+    search = outcome.search
+    if search is None:
+        return ""
+    shares = ", ".join([f"{share:.0%}" for share in search.agreement])
+    how = "is where the suspects agree" if search.agreed else "is the recipe's, as none agreed"
+    return (
+        f"<p>E1, the number of epochs of supervised learning, {how}. It was looked for among "
+        f"{search.epochs} epochs. Of the suspects after each of them, so many carried their "
+        f"commonest label: {shares}.</p>"
     )
 
 

@@ -74,8 +74,8 @@ def histogram_svg(values: Tensor, cuts: list[Cut], xlabel: str, alt: str) -> str
             height = y(0) - y(count)
             box = f'x="{x(left):.1f}" y="{y(count):.1f}" width="{width:.1f}" height="{height:.1f}"'
             parts.append(f'<rect class="bar" {box}/>')
-    for value in np.linspace(0, high, 5):
-        parts.append(_text(x(value), _HEIGHT - _BOTTOM + 22, f"{value:.2f}", "middle"))
+    for value in _round_ticks(high):
+        parts.append(_text(x(value), _HEIGHT - _BOTTOM + 22, f"{value:g}", "middle"))
     for cut in cuts:
         line = f'x1="{x(cut.value):.1f}" x2="{x(cut.value):.1f}" y1="{_TOP}" y2="{y(0):.1f}"'
         parts.append(f'<line class="{cut.css_class}" {line}/>')
@@ -86,12 +86,20 @@ def histogram_svg(values: Tensor, cuts: list[Cut], xlabel: str, alt: str) -> str
 
 
 def _count_ticks(highest: int) -> list[int]:
+    """Return 0, 1, 3, 10, 30 and so on."""
     ticks = [0]
     tick = 1
     while tick <= highest:
         ticks.append(tick)
-        tick *= 10
+        tick = tick * 3 if str(tick).startswith("1") else tick // 3 * 10
     return ticks
+
+
+def _round_ticks(high: float) -> list[float]:
+    """Return up to six round numbers from 0 to ``high``."""
+    power = 10.0 ** math.floor(math.log10(high))
+    step = next(part * power for part in (0.2, 0.5, 1.0, 2.0) if high / (part * power) <= 6)
+    return [number * step for number in range(math.floor(high / step) + 1)]
 
 
 def _horizontal(y: float, label: str) -> str:

@@ -54,7 +54,9 @@ def report(outcome: Outcome, folder_name: str) -> str:
         section("Class by class", _classes(outcome)),
         section("What to do next", _list(advice.next_steps(outcome), "ol")),
         section("What this page cannot tell", _list(advice.limits(outcome), "ul")),
-        section("What was done", _stages(outcome) + _settings(outcome)),
+        section(
+            "What was done", _stages(outcome), advice.choice_of_e1(outcome), _settings(outcome)
+        ),
     ]
     title = f"Which images of {folder_name} are suspected"
     body = "\n".join(sections)
@@ -150,8 +152,9 @@ def _means(outcome: Outcome) -> str:
         _mean(tampered.images[is_other], f"mean of all other images labelled {name}"),
     ]
     text = (
-        "<p>A trigger that stands in one place shows in the left mean, and not in the right one. "
-        "Triggers that move, or that are spread over the image, do not show.</p>"
+        "<p>A trigger that stands in one place shows in the left mean. Where it shows in the right "
+        "one too, more images bear it than are suspected. Triggers that move, or that are spread "
+        "over the image, may not show.</p>"
     )
     return f'<ul class="gallery means">{"".join(pictures)}</ul>{text}'
 

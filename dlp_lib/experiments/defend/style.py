@@ -64,8 +64,9 @@ thead th { color: var(--quiet); font-weight: 400; }
 summary { cursor: pointer; margin: 1rem 0 .4rem; }
 @media (max-width: 30rem) {
   .gallery { grid-template-columns: repeat(2, minmax(0, 1fr)); }
-  th, td { padding: .3rem .4rem; }
-  thead th { font-size: .8rem; }
+  table { font-size: .85rem; }
+  th, td { padding: .3rem .35rem; }
+  thead th { font-size: .75rem; }
   .histogram text { font-size: 20px; }
 }
 """

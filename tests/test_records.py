@@ -27,7 +27,8 @@ from dlp_lib import (
 from dlp_lib.models.interface import to_float
 from dlp_lib.store import Record
 from dlp_lib.training.checkpoints import Checkpoints
-from dlp_lib.training.loop import Task, train
+from dlp_lib.training.loop import train
+from dlp_lib.training.steps import Task
 
 DLP_SMALL = DLP(
     gamma=0.1,
@@ -306,7 +307,7 @@ def adam_task(split, config):
     def loss(model, batch):
         return functional.cross_entropy(model(batch[0]), batch[1])
 
-    def record(model):
+    def record(model, _):
         return Record({}, {})
 
     def learning_rate(step):

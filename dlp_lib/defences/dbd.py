@@ -13,9 +13,9 @@ from ..context import Context
 from ..data.split import Split
 from ..store import Record
 from ..training.inference import logits_and_features
-from ..training.loop import Task
 from ..training.optimiser import SGD
 from ..training.stage import Stage, run_task
+from ..training.steps import Task
 from .base import DefenceResult
 from .mixmatch import MixMatch, mixmatch
 from .selection import share_size
@@ -118,21 +118,20 @@ def sce(model: nn.Module, tampered: Split, config: SCE, context: Context) -> Sta
     features = logits_and_features(model, tampered.images).features
     labels = tampered.labels
 
-    def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(epoch: int) -> Iterator[tuple[Tensor]]:
         generator = context.runtime.generator("SCE", "order", epoch)
-        order = torch.randperm(len(features), generator=generator).to(features.device)
-        for rows in order.split(config.batch):
-            yield features[rows], labels[rows]
+        for rows in torch.randperm(len(features), generator=generator).split(config.batch):
+            yield (rows,)
 
-    def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-        features, labels = batch
-        logits = model.head(features)
-        return symmetric_cross_entropy(logits, labels, config.alpha, config.beta).mean()
+    def loss(model: nn.Module, batch: tuple[Tensor]) -> Tensor:
+        (rows,) = batch
+        logits = model.head(features[rows])
+        return symmetric_cross_entropy(logits, labels[rows], config.alpha, config.beta).mean()
 
-    def record(_: nn.Module) -> Record:
+    def measure(_: nn.Module, __: int) -> Record:
         return Record({}, {"images": 0})  # no image passes with gradient
 
-    task = Task("SCE", config, batches, loss, record)
+    task = Task("SCE", config, batches, loss, measure)
     stage = run_task(task, model, config.epochs, context, images=tampered.images)
     return stage.expect_finite()
 

@@ -14,7 +14,9 @@ from ..models.interface import expect_features, to_float
 from ..runtime import keep_freed_memory
 
 Answer = TypeVar("Answer")
-_BATCH = 256  # scores do not depend on it; larger batches fall out of the CPU's caches
+# Images a pass. On the CPU larger batches fall out of its caches, and scores do not depend on it
+_BATCH_OF_CPU = 256
+_BATCH_OF_GPU = 2048
 
 
 class Outputs(NamedTuple):
@@ -66,9 +68,10 @@ def _in_batches(
 ) -> list[Answer]:
     """Return what the function gives for every batch, with the model in evaluation mode."""
     keep_freed_memory()
+    batch_size = _BATCH_OF_CPU if images.device.type == "cpu" else _BATCH_OF_GPU
     with keep_modes(model):
         model.eval()
-        return [function(to_float(batch)) for batch in images.split(_BATCH)]
+        return [function(to_float(batch)) for batch in images.split(batch_size)]
 
 
 def accuracy(logits: Tensor, labels: Tensor, mask: Tensor | None = None) -> float:

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -15,7 +16,7 @@ import dlp_lib
 from dlp_lib import DLP, BadNets, Context, Runtime, Selection, Split, Store, data, poison, predict
 from dlp_lib.data import folder as folders
 from dlp_lib.defences import ABL
-from dlp_lib.experiments.defend import command, progress, settings, table, text, work
+from dlp_lib.experiments.defend import command, pictures, progress, settings, table, text, work
 from dlp_lib.models import build
 from dlp_lib.recipes import CIFAR10, SMALL_FOLDER, recipe_for
 
@@ -460,6 +461,33 @@ def test_the_page_needs_nothing_from_elsewhere(defended):
     assert {"cut-suspected", "cut-trusted"} <= set(cuts)
 
 
+@pytest.mark.parametrize("values", [torch.linspace(0, 3.3, 500) ** 2, torch.zeros(500)])
+def test_the_bars_of_the_histogram_hold_every_sample(values):
+    cuts = [pictures.Cut(values[50].item(), "first", "cut-suspected")]
+    drawing = Page(pictures.histogram_svg(values, cuts, "entropy", "a < b"))
+    bars = drawing.attributes("rect")
+    lowest = max(float(bar["y"]) + float(bar["height"]) for bar in bars)
+    tallest = max(float(bar["height"]) for bar in bars)
+    most = np.histogram(values.numpy(), 40, (0, values.max().item() or 1))[0].max()
+    scale = np.log1p(most) / tallest
+    counts = [np.expm1(scale * float(bar["height"])) for bar in bars]
+    assert sum(round(count) for count in counts) == 500
+    (cut,) = [line for line in drawing.attributes("line") if line["class"] == "cut-suspected"]
+    share = values[50].item() / (values.max().item() or 1)
+    left, right = (float(drawing.attributes("line")[0][end]) for end in ("x1", "x2"))
+    assert float(cut["x1"]) == pytest.approx(left + share * (right - left), abs=0.1)
+    assert float(cut["y2"]) == pytest.approx(lowest, abs=0.11)
+    assert "a < b" in drawing.texts  # the words for those who cannot see it
+
+
+@pytest.mark.parametrize(
+    ("highest", "ticks"),
+    [(3.3, [0, 1, 2, 3]), (2.3, [0, 0.5, 1, 1.5, 2]), (99, [0, 20, 40, 60, 80])],
+)
+def test_ticks_are_round(highest, ticks):
+    assert pictures._round_ticks(highest) == ticks
+
+
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
@@ -624,9 +652,10 @@ def test_e1_is_where_the_suspects_agree_or_the_recipes(agreed, e1, monkeypatch):
     assert outcome.method.e1 == e1
     assert outcome.search.epochs == len(outcome.search.agreement) == 6
     assert len(outcome.result.stages["SL"].history) == e1
-    page = command.report(outcome, "images")
+    page = command.report(outcome, "images", {"seed": 0})
     assert ("The suspects agree." in page) == (agreed is not None)
     assert ("The suspects did not agree." in page) == (agreed is None)
+    assert "It was looked for among 6 epochs." in " ".join(page.split())
 
 
 def test_the_time_is_said_before_the_work_begins(lab, tmp_path, monkeypatch, capsys):
@@ -641,6 +670,26 @@ def test_the_time_is_said_before_the_work_begins(lab, tmp_path, monkeypatch, cap
     assert "DLP: gamma 0.05, E1 1, E2 at most 2" in printed
     for stage in ("about", "supervised learning", "unlearning", "fine-tuning"):
         assert stage in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "E1 chosen among 20 epochs"),
+        (["--e1", "auto"], "E1 chosen among 20 epochs"),
+        (["--e1", "7"], "E1 7,"),
+        (["-p", "e1=7"], "E1 7,"),
+    ],
+)
+def test_e1_is_chosen_unless_it_is_given(arguments, said, lab, tmp_path, monkeypatch, capsys):
+    received = []
+    monkeypatch.setattr(command, "estimate", lambda *_: {"SL": 1.0})
+    monkeypatch.setattr(command, "run", lambda *given: received.append(given[3]) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        places = ["--out", str(tmp_path / "out"), "--store", str(tmp_path / "store")]
+        command.main([str(lab), *places, "--gamma", "0.1", *arguments])
+    assert said in capsys.readouterr().out
+    assert received == ["chosen" in said]
 
 
 class Terminal(io.StringIO):

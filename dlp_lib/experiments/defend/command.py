@@ -101,7 +101,8 @@ def _prepare(options: argparse.Namespace) -> Job:
     method = _choose(options, len(tampered), e1)
     if isinstance(method, DLP):
         selection_sizes(tampered, method.gamma, method.quota)
-    choose_e1 = isinstance(method, DLP) and e1 is None
+    assigned = [assignment.partition("=")[0] for assignment in options.p]
+    choose_e1 = isinstance(method, DLP) and e1 is None and "e1" not in assigned
     job = Job(folder, out, options.architecture, tampered, method, choose_e1, context)
     predict(job.untrained(), tampered.images[:2])  # which refuses images that are too small
     return job
@@ -157,7 +158,8 @@ def _write(job: Job, outcome: Outcome) -> None:
         job.tampered.classes,
         job.tampered.images.shape[-1],
     )
-    page = report(outcome, job.folder.resolve().name)
+    further = {"architecture": job.architecture, "seed": job.context.runtime.seed}
+    page = report(outcome, job.folder.resolve().name, further)
     write_atomically(job.out / "report.html", page.encode("utf-8", "backslashreplace"))
     selection = outcome.result.selection
     print(f"{len(selection.suspected):,} suspected, {len(selection.trusted):,} trusted")

@@ -37,12 +37,13 @@ _PAGE = """<!DOCTYPE html>
 """
 
 
-def report(outcome: Outcome, folder_name: str) -> str:
+def report(outcome: Outcome, folder_name: str, further: dict[str, object]) -> str:
     """Return the page as HTML.
 
     Args:
         outcome: of the defence.
         folder_name: of the images, for the title.
+        further: settings that are not the defence's, by name.
     """
     rows = outcome.rows()
     sections = [
@@ -54,18 +55,16 @@ def report(outcome: Outcome, folder_name: str) -> str:
         section("Class by class", _classes(outcome)),
         section("What to do next", _list(advice.next_steps(outcome), "ol")),
         section("What this page cannot tell", _list(advice.limits(outcome), "ul")),
-        section(
-            "What was done", _stages(outcome), advice.choice_of_e1(outcome), _settings(outcome)
-        ),
+        section("What was done", _done(outcome, further)),
     ]
     title = f"Which images of {folder_name} are suspected"
     body = "\n".join(sections)
     return _PAGE.format(policy=_POLICY, title=escape(title), style=STYLE, body=body)
 
 
-def section(title: str, *content: str) -> str:
+def section(title: str, content: str) -> str:
     """Return a section of the page; title and content are HTML."""
-    return f"<section><h2>{title}</h2>{''.join(content)}</section>"
+    return f"<section><h2>{title}</h2>{content}</section>"
 
 
 def _figures(outcome: Outcome) -> str:
@@ -184,6 +183,10 @@ def _classes(outcome: Outcome) -> str:
     return text + _table(["class", *columns], body)
 
 
+def _done(outcome: Outcome, further: dict[str, object]) -> str:
+    return _stages(outcome) + advice.choice_of_e1(outcome) + _settings(outcome, further)
+
+
 def _stages(outcome: Outcome) -> str:
     body = []
     for name, stage in outcome.result.stages.items():
@@ -193,10 +196,10 @@ def _stages(outcome: Outcome) -> str:
     return _table(["stage", "blocks", "what could be seen"], body, css_class="words")
 
 
-def _settings(outcome: Outcome) -> str:
+def _settings(outcome: Outcome, further: dict[str, object]) -> str:
     method = "DLP" if isinstance(outcome.method, DLP) else "ABL"
     items = []
-    for name, value in settings_of(outcome.method).items():
+    for name, value in (settings_of(outcome.method) | further).items():
         text = "-".join(value) if name == "order" else value
         items.append(f"<li><code>{name}={escape(text)}</code></li>")
     return (

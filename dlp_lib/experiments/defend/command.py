@@ -1,7 +1,8 @@
 """python -m dlp_lib defend: find suspects in a folder of images, and train a model without them.
 
 It writes suspects.csv, model.safetensors and report.html. Whatever was stopped goes on from
-where it was when the same command is given again.
+where it was when the same command is given again. Settings that are not given are those of a
+recipe for the number of images.
 """
 
 import argparse

@@ -3,6 +3,7 @@
 from .badnets import BadNets
 from .base import Attack, AttackSetting, apply_trigger, limit_to_class
 from .blended import Blended
+from .export import export
 from .lca import LCA
 from .poisoning import Truth, cover, poison
 from .sig import SIG

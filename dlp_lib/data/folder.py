@@ -1,6 +1,7 @@
 """Image folders: one folder a class, decoded once and kept in the store."""
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -31,23 +32,55 @@ def load(root: Path, size: int | None, data_seed: int, store: Store) -> tuple[Sp
         FileNotFoundError: where a part or a class is missing, or a class has no image.
     """
     folder = ImageFolder(root)
-    parts = folder.parts()
+    parts = _read(folder, folder.parts(), size, None, store)
+    if len(parts) == 1:
+        return _split_at_random(parts[0], data_seed)
+    train, test = parts
+    return train, test
+
+
+def load_training(root: Path, size: int | None, largest: int, store: Store) -> Split:
+    """Load all images that a model is trained on; none is set aside, and no test set is needed.
+
+    Args:
+        root: an existing folder; ``ImageFolder`` says how it may be laid out.
+        size: pixels a side; None: the median of the images' shorter sides, at most ``largest``.
+        largest: pixels a side that the images are reduced to where no size is given.
+        store: where decoded images are kept.
+
+    Raises:
+        ValueError: as ``load`` does.
+        FileNotFoundError: where there is no training set, or a class has no image.
+    """
+    folder = ImageFolder(root)
+    training, *_ = folder.parts(needs_test=False)
+    return _read(folder, [training], size, largest, store)[0]
+
+
+def _read(
+    folder: ImageFolder, parts: list[Path], size: int | None, largest: int | None, store: Store
+) -> list[Split]:
+    """Return the images of each part, with the paths of their files in the folder."""
+    root = folder.root
     listings = [folder.listing(part) for part in parts]
     _expect_same_classes(root, parts, listings)
     _tell_of_skipped(folder)
     files = [path for listing in listings for path in listing.files]
     states = file_states(files, root)
     sides = sizes(files, states, root, store)
-    n_train = len(listings[0].files)
     if size is None:
+        n_train = len(listings[0].files)
         size = int(sides[:n_train].amin(1).median())
+        size = size if largest is None else min(size, largest)
     _tell_of_different_sizes(root, sides, size)
     check_memory(str(root), len(files), size)
     images = decode(files, states, root, size, store)
-    train = Split.from_arrays(images[:n_train], listings[0].labels, listings[0].classes)
-    if len(listings) == 1:
-        return _split_at_random(train, data_seed)
-    return train, Split.from_arrays(images[n_train:], listings[1].labels, listings[1].classes)
+    splits = []
+    for listing, part in zip(listings, images.split([len(x.files) for x in listings]), strict=True):
+        paths = tuple(path.relative_to(root).as_posix() for path in listing.files)
+        split = Split.from_arrays(part, listing.labels, listing.classes)
+        splits.append(replace(split, paths=paths))
+    return splits
 
 
 def _split_at_random(both: Split, data_seed: int) -> tuple[Split, Split]:

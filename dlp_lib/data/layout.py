@@ -47,10 +47,13 @@ class ImageFolder:
         self.root = root
         self.skipped: set[Path] = set()
 
-    def parts(self) -> list[Path]:
+    def parts(self, needs_test: bool = True) -> list[Path]:
         """Return the folder of the training set, then that of the test set if there is one.
 
         A single folder around all others is stepped into.
+
+        Args:
+            needs_test: whether a training set in a folder of its own must have a test set.
 
         Raises:
             ValueError: where names look like parts of a data set, and it is not clear which.
@@ -69,6 +72,9 @@ class ImageFolder:
             raise FileNotFoundError(
                 f"{self._said} it holds {_names(folders)} but no folder 'train': add it"
             )
+        if testing is None and not needs_test:
+            self.skipped.update(set(folders) - {training})
+            return [training]
         if testing is None:
             raise FileNotFoundError(
                 f"{self._said} it holds {training.name!r} but no folder 'test', 'val', 'valid' or "

@@ -13,10 +13,10 @@ from ..data.split import Split
 from ..training.admission import admit
 from ..training.inference import predict
 from ..training.stage import Stage
-from .base import DefenceResult
+from .base import Result
 from .filters import sample_losses
 from .finetuning import Batch, Training, finetune
-from .selection import expect_share
+from .selection import Selection, expect_share
 from .unlearn import Unlearn, unlearn
 
 
@@ -57,10 +57,10 @@ class ABL:
         check_field(self, "unlearning", check_type, Unlearn)
         check_field(self, "unlearn_epochs", check_int)
 
-    def run(
-        self, model: nn.Module, tampered: Split, context: Context | None = None
-    ) -> DefenceResult:
+    def run(self, model: nn.Module, tampered: Split, context: Context | None = None) -> Result:
         """Train a copy of the untrained model.
+
+        Its selection suspects the isolated samples. It trusts none.
 
         Raises:
             TypeError: before any work, for arguments of other types.
@@ -83,7 +83,10 @@ class ABL:
         stages["AU"] = unlearn(
             model, tampered, isolated, self.unlearn_epochs, self.unlearning, context
         )
-        return DefenceResult(model.eval(), stages)
+        nothing = isolated[:0]
+        quotas = (0,) * len(tampered.classes)
+        selection = Selection(isolated, nothing, quotas, shortfall=False)
+        return Result(model.eval(), stages, logits, suspicion, selection)
 
     def _isolate(self, model: nn.Module, tampered: Split, context: Context) -> Stage:
         """Train with local gradient ascent, which keeps the losses of clean samples apart."""

@@ -20,21 +20,13 @@ from ..data.split import Split
 from ..training.admission import admit
 from ..training.stage import Stage
 from ..training.supervised import Supervised, supervised
-from .base import DefenceResult
+from .base import Result
 from .filters import entropy
 from .fixmatch import FixMatch, fixmatch
 from .selection import QUOTAS, Selection, select, selection_sizes
 from .unlearn import Unlearn, unlearn
 
 ORDERS = (("SL",), ("SL", "AU"), ("SL", "ASSFT"), ("SL", "ASSFT", "AU"), ("SL", "AU", "ASSFT"))
-
-
-@dataclass(frozen=True)
-class Result(DefenceResult):
-    """What DLP comes to, and what a defender saw on the way."""
-
-    logits: Tensor  # (n, classes) of every tampered sample, after stage 1
-    selection: Selection
 
 
 @dataclass(frozen=True)
@@ -100,7 +92,7 @@ class DLP:
                 )
             else:
                 stages[name] = self._finetune(model, tampered, suspicion, selection, context)
-        return Result(model.eval(), stages, logits, selection)
+        return Result(model.eval(), stages, logits, suspicion, selection)
 
     def _expect_sizes(self, tampered: Split) -> None:
         """Check that every stage has samples, before any of them runs."""

@@ -21,6 +21,46 @@ class Selection:
     quotas: tuple[int, ...]  # trusted samples of each class
     shortfall: bool  # whether some class was too small for what gamma asks of it
 
+    def table(self, tampered: Split, suspicion: Tensor, **columns: Tensor) -> list[dict]:
+        """Return what is to be known of every sample, the most suspicious one first.
+
+        ``pandas.DataFrame(rows)`` makes a table of it.
+
+        Args:
+            tampered: the training set.
+            suspicion: (n,) the score per sample by which they were selected.
+            columns: further values (n,), by their names: ``entropy=entropy(result.logits)``.
+
+        Returns:
+            A row for each of the n samples: "file" (its path, or its number as text where the set
+            comes from no files), "label" (a name), the columns, "rank" (1 is the most suspicious),
+            and "status": "suspected", "trusted" or "other".
+
+        Raises:
+            ValueError: where scores or columns are not one for each sample.
+        """
+        for name, values in {"suspicion": suspicion, **columns}.items():
+            if values.shape != tampered.labels.shape:
+                raise ValueError(
+                    f"{name}: shape {tuple(values.shape)}; allowed is ({len(tampered)},), one "
+                    "value for each sample"
+                )
+        status = dict.fromkeys(self.suspected.tolist(), "suspected")
+        status |= dict.fromkeys(self.trusted.tolist(), "trusted")
+        labels = tampered.labels.tolist()
+        values_of = {name: values.tolist() for name, values in columns.items()}
+        rows = []
+        order = suspicion.argsort(descending=True, stable=True).tolist()
+        for rank, sample in enumerate(order, start=1):
+            row = {
+                "file": str(sample) if tampered.paths is None else tampered.paths[sample],
+                "label": tampered.classes[labels[sample]],
+            }
+            for name, values in values_of.items():
+                row[name] = values[sample]
+            rows.append(row | {"rank": rank, "status": status.get(sample, "other")})
+        return rows
+
 
 def select(suspicion: Tensor, tampered: Split, gamma: float, quota: str = "per class") -> Selection:
     """Suspect the n·gamma most suspicious samples, and trust the least suspicious of each class.

@@ -18,7 +18,7 @@ from .recordings import Recordings
 from .setting import LabSetting, ascent_key, finetuning_key, scenario_key
 from .trainer import Trainer
 
-PATIENCE = 0.2  # seconds between two checks while another thread trains
+PATIENCE = 0.2  # seconds between two reports while another thread trains
 
 
 def _no_call() -> None:
@@ -146,8 +146,9 @@ class Lab:
     @contextlib.contextmanager
     def _turn(self, check: Check, tell: Tell) -> Iterator[Trainer]:
         """Wait until no other thread trains, and report from then on."""
+        self._report = Report(check, tell)
         while not self._lock.acquire(timeout=PATIENCE):
-            check()
+            self._report.wait()
         try:
             report = self._report = Report(check, tell)
             yield Trainer(self.context, self.epochs, self._planner, self._recordings, report)

@@ -5,8 +5,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from .background import Check
+from .setting import LabSetting
 
 Tell = Callable[[], None]
+
+
+@dataclass(eq=False)
+class Job:
+    """Work for a setting that runs in the background."""
+
+    setting: LabSetting
+    is_finetuning: bool
+    queues: bool  # another one has to end before it begins
+    has_begun: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,15 @@
 import ast
+import html
 import re
 import shlex
 import threading
 
 import ipywidgets
+import numpy as np
 import papermill
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 
 from dlp_lib import HOME, Context, Runtime, Store
 from dlp_lib.live.background import loop_caller
@@ -292,3 +295,23 @@ def test_explore_draws_anew_when_a_control_moves():
     assert 'alt="&lt;a&gt; to the 2"' in first and "data:image/png;base64," in first
     slider.value, choice.value = 3, "b"
     assert seen == [(2, "a"), (3, "a"), (3, "b")] and picture.value != first
+
+
+def test_a_small_folder_with_odd_class_names_opens(tmp_path):
+    """Fewer images than the lab takes at most, and names that matplotlib takes for formulas."""
+    names = (r"$\frac", "5 $ & $6")
+    generator = np.random.default_rng(0)
+    for name in names:
+        (tmp_path / name).mkdir()
+        for number in range(15):
+            pixels = generator.integers(0, 255, (12, 12, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"{number}.png")
+    lab = Lab(Context(Runtime(0)), n_train=5000, epochs=1, steps=1)
+    live = Live(lab, LabSetting(str(tmp_path), poisoning_rate=0.2, gamma=0.1, e1=1, e2=1))
+    live.wait()
+    assert live.messages.error.value == ""
+    assert live.messages.status.value == "ready"
+    assert all("<img" in value for value in shown(live))
+    live.truth.value = False
+    assert live.messages.error.value == ""
+    assert any(html.escape(name) in live.sentence.value for name in names)

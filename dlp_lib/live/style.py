@@ -25,10 +25,11 @@ STYLE = f"""<style>
 .dlp-live .dlp-group {{border-bottom: 1px solid var(--jp-border-color2, #ccc); padding: 4px 0}}
 .dlp-live .dlp-group > * {{width: auto; margin: 2px 0}}
 .dlp-live .dlp-buttons {{display: grid; gap: 4px; border: none;
-    grid-template-columns: repeat(auto-fill, minmax(76px, 1fr))}}
-.dlp-live .dlp-buttons > * {{margin: 0; padding: 0 4px}}
+    grid-template-columns: repeat(6, 1fr)}}
+.dlp-live .dlp-buttons > * {{margin: 0; padding: 0 4px; grid-column: span 2}}
+.dlp-live .dlp-buttons > :nth-child(-n+2) {{grid-column: span 3}}
 .dlp-live .dlp-panels {{display: grid; gap: 8px; align-items: start;
-    grid-template-columns: repeat(auto-fill, minmax(min(100%, 360px), 1fr))}}
+    grid-template-columns: repeat(auto-fill, minmax(min(100%, max(360px, 30%)), 1fr))}}
 .dlp-live .dlp-panels > *, .dlp-live .dlp-main > * {{margin: 0; width: auto; max-width: 100%}}
 .dlp-live .widget-html-content {{width: 100%; white-space: normal; line-height: 1.4}}
 .dlp-live .widget-html {{height: auto}}

@@ -299,7 +299,7 @@ def test_explore_draws_anew_when_a_control_moves():
 
 def test_a_small_folder_with_odd_class_names_opens(tmp_path):
     """Fewer images than the lab takes at most, and names that matplotlib takes for formulas."""
-    names = (r"$\frac", "5 $ & $6")
+    names = (r"$\frac$", "5 $ & $6")
     generator = np.random.default_rng(0)
     for name in names:
         (tmp_path / name).mkdir()

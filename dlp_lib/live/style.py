@@ -15,7 +15,7 @@ NARROW = 620  # pixels of the page's own width, up to which it has one column
 STYLE = f"""<style>
 .dlp-live {{container-type: inline-size; color: var(--jp-ui-font-color1, inherit);
     max-width: 1900px}}
-.dlp-live, .dlp-live .widget-box, .jp-OutputArea-output:has(.dlp-live),
+.dlp-page, .dlp-live, .dlp-live .widget-box, .jp-OutputArea-output:has(.dlp-live),
 .jp-OutputArea-child:has(.dlp-live), .jp-OutputArea:has(.dlp-live),
 .jp-Cell-outputWrapper:has(.dlp-live), .jp-Cell:has(.dlp-live) {{overflow: visible}}
 .dlp-live .dlp-body {{display: grid; align-items: start; gap: 12px;
@@ -86,7 +86,7 @@ def arrange(
         progress: what a job does, and how far it is.
         panels: the figures, in a grid.
         words: above the figures.
-        code: below them.
+        code: between both.
     """
     groups = [
         group("scene", scene),
@@ -96,6 +96,6 @@ def arrange(
     ]
     for part in groups:
         part.add_class("dlp-group")
-    main = group("main", [*words, group("panels", panels), code])
+    main = group("main", [*words, code, group("panels", panels)])
     body = group("body", [group("side", groups), main])
     return group("live", [ipywidgets.HTML(STYLE), body])

@@ -8,9 +8,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
 import numpy as np
@@ -459,47 +460,71 @@ def losses(store):
     return found
 
 
-def test_killed_at_twenty_random_moments_a_sweep_ends_as_if_it_had_not_been(tmp_path, plan):
+def test_killed_again_and_again_a_sweep_ends_as_if_it_had_not_been(tmp_path, plan, pool):
+    """Once at each moment of KILLS."""
     chance = random.Random(0)
-    grid = {"epochs": list(range(1, 13))}
-    seeds = list(range(8))
-    undisturbed = sweep(toy_trials.prefix, grid, seeds, tmp_path / "undisturbed", 2)
+    grid = {"epochs": list(range(1, 7))}
+    seeds = list(range(4))
+    undisturbed = sweep(toy_trials.prefix, grid, seeds, tmp_path / "undisturbed", pool)
     file = plan(grid=grid, seeds=seeds)
     store = tmp_path / "store"
     done = []
-    for moment in range(20):
-        one_may_die_while_it_starts = moment % 5 == 0
-        run_and_kill(file, store, chance, one_may_die_while_it_starts)
+    for moment in KILLS.values():
+        run_and_kill(file, store, chance, moment)
         done.append(len(losses(store)))
     print("trials done after each kill:", done)
-    assert 0 < done[-1] < 96
-    last = started(file)
-    _, err = last.communicate(timeout=300)
-    assert last.returncode == 0, err
-    assert len(records(store)) == 96
+    assert 0 < done[-1] < 24
+    sweep(toy_trials.prefix, grid, seeds, store, pool)
+    assert len(records(store)) == 24
     expected = {(row.epochs, row.seed): row.loss for row in undisturbed.itertuples()}
     assert losses(store) == expected
 
 
-def run_and_kill(file, store, chance, at_once):
-    """Start the command, kill it at a random moment, and see that its workers end."""
-    before = files(store)
+def blocks(store):
+    return sorted(store.rglob("SL-*/*.safetensors"))
+
+
+class Kill(NamedTuple):
+    """The moment of a kill: when something is new, and up to some seconds later."""
+
+    changes: Callable[[Path, psutil.Process], list] | None  # None: waits for nothing
+    seconds: float = 0.0
+    worker_first: bool = False  # the sweep itself goes on until then
+
+
+KILLS = {
+    "while it starts": Kill(None, seconds=1),
+    "when its workers start": Kill(lambda store, process: workers_of(process)),
+    "when a block of training is stored": Kill(lambda store, process: blocks(store)),
+    "when a trial is recorded": Kill(lambda store, process: records(store)),
+    "after a worker has died": Kill(lambda store, process: blocks(store), 0.5, worker_first=True),
+    "while trials run": Kill(lambda store, process: blocks(store), seconds=1),
+}
+
+
+def run_and_kill(file, store, chance, kill):
+    """Start the command, kill it at its moment, and see that its workers end."""
     running = started(file, "--workers", "2")
-    while not at_once and files(store) == before and running.poll() is None:
-        time.sleep(0.02)
-    time.sleep(chance.uniform(0, 1))
-    family = psutil.Process(running.pid).children(recursive=True)
-    workers = [child for child in family if at_work(child)]
-    if workers and chance.random() < 0.5:  # a worker first: the sweep goes on for a moment
-        with suppress(psutil.NoSuchProcess):
-            chance.choice(workers).kill()
-        time.sleep(chance.uniform(0, 0.5))
-        family = {*family, *psutil.Process(running.pid).children(recursive=True)}
+    process = psutil.Process(running.pid)
+    if kill.changes:
+        before = kill.changes(store, process)
+        while kill.changes(store, process) == before:
+            assert running.poll() is None
+            time.sleep(0.01)
+    family = process.children(recursive=True)
+    if kill.worker_first:
+        chance.choice(workers_of(process)).kill()
+    time.sleep(chance.uniform(0, kill.seconds))
+    family = {*family, *process.children(recursive=True)}
     running.kill()
     running.communicate()
     assert running.returncode == -signal.SIGKILL
     _, alive = psutil.wait_procs(family, timeout=10)
     assert not alive
+
+
+def workers_of(process):
+    return [child for child in process.children(recursive=True) if at_work(child)]
 
 
 def at_work(process):
@@ -510,11 +535,7 @@ def at_work(process):
         return False
 
 
-def files(store):
-    return sum(1 for path in store.rglob("*") if path.suffix != ".lock")
-
-
-def test_the_command_prints_the_table_and_goes_on_after_ctrl_c(tmp_path, plan):
+def test_the_command_prints_the_table_and_goes_on_after_ctrl_c(tmp_path, plan, capsys):
     written = plan(seeds=[0, 1, 2, 3])
     first = started(written, "--workers", "1")
     while not records(tmp_path / "store"):
@@ -527,8 +548,8 @@ def test_the_command_prints_the_table_and_goes_on_after_ctrl_c(tmp_path, plan):
     assert "Traceback" not in err
     left = len(records(tmp_path / "store"))
     assert left < 16
-    second = started(written, "--out", str(tmp_path / "table.csv"))
-    out, err = second.communicate(timeout=120)
+    command.main([str(written), "--workers", "1", "--out", str(tmp_path / "table.csv")])
+    out, err = capsys.readouterr()
     assert out.split()[:5] == ["epochs", "seed", "loss", "seconds", "error"]
     assert len(out.strip().splitlines()) == 17
     assert f"{16}/{16}" in err

@@ -123,7 +123,16 @@ def build(name: str, n_classes: int, runtime: Runtime) -> nn.Module:
     Raises:
         ValueError: for another name, and for fewer than two classes.
     """
-    name = match_name("architecture", name, ARCHITECTURES)
+    name = expect_architecture(name)
     with runtime.global_stream("init"):
         model = ARCHITECTURES[name](check_int("n_classes", n_classes, 2))
     return model.to(runtime.device, memory_format=torch.channels_last)
+
+
+def expect_architecture(name: str) -> str:
+    """Return the one of ARCHITECTURES that a name stands for, written in any case.
+
+    Raises:
+        ValueError: for any other name.
+    """
+    return match_name("architecture", name, ARCHITECTURES)

@@ -11,7 +11,7 @@ from ..files import CannotWrite, explain_errors
 from .values import check_value, parse, to_numbers
 
 UNKNOWN = object()  # the default of a parameter that is no literal
-_KINDS = {bool: "true and false", int: "whole numbers", float: "numbers", str: "text"}
+_KINDS = {bool: "True and False", int: "whole numbers", float: "numbers", str: "text"}
 _DEFAULT_KERNEL = "python3"
 
 

@@ -1,9 +1,8 @@
 """Values of parameters by the parameters' names, for notebooks and for trials."""
 
-import math
 import re
 
-from ..checking import check_fraction, check_int, match_name
+from ..checking import check_bool, check_fraction, check_int, check_number, match_name, to_python
 from ..defences.selection import QUOTAS
 from ..models import ARCHITECTURES
 from ..recipes import CIFAR10
@@ -46,14 +45,6 @@ _CHOICES = {
 _OPTIONAL = (
     "n_train", "n_test", "image_size", "poisoning_rate", "target", "unlearn_lr", "finetune_steps",
 )  # fmt: skip
-
-
-def to_python(value):
-    """Return a number of NumPy's or torch's as Python's own: equal ones have other hashes."""
-    is_foreign = type(value).__module__ in ("numpy", "torch")
-    if is_foreign and getattr(value, "ndim", 1) == 0:
-        return value.item()
-    return value
 
 
 def to_numbers(value):
@@ -102,17 +93,10 @@ def check_value(name: str, value):
         return check_fraction(name, value)
     if name in _CHOICES:
         return match_name(name, value, _CHOICES[name])
-    if name in _FLAGS and not isinstance(value, bool):
-        raise ValueError(f"{name}={value!r}: allowed are true and false")
+    if name in _FLAGS:
+        return check_bool(name, value)
     if name == "unlearn_lr":
-        return _check_positive(name, value)
+        return check_number(name, value, above=0)
     if name == "device":
         Runtime(device=value)
-    return value
-
-
-def _check_positive(name: str, value) -> float:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or value <= 0:
-        raise ValueError(f"{name}={value!r}: allowed are finite numbers above 0")
     return value

@@ -4,8 +4,7 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 
-from ...checking import check_int
-from ..values import to_python
+from ...checking import check_int, to_python
 
 # Names that a point may not hold: the trial's folder, and columns of the table.
 RESERVED = {"store", "seconds", "error"}

@@ -19,6 +19,7 @@ import yaml
 
 from dlp_lib import HOME
 from dlp_lib.experiments.sweep import DASK, command, make_credentials, read_credentials, sweep
+from dlp_lib.experiments.sweep.security import scheduler_address
 
 distributed = pytest.importorskip("distributed")
 PROGRAM = shutil.which("dask", path=Path(sys.executable).parent)
@@ -198,6 +199,19 @@ def test_the_command_takes_credentials_from_a_folder(tmp_path, credentials, caps
         words = ["--allow-code", "--dask", address, "--tls", str(folder)]
         command.main([str(tmp_path / "plan.yaml"), *words])
     assert capsys.readouterr().out.split()[:6] == ["a", "b", "seed", "sum", "seconds", "error"]
+
+
+@pytest.mark.parametrize(
+    ("written", "address"),
+    [
+        ("127.0.0.1:8786", "tcp://127.0.0.1:8786"),
+        ("localhost:8786", "tcp://localhost:8786"),
+        ("tcp://[::1]:8786", "tcp://[::1]:8786"),
+        ("tls://node1:8786", "tls://node1:8786"),
+    ],
+)
+def test_addresses_of_this_machine_and_those_with_tls_are_taken(written, address):
+    assert scheduler_address(written) == address
 
 
 def test_a_scheduler_that_does_not_answer_is_named(tmp_path, monkeypatch):

@@ -692,12 +692,18 @@ def test_a_plan_names_trials_of_this_library_and_others_need_a_flag():
     assert allowed["trial"] is toy_trials.add
 
 
-def test_a_plan_names_notebooks_of_this_project_and_others_need_a_flag(notebook):
+def test_a_plan_names_notebooks_of_this_project_and_others_need_a_flag(notebook, monkeypatch):
     grid = {"grid": {"gamma": [0.1]}}
     own = HOME / "notebooks" / "00_quickstart.ipynb"
     assert check_plan(grid | {"notebook": str(own)})["trial"] == trials.Notebook(str(own))
     with pytest.raises(ValueError, match="another one runs code of yours, and needs --allow-code"):
         check_plan(grid | {"notebook": str(notebook)})
+    monkeypatch.chdir(notebook.parent)  # a folder that somebody else has made
+    (notebook.parent / "notebooks").mkdir()
+    copy = notebook.rename(notebook.parent / "notebooks" / notebook.name)
+    with pytest.raises(ValueError, match="--allow-code"):
+        check_plan(grid | {"notebook": "notebooks/small.ipynb"})
+    notebook = copy
     allowed = check_plan(grid | {"notebook": str(notebook)}, allow_code=True)
     assert allowed["trial"] == trials.Notebook(str(notebook))
 

@@ -81,7 +81,7 @@ def new_file(text: str) -> Path:
         raise argparse.ArgumentTypeError(f"{text!r}: this is a folder; allowed are files")
     if not path.parent.is_dir():
         raise argparse.ArgumentTypeError(f"{text!r}: there is no folder {path.parent}")
-    return path
+    return path.absolute()
 
 
 def yaml_file(text: str) -> object:

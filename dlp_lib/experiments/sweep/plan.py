@@ -11,7 +11,8 @@ from .job import Trial
 KEYS = ("trial", "notebook", "grid", "seeds", "store")
 DEFAULT_SEEDS = [0]
 DEFAULT_STORE = HOME / "build" / "store"
-NOTEBOOKS = HOME / "notebooks"
+# Beside this package, and not in whatever folder the command was started from
+NOTEBOOKS = Path(__file__).resolve().parents[3] / "notebooks"
 ALLOW_CODE = "--allow-code"  # the option that lets a plan run other code than this library's
 
 
@@ -66,7 +67,7 @@ def _trial(trial: object, allow_code: bool) -> Trial:
 
 def _notebook(path: object, allow_code: bool) -> Notebook:
     notebook = Notebook(path)
-    if not allow_code and not Path(notebook.path).is_relative_to(NOTEBOOKS.resolve()):
+    if not allow_code and not Path(notebook.path).is_relative_to(NOTEBOOKS):
         raise ValueError(
             f"notebook={path!r}: allowed are those in {NOTEBOOKS}; "
             f"another one runs code of yours, and needs {ALLOW_CODE}"

@@ -58,6 +58,10 @@ class Stage:
             raise LookupError(f"{self.name}: logits of block {block} are not recorded")
         return record.tensors["logits"]
 
+    def logits_by_block(self) -> list[Tensor]:
+        """Return the recorded logits after every block, as ``logits`` does; block 1 comes first."""
+        return [self.logits(row["block"]) for row in self.history]
+
     def load(self, model: nn.Module, block: int | None = None) -> None:
         """Load the weights of a block into the model, as the stage would leave them.
 

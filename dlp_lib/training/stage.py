@@ -90,6 +90,12 @@ class Stage:
         return self
 
 
+def move_to_device(model: nn.Module, split: Split, context: Context) -> Split:
+    """Move a model to the context's device, in place, and return the split there."""
+    model.to(context.runtime.device)
+    return split.to(context.runtime.device)
+
+
 def run_task(
     task: Task,
     model: nn.Module,

@@ -96,6 +96,8 @@ WRONG = [
     (["run", "09_sweeps", "-p", "e1s=0"], "e1s=0", "allowed are whole numbers"),
     ([*RATES, "--seeds", "x"], "argument --seeds: 'x'", "allowed are whole numbers"),
     ([*RATES, "--seeds", "-1"], "argument --seeds: '-1'", "allowed are whole numbers"),
+    ([*RATES, "--seeds", "4294967296"], "--seeds: seed=4294967296", "allowed are whole numbers"),
+    ([*QUICKSTART, "-p", "seed=4294967296"], "seed=4294967296", "allowed are whole numbers"),
     ([*RATES, "--n-train", "0"], "argument --n-train: '0'", "allowed are whole numbers"),
     ([*RATES, "--n-train", "5e3"], "argument --n-train: '5e3'", "allowed are whole numbers"),
     ([*RATES, "--device", "gpu"], "argument --device: device='gpu'", "allowed are 'cpu'"),

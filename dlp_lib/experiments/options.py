@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from ..checking import match_name
+from ..checking import check_seed, match_name
 from ..data.datasets import DATASETS, expect_folder
 from ..runtime import PRECISIONS, Runtime
 
@@ -25,6 +25,12 @@ def whole_number(least: int) -> Callable[[str], int]:
         return value
 
     return read
+
+
+def seed(text: str) -> int:
+    """Return a seed."""
+    value = whole_number(0)(text)
+    return _checked(lambda: check_seed("seed", value))
 
 
 def number(text: str) -> float:

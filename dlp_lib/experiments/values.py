@@ -2,7 +2,15 @@
 
 import re
 
-from ..checking import check_bool, check_fraction, check_int, check_number, match_name, to_python
+from ..checking import (
+    check_bool,
+    check_fraction,
+    check_int,
+    check_number,
+    check_seed,
+    match_name,
+    to_python,
+)
 from ..defences.selection import QUOTAS
 from ..models import ARCHITECTURES
 from ..recipes import CIFAR10
@@ -27,8 +35,6 @@ _WHOLE = {
     "finetune_batch": 1,
     "batch": 1,
     "mu": 1,
-    "seed": 0,
-    "seeds": 0,
 }
 _FRACTIONS = ("poisoning_rate", "gamma", "rule_gamma", "threshold", "alphas", "gammas", "rates")
 _FLAGS = ("stop", "choose_e1", "papers_settings")
@@ -89,6 +95,8 @@ def check_value(name: str, value):
         return None
     if name in _WHOLE:
         return check_int(name, value, _WHOLE[name])
+    if name in ("seed", "seeds"):
+        return check_seed(name, value)
     if name in _FRACTIONS:
         return check_fraction(name, value)
     if name in _CHOICES:

@@ -49,7 +49,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"{', '.join(TABLES)}, or {ALL}",
     )
-    parser.add_argument("--seeds", nargs="+", type=read.whole_number(0), default=[0, 1, 2])
+    parser.add_argument("--seeds", nargs="+", type=read.seed, default=[0, 1, 2])
     parser.add_argument("--device", type=read.device, default="auto")
     parser.add_argument(
         "--n-train", type=read.whole_number(1), default=5000, help="training images of shapes10"

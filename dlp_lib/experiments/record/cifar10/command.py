@@ -81,7 +81,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         default=CIFAR10.dlp.fixmatch.mu,
         help="unlabelled images for each labelled one",
     )
-    parser.add_argument("--seeds", nargs="+", type=read.whole_number(0), default=[0])
+    parser.add_argument("--seeds", nargs="+", type=read.seed, default=[0])
     parser.add_argument(
         "--parts", nargs="+", default=["*"], metavar="PATTERN", help='such as "BadNets*"'
     )

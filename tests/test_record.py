@@ -1,5 +1,6 @@
 import importlib
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -271,7 +272,7 @@ def test_parts_resume_and_never_mix_settings(shapes, tmp_path, monkeypatch, caps
     out = tmp_path / "out"
     arguments = ["cifar10", "--store", str(tmp_path), "--out", str(out)]
     command.main([*arguments, "--parts", "none"])
-    command.main([*arguments, "--minutes", "-1"])
+    command.main([*arguments, "--minutes", "0"])
     assert measured == [("none", 0)]
     command.main(arguments)
     command.main(arguments)
@@ -283,8 +284,10 @@ def test_parts_resume_and_never_mix_settings(shapes, tmp_path, monkeypatch, caps
     command.main(arguments)
     made = json.loads((out / "stages.json").read_text(encoding="utf-8"))["made"]
     assert made["settings"]["images"] == [300, 200]
-    with pytest.raises(ValueError, match=r"was made with .*steps=10000.* now given are .*steps=7"):
+    with pytest.raises(SystemExit):
         command.main([*arguments, "--steps", "7", "--seeds", "1"])
+    said = capsys.readouterr().err
+    assert re.search(r"was made with .*steps=10000.* now given are .*steps=7", said)
     assert len(measured) == 4  # it was refused before any work
     command.main([*arguments, "--seeds", "1", "--parts", "none"])
     assert measured[-1] == ("none", 1)

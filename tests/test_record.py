@@ -79,7 +79,7 @@ def test_a_report_holds_place_and_results(tmp_path):
     content = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))
     assert content["parameters"] == {}  # this is no notebook
     assert content["curves"] == [1, 2]
-    facts = {"python", "torch", "device", "precision", "compiled", "threads", "commit"}
+    facts = {"python", "torch", "device", "precision", "compiled", "captured", "threads", "commit"}
     assert facts == set(content["environment"]) - {"platform"}
 
 

@@ -44,10 +44,11 @@ def load(root: Path, size: int | None, data_seed: int, store: Store) -> tuple[Sp
     _tell_of_different_sizes(root, sides, size)
     check_memory(str(root), len(files), size)
     images = decode(files, states, root, size, store)
-    train = Split.from_arrays(images[:n_train], listings[0].labels, listings[0].classes)
+    # No copies, as there may not be memory for them.
+    train = Split(images[:n_train], torch.tensor(listings[0].labels), listings[0].classes)
     if len(listings) == 1:
         return _split_at_random(train, data_seed)
-    return train, Split.from_arrays(images[n_train:], listings[1].labels, listings[1].classes)
+    return train, Split(images[n_train:], torch.tensor(listings[1].labels), listings[1].classes)
 
 
 def _split_at_random(both: Split, data_seed: int) -> tuple[Split, Split]:

@@ -233,9 +233,9 @@ HOSTILE = {
     make_wide_bomb: "it has far more than 50,331,648 pixels",
     make_tile_bomb: "it has 8 × 8 pixels, and 900,000,000 are held to decode it; allowed are",
     make_endless_jpeg: r"it has 1,\d\d\d scans; allowed are 32",
-    make_postscript: "its format is none of BMP, GIF, JPEG, PNG, PPM, TIFF, WEBP",
-    make_text: "its format is none of BMP",
-    make_empty: "its format is none of BMP",
+    make_postscript: r"it is not an image that can be read \(BMP, GIF, JPEG, PNG, PPM, TIFF,",
+    make_text: "it is not an image that can be read",
+    make_empty: "it is not an image that can be read",
 }
 
 

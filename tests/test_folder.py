@@ -201,12 +201,24 @@ def test_what_belongs_to_no_set_is_skipped_and_counted(place, junk, tmp_path):
     assert train.classes == test.classes == ("ant", "bee")
 
 
-def test_files_beside_the_classes_are_counted(tmp_path):
-    save_all(tmp_path, *ANTS_AND_BEES, "2.png")
-    (tmp_path / "README.md").write_text("Insects", encoding="ascii")
-    with pytest.warns(UserWarning, match=r"\(2\), such as '2.png', 'README.md'"):
+@pytest.mark.parametrize(
+    "beside",
+    [
+        (".", parts(".")),
+        (".", parts("train", "val")),
+        ("train", parts("train", "val")),
+        (".", parts("set")),
+        ("set", parts("set/train", "set/test")),
+    ],
+    ids=repr,
+)
+def test_files_beside_the_classes_are_counted(beside, tmp_path):
+    place, names = beside
+    save_all(tmp_path, *names, f"{place}/2.png")
+    (tmp_path / place / "README.md").write_text("Insects", encoding="ascii")
+    with pytest.warns(UserWarning, match=r"\(2\), such as '(set/|train/|)2.png', '.*README"):
         train, test = load(tmp_path)
-    assert len(train) + len(test) == 4
+    assert len(train) + len(test) == len(names)
 
 
 def test_classes_that_are_numbers_sort_as_numbers(tmp_path):

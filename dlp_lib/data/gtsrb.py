@@ -96,10 +96,10 @@ def _download(part: str, root: Path) -> None:
     from torchvision.datasets import GTSRB
 
     home = root / "gtsrb"
+    if (home / "GTSRB" / _FOLDERS[part]).is_dir():
+        return
     try:
         GTSRB(root, part, download=True)
-    except (FileNotFoundError, LookupError, TypeError, ValueError) as error:  # of the list
-        raise _incomplete(home, f"of GT-final_test.csv: {error!r}") from None
     except (OSError, RuntimeError) as error:
         raise ConnectionError(
             f"dataset='gtsrb': it is not in {home}, and could not be downloaded ({error}). "
@@ -123,7 +123,7 @@ def _test_samples(home: Path) -> list[Sample]:
         text = (home / "GT-final_test.csv").read_text(encoding="ascii")
         rows = csv.DictReader(text.splitlines(), delimiter=";")
         samples = [(images / row["Filename"], int(row["ClassId"])) for row in rows]
-    except (KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise _incomplete(home, f"GT-final_test.csv cannot be read: {error!r}") from None
     if not samples:
         raise _incomplete(home, "GT-final_test.csv lists no image")

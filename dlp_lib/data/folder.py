@@ -31,24 +31,55 @@ def load(root: Path, size: int | None, data_seed: int, store: Store) -> tuple[Sp
         FileNotFoundError: where a part or a class is missing, or a class has no image.
     """
     folder = ImageFolder(root)
-    parts = folder.parts()
+    parts = _read(folder, folder.parts(), size, None, store)
+    if len(parts) == 1:
+        return _split_at_random(parts[0], data_seed)
+    train, test = parts
+    return train, test
+
+
+def load_training(root: Path, size: int | None, largest: int, store: Store) -> Split:
+    """Load all images that a model is trained on; none is set aside, and no test set is needed.
+
+    Args:
+        root: an existing folder; ``ImageFolder`` says how it may be laid out.
+        size: pixels a side; None: the median of the images' shorter sides, at most ``largest``.
+        largest: pixels a side that the images are reduced to where no size is given.
+        store: where decoded images are kept.
+
+    Raises:
+        ValueError: as ``load`` does.
+        FileNotFoundError: where there is no training set, or a class has no image.
+    """
+    folder = ImageFolder(root)
+    training, *_ = folder.parts(needs_test=False)
+    return _read(folder, [training], size, largest, store)[0]
+
+
+def _read(
+    folder: ImageFolder, parts: list[Path], size: int | None, largest: int | None, store: Store
+) -> list[Split]:
+    """Return the images of each part, with the paths of their files in the folder."""
+    root = folder.root
     listings = [folder.listing(part) for part in parts]
     _expect_same_classes(root, parts, listings)
     _tell_of_skipped(folder)
     files = [path for listing in listings for path in listing.files]
     states = file_states(files, root)
     sides = sizes(files, states, root, store)
-    n_train = len(listings[0].files)
     if size is None:
+        n_train = len(listings[0].files)
         size = int(sides[:n_train].amin(1).median())
+        size = size if largest is None else min(size, largest)
     _tell_of_different_sizes(root, sides, size)
     check_memory(str(root), len(files), size)
     images = decode(files, states, root, size, store)
-    # No copies, as there may not be memory for them.
-    train = Split(images[:n_train], torch.tensor(listings[0].labels), listings[0].classes)
-    if len(listings) == 1:
-        return _split_at_random(train, data_seed)
-    return train, Split(images[n_train:], torch.tensor(listings[1].labels), listings[1].classes)
+    splits = []
+    for listing, part in zip(listings, images.split([len(x.files) for x in listings]), strict=True):
+        paths = tuple(path.relative_to(root).as_posix() for path in listing.files)
+        # No copy, as there may not be memory for it
+        splits.append(Split(part, torch.tensor(listing.labels), listing.classes, paths))
+    return splits
 
 
 def _split_at_random(both: Split, data_seed: int) -> tuple[Split, Split]:
@@ -76,7 +107,7 @@ def _tell_of_skipped(folder: ImageFolder) -> None:
         warnings.warn(
             f"dataset={str(folder.root)!r}: skipped what belongs to no part or class "
             f"({len(names)}), such as {shown}",
-            stacklevel=4,
+            stacklevel=5,
         )
 
 
@@ -88,5 +119,5 @@ def _tell_of_different_sizes(root: Path, sides: Tensor, size: int) -> None:
         warnings.warn(
             f"dataset={str(root)!r}: the shorter sides of the images have {low:,} to {high:,} "
             f"pixels; all images are resized to {size:,} × {size:,} (image_size)",
-            stacklevel=4,
+            stacklevel=5,
         )

@@ -47,10 +47,13 @@ class ImageFolder:
         self.root = root
         self.skipped: set[Path] = set()
 
-    def parts(self) -> list[Path]:
+    def parts(self, needs_test: bool = True) -> list[Path]:
         """Return the folder of the training set, then that of the test set if there is one.
 
         A single folder around all others is stepped into.
+
+        Args:
+            needs_test: whether a training set in a folder of its own must have a test set.
 
         Raises:
             ValueError: where names look like parts of a data set, and it is not clear which.
@@ -63,19 +66,23 @@ class ImageFolder:
         if not self._has_parts(folders):
             return [around]
         self._refuse_unclear_parts(folders)
+        self.skipped.update(beside)
         training = _first_of(folders, _TRAINING)
         testing = _first_of(folders, _TESTING)
         if training is None:
             raise FileNotFoundError(
                 f"{self._subject} it holds {_names(folders)} but no folder 'train': add it"
             )
+        if testing is None and not needs_test:
+            self.skipped.update(set(folders) - {training})
+            return [training]
         if testing is None:
             raise FileNotFoundError(
                 f"{self._subject} it holds {training.name!r} but no folder 'test', 'val', 'valid' "
                 f"or 'validation': add one, or give {str(training)!r}, of which a fifth is for "
                 "testing"
             )
-        self.skipped.update(beside, set(folders) - {training, testing})
+        self.skipped.update(set(folders) - {training, testing})
         return [training, testing]
 
     def listing(self, part: Path) -> Listing:

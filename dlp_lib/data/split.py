@@ -26,6 +26,9 @@ class Split:
     images: Tensor  # (n, 3, h, w) uint8
     labels: Tensor  # (n,) int64
     classes: tuple[str, ...]
+    # Names of the files, relative to their folder; None: the images come from no files. They do
+    # not count for the digest, as no result depends on them.
+    paths: tuple[str, ...] | None = None
 
     def __post_init__(self):
         shape = tuple(self.images.shape)
@@ -46,6 +49,10 @@ class Split:
         if low < 0 or high >= len(self.classes):
             raise ValueError(
                 f"labels: from {low} to {high}; allowed are 0 to {len(self.classes) - 1}"
+            )
+        if self.paths is not None and len(self.paths) != shape[0]:
+            raise ValueError(
+                f"paths: {len(self.paths)} names; allowed is one for each of {shape[0]} images"
             )
 
     @classmethod
@@ -100,8 +107,12 @@ class Split:
         return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
     def subset(self, rows: Tensor | slice) -> "Split":
-        """Return the samples of some indices, of a mask or of a slice."""
-        return replace(self, images=self.images[rows], labels=self.labels[rows])
+        """Return the samples of some indices, of a mask or of a slice; their paths stay theirs."""
+        paths = self.paths
+        if paths is not None:
+            numbers = torch.arange(len(self), device=self.images.device)[rows]
+            paths = tuple(paths[number] for number in numbers.tolist())
+        return replace(self, images=self.images[rows], labels=self.labels[rows], paths=paths)
 
 
 def _copy(name: str, values) -> Tensor:

@@ -6,7 +6,7 @@ import pytest
 from image_folders import count_decoded, save, save_all
 
 from dlp_lib import HOME, Store, load
-from dlp_lib.data import cifar10, decoding, image_file, memory
+from dlp_lib.data import cifar10, datasets, decoding, image_file, memory
 
 
 @pytest.fixture
@@ -162,6 +162,12 @@ def test_what_has_no_clear_reading_is_refused(names, error, message, tmp_path):
     save_all(tmp_path, *names)
     with pytest.raises(error, match=f"^dataset='{tmp_path}': .*{message}"):
         load(tmp_path)
+
+
+def test_unclear_parts_are_told_before_any_trial(tmp_path):
+    save_all(tmp_path, *parts("train"))
+    with pytest.raises(FileNotFoundError, match="'train' but no folder 'test'"):
+        datasets.expect_folder(tmp_path)
 
 
 @pytest.mark.parametrize("missing", ["", "train", "train/ant"])

@@ -25,6 +25,7 @@ from dlp_lib import (
 from dlp_lib.defences import ABL, ANP, DBD, FP, MCR, SCE, MixMatch, SimCLR, Training, nad
 from dlp_lib.models.interface import copied, to_float
 from dlp_lib.training.stage import draw_epoch, split_rows
+from dlp_lib.training.steps import floating_point
 
 SIDE = 16  # of the images, in pixels
 CLASSES = 3
@@ -334,6 +335,14 @@ def test_no_batch_of_one_image_reaches_batchnorm(method, images):
     for name, counts in {"DLP": [1], "ABL": [1]}.items():
         if name == method:
             assert [row["images"] for row in result.stages["AU"].history] == counts
+
+
+def test_a_tied_weight_is_averaged_once():
+    """It has two names in the model's state, and moves towards the new weights one time a step."""
+    model = made(KINDS["tied"])
+    views = floating_point(model)
+    assert len({view.data_ptr() for view in views}) == len(views)
+    assert len(views) == len(floating_point(made(KINDS["lazy tensor"]))) + 3
 
 
 def test_a_last_single_row_is_joined_to_the_batch_before_it():

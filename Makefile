@@ -31,7 +31,7 @@ lab: $(READY)    ## JupyterLab on the notebooks; FOLDER=build/student: on what `
 	$(BIN)/jupyter lab $(FOLDER)
 
 live: $(READY)   ## the live lab as a page of its own, on this machine alone
-	$(BIN)/voila notebooks/07_live_lab.ipynb --Voila.ip=127.0.0.1 --port=8866
+	$(BIN)/python -m dlp_lib.live
 
 student: $(READY) ## notebooks for students, without solutions: build/student
 	$(BIN)/python -m tools.kit student --out build/student

@@ -244,7 +244,7 @@ def test_a_damaged_model_is_named(damage, defended, tmp_path):
 def test_what_is_exported_is_loaded_pixel_for_pixel(part, shuffle, tmp_path):
     split = small_split(classes=("bee", "ant"))  # a folder has its classes in another order
     paths = dlp_lib.export(split, tmp_path, part=part, shuffle=shuffle)
-    loaded = folders.decode(tmp_path / part, None, Store())
+    loaded = folders.load_training(tmp_path / part, None, 64, Store())
     assert len(loaded) == 40
     sample_of = {path: sample for sample, path in enumerate(paths)}
     for row, path in enumerate(loaded.paths):

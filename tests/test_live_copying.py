@@ -49,7 +49,7 @@ def finetuned(request, tmp_path_factory):
     if request.param == "folder":
         dataset = request.getfixturevalue("photographs")
     lab = Lab(Context(Runtime(0), store), n_train=200, n_test=80, epochs=2, steps=4)
-    setting = LabSetting(dataset, poisoning_rate=0.1, e1=2, gamma=0.1, e2=1, lr=0.005, seed=1)
+    setting = LabSetting(dataset, poisoning_rate=0.1, e1=2, gamma=0.1, e2=2, lr=0.05, seed=1)
     lab.work(setting, nothing, nothing)
     lab.finetune(setting, nothing, lambda *_: None)
     return lab, setting, lab.look(setting).stages
@@ -76,6 +76,15 @@ def values_of(command):
         name, _, value = assignment.partition("=")
         parameters[name] = yaml.safe_load(value)
     return words[:first], parameters
+
+
+def test_e2_lies_beyond_the_stop_rule(finetuned):
+    """With the rule, which the page does not use, the copies would end at another epoch."""
+    lab, setting, _ = finetuned
+    answer = lab.look(setting)
+    chance = 1 / len(answer.scenario.classes)
+    assert answer.ascent[0]["accuracy_reestimated"] <= chance
+    assert answer.stages["AU"] != answer.ascent[0]
 
 
 def test_the_copied_code_trains_the_same_numbers(finetuned, capsys):

@@ -18,7 +18,7 @@ from ..store import Record
 from ..training.admission import expect_indices, expect_learner
 from ..training.batchnorm import preserve_batchnorm
 from ..training.optimiser import SGD
-from ..training.stage import Drawn, Stage, cycle_indices, gather, run_task
+from ..training.stage import Drawn, Stage, cycle_indices, gather, move_to_device, run_task
 from ..training.steps import Losses, Task
 
 
@@ -56,8 +56,8 @@ def fixmatch(
     """Fine-tune with FixMatch (Eq. 7): the trusted samples keep their labels, all others lose them.
 
     Args:
-        model: trained in place; left with the average of its weights.
-        tampered: the training set, on the context's device.
+        model: trained in place, on the context's device; left with the average of its weights.
+        tampered: the training set.
         trusted: indices (m,) of the trusted samples.
         config: learning rate, number of steps and the like.
         context: device, random streams, store and progress.
@@ -73,6 +73,7 @@ def fixmatch(
             that cannot take the images, has another number of classes, or has no weight to train.
     """
     check_type("config", config, FixMatch)
+    tampered = move_to_device(model, tampered, context)
     expect_learner("tampered", model, tampered, context)
     expect_indices("trusted", trusted, len(tampered))
     trusted = trusted.cpu()  # rows are drawn there

@@ -14,7 +14,15 @@ from ..training.admission import expect_indices, expect_learner
 from ..training.batchnorm import with_reestimated_batchnorm
 from ..training.inference import accuracy, collapsed, predict
 from ..training.optimiser import SGD
-from ..training.stage import Drawn, Stage, cross_entropy, draw_epoch, gather, run_task
+from ..training.stage import (
+    Drawn,
+    Stage,
+    cross_entropy,
+    draw_epoch,
+    gather,
+    move_to_device,
+    run_task,
+)
 from ..training.steps import Task
 
 
@@ -57,8 +65,8 @@ def unlearn(
     ``stop``, it is left at the last epoch.
 
     Args:
-        model: trained in place.
-        tampered: the training set, on the context's device.
+        model: trained in place, on the context's device.
+        tampered: the training set.
         suspected: indices (m,) of the suspected samples.
         epochs: E2 of the paper, at most.
         config: learning rate and the like.
@@ -77,6 +85,7 @@ def unlearn(
     """
     epochs = check_int("epochs", epochs)
     check_type("config", config, Unlearn)
+    tampered = move_to_device(model, tampered, context)
     expect_learner("tampered", model, tampered, context)
     expect_indices("suspected", suspected, len(tampered))
     suspects = tampered.subset(suspected)

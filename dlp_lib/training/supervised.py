@@ -13,7 +13,7 @@ from ..store import Record
 from .admission import expect_indices, expect_learner
 from .inference import accuracy, predict
 from .optimiser import SGD
-from .stage import Drawn, Stage, cross_entropy, draw_epoch, gather, run_task
+from .stage import Drawn, Stage, cross_entropy, draw_epoch, gather, move_to_device, run_task
 from .steps import Task
 
 
@@ -45,8 +45,8 @@ def supervised(
     Every epoch records the logits of all samples: "logits" (n, classes).
 
     Args:
-        model: trained in place.
-        tampered: the training set, on the context's device.
+        model: trained in place, on the context's device.
+        tampered: the training set.
         epochs: E1 of the paper.
         config: learning rate and the like.
         context: device, random streams, store and progress.
@@ -64,6 +64,7 @@ def supervised(
     """
     epochs = check_int("epochs", epochs)
     check_type("config", config, Supervised)
+    tampered = move_to_device(model, tampered, context)
     expect_learner("tampered", model, tampered, context)
     if probe is not None:
         expect_indices("probe", probe, len(tampered))

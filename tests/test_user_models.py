@@ -277,6 +277,12 @@ def test_the_axis_of_the_channels_is_the_one_that_leaves_the_images_proportions(
     assert nad.channel_axes(torch.Size(shape), *image) == axes
 
 
+def test_nad_passes_over_modules_that_return_tuples(images):
+    """Attention returns a tuple, and a block tokens: only the patches are a picture."""
+    (layer,) = nad.layers(made(KINDS["ViT"]), images.images, 1)
+    assert layer == nad.Layer("conv_proj", 1)
+
+
 def test_nad_passes_over_what_can_be_read_in_two_ways(images):
     """Of 8×8 pixels and 8 channels, in a model that puts its channels last."""
     from torchvision.models import SwinTransformer

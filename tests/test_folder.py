@@ -6,7 +6,7 @@ import pytest
 from image_folders import count_decoded, save, save_all
 
 from dlp_lib import HOME, Store, load
-from dlp_lib.data import cifar10, decoding, image_file, memory
+from dlp_lib.data import cifar10, datasets, decoding, image_file, memory
 
 
 @pytest.fixture
@@ -164,6 +164,12 @@ def test_what_has_no_clear_reading_is_refused(names, error, message, tmp_path):
         load(tmp_path)
 
 
+def test_unclear_parts_are_told_before_any_trial(tmp_path):
+    save_all(tmp_path, *parts("train"))
+    with pytest.raises(FileNotFoundError, match="'train' but no folder 'test'"):
+        datasets.expect_folder(tmp_path)
+
+
 @pytest.mark.parametrize("missing", ["", "train", "train/ant"])
 def test_folders_without_anything_are_refused(missing, tmp_path):
     (tmp_path / missing).mkdir(parents=True, exist_ok=True)
@@ -201,12 +207,24 @@ def test_what_belongs_to_no_set_is_skipped_and_counted(place, junk, tmp_path):
     assert train.classes == test.classes == ("ant", "bee")
 
 
-def test_files_beside_the_classes_are_counted(tmp_path):
-    save_all(tmp_path, *ANTS_AND_BEES, "2.png")
-    (tmp_path / "README.md").write_text("Insects", encoding="ascii")
-    with pytest.warns(UserWarning, match=r"\(2\), such as '2.png', 'README.md'"):
+@pytest.mark.parametrize(
+    "beside",
+    [
+        (".", parts(".")),
+        (".", parts("train", "val")),
+        ("train", parts("train", "val")),
+        (".", parts("set")),
+        ("set", parts("set/train", "set/test")),
+    ],
+    ids=repr,
+)
+def test_files_beside_the_classes_are_counted(beside, tmp_path):
+    place, names = beside
+    save_all(tmp_path, *names, f"{place}/2.png")
+    (tmp_path / place / "README.md").write_text("Insects", encoding="ascii")
+    with pytest.warns(UserWarning, match=r"\(2\), such as '(set/|train/|)2.png', '.*README"):
         train, test = load(tmp_path)
-    assert len(train) + len(test) == 4
+    assert len(train) + len(test) == len(names)
 
 
 def test_classes_that_are_numbers_sort_as_numbers(tmp_path):
@@ -260,7 +278,7 @@ def test_names_that_are_no_text_are_taken(tmp_path):
     train, test = load(tmp_path, store=Store(tmp_path.with_name("store")))
     assert train.classes == test.classes == ("ant", "b\udcff")
     (tmp_path / "ant" / "\x1b[31m\udcfd.png").write_bytes(b"")
-    with pytest.raises(ValueError, match="format") as refusal:
+    with pytest.raises(ValueError, match="not an image") as refusal:
         load(tmp_path)
     str(refusal.value).encode("ascii")  # a terminal can show it, and obeys none of it
     assert "\x1b" not in str(refusal.value)

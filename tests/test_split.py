@@ -5,7 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from dlp_lib import Split, data
+from dlp_lib import Context, Runtime, Split, Store, Supervised, data, supervised, wrn_16_1
+from dlp_lib.data import shapes10
 
 IMAGES = np.zeros((4, 3, 8, 8), np.uint8)
 LABELS = [0, 1, 2, 1]
@@ -132,6 +133,24 @@ def test_a_set_shares_no_memory_with_its_arrays(kind):
     assert clean.labels.tolist() == LABELS
     assert Split.from_arrays(images, labels).digest != digest
     assert Split.from_arrays(clean.images, clean.labels).digest == digest
+
+
+def test_a_store_keeps_clean_and_poisoned_arrays_apart():
+    images, labels = shapes10.draw(20)
+    clean = Split.from_arrays(images, labels)
+    assert clean.digest == Split.from_arrays(images, labels).digest
+    images[:10] = 255
+    labels[:10] = 0
+    store = Store()
+
+    def last_loss(split, store):
+        context = Context(Runtime(0), store)
+        stage = supervised(wrn_16_1(10, context.runtime), split, 1, Supervised(batch=10), context)
+        return stage.history[-1]["loss"]
+
+    honest = last_loss(Split.from_arrays(*shapes10.draw(20)), Store())
+    assert last_loss(clean, store) == honest
+    assert last_loss(Split.from_arrays(images, labels), store) != honest
 
 
 def test_a_set_that_is_changed_in_place_gets_another_digest():

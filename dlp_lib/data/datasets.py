@@ -117,13 +117,14 @@ def load(
 
 
 def expect_folder(path: Path) -> None:
-    """Check that a data set which no name stands for is a folder.
+    """Check that a data set which no name stands for is a folder, and that its parts are clear.
 
     Raises:
-        ValueError: for a single word, with the nearest name.
-        FileNotFoundError: for a longer path.
+        ValueError: for a single word, with the nearest name; for a file; for unclear parts.
+        FileNotFoundError: for a longer path, and for a part that is missing.
     """
     if path.is_dir():
+        folder.ImageFolder(path).parts()
         return
     if path.exists():
         raise ValueError(f"dataset={str(path)!r}: it is a file; allowed are folders (unpack it)")

@@ -1,7 +1,6 @@
 """Image folders: one folder a class, decoded once and kept in the store."""
 
 import warnings
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -78,8 +77,8 @@ def _read(
     splits = []
     for listing, part in zip(listings, images.split([len(x.files) for x in listings]), strict=True):
         paths = tuple(path.relative_to(root).as_posix() for path in listing.files)
-        split = Split.from_arrays(part, listing.labels, listing.classes)
-        splits.append(replace(split, paths=paths))
+        # No copy, as there may not be memory for it
+        splits.append(Split(part, torch.tensor(listing.labels), listing.classes, paths))
     return splits
 
 

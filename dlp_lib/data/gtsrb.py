@@ -55,7 +55,7 @@ CLASSES = (
     "end of no passing for trucks",
 )
 _FOLDERS = {"train": "Training", "test": "Final_Test/Images"}  # torchvision's
-_IMAGES = 39_270 + 12_630  # for training and for testing: the most that there may be
+_IMAGES = 26_640 + 12_630  # for training and for testing
 _ARCHIVES = "GTSRB-Training_fixed.zip, GTSRB_Final_Test_Images.zip and GTSRB_Final_Test_GT.zip"
 _SOURCE = "https://sid.erda.dk/public/archives/daaeac0d7ce1152aea9b61d9f1e19370"
 
@@ -86,7 +86,8 @@ def _load_part(part: str, root: Path, size: int, store: Store) -> Split:
     home = root / "gtsrb"
     _download(part, root)
     samples = _training_samples(home) if part == "train" else _test_samples(home)
-    files, labels = zip(*samples, strict=True)
+    files = [path for path, _ in samples]
+    labels = [label for _, label in samples]
     states = file_states(files, home)
     return Split.from_arrays(decode(files, states, home, size, store), labels, CLASSES)
 
@@ -95,10 +96,10 @@ def _download(part: str, root: Path) -> None:
     from torchvision.datasets import GTSRB
 
     home = root / "gtsrb"
+    if (home / "GTSRB" / _FOLDERS[part]).is_dir():
+        return
     try:
         GTSRB(root, part, download=True)
-    except FileNotFoundError as error:  # of the list of the test images, which comes last
-        raise ValueError(f"{home} is incomplete: delete it, and load again ({error})") from None
     except (OSError, RuntimeError) as error:
         raise ConnectionError(
             f"dataset='gtsrb': it is not in {home}, and could not be downloaded ({error}). "
@@ -108,15 +109,26 @@ def _download(part: str, root: Path) -> None:
 
 def _training_samples(home: Path) -> list[Sample]:
     images = home / "GTSRB" / _FOLDERS["train"]
-    classes = len(list(images.glob("[0-9]*/")))
-    if classes != len(CLASSES):
-        raise ValueError(f"{home} holds {classes} of 43 classes: delete it, and load again")
     files = sorted(images.glob("[0-9]*/*.ppm"))
-    return [(path, int(path.parent.name)) for path in files]
+    samples = [(path, int(path.parent.name)) for path in files]
+    classes = len({label for _, label in samples})
+    if classes != len(CLASSES):
+        raise _incomplete(home, f"it holds {classes} of {len(CLASSES)} classes")
+    return samples
 
 
 def _test_samples(home: Path) -> list[Sample]:
     images = home / "GTSRB" / _FOLDERS["test"]
-    text = (home / "GT-final_test.csv").read_text(encoding="ascii")
-    rows = csv.DictReader(text.splitlines(), delimiter=";")
-    return [(images / row["Filename"], int(row["ClassId"])) for row in rows]
+    try:
+        text = (home / "GT-final_test.csv").read_text(encoding="ascii")
+        rows = csv.DictReader(text.splitlines(), delimiter=";")
+        samples = [(images / row["Filename"], int(row["ClassId"])) for row in rows]
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise _incomplete(home, f"GT-final_test.csv cannot be read: {error!r}") from None
+    if not samples:
+        raise _incomplete(home, "GT-final_test.csv lists no image")
+    return samples
+
+
+def _incomplete(home: Path, reason: object) -> ValueError:
+    return ValueError(f"{home} is incomplete: delete it, and load again ({reason})")

@@ -111,7 +111,7 @@ def _opened(path: Path) -> Iterator:
     except _Refused as error:
         raise ValueError(str(error)) from None
     except UnidentifiedImageError:
-        raise ValueError(f"its format is none of {', '.join(FORMATS)}") from None
+        raise ValueError(f"it is not an image that can be read ({', '.join(FORMATS)})") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ValueError(f"it has far more than {MOST_PIXELS:,} pixels") from None
     except Exception as error:  # whatever damage does to a parser, the answer is the same

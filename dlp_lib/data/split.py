@@ -147,8 +147,9 @@ def _numbers_as_names(labels: Tensor) -> tuple[str, ...]:
 def _check_classes(classes: Sequence[str]) -> None:
     if isinstance(classes, str) or not all(isinstance(name, str) for name in classes):
         raise ValueError(f"classes={classes!r}: allowed are several names, each of them text")
-    if len(set(classes)) < len(classes):
-        twice = sorted({name for name in classes if classes.count(name) > 1})
+    names = list(classes)
+    if len(set(names)) < len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
         raise ValueError(
             f"classes: {', '.join(map(repr, twice[:10]))} more than once; allowed are names that "
             "differ"

@@ -69,3 +69,12 @@ def test_too_small_a_share_is_refused_before_any_training(case):
     context = Context(progress=lambda *_: pytest.fail("it trained"))
     with pytest.raises(ValueError, match=r"isolated=0.003: no sample of 300; .* at least 0.00333"):
         ABL(isolated=0.003).run(case.untrained, case.tampered, context)
+
+
+def test_a_class_may_have_one_image(case):
+    """ABL isolates by the loss alone, and trusts no sample of any class."""
+    members = (case.tampered.labels == 9).nonzero()[:, 0]
+    stays = torch.ones_like(case.tampered.labels, dtype=torch.bool)
+    stays[members[1:]] = False
+    result = QUICK.run(case.untrained, case.tampered.subset(stays), Context())
+    assert result.total("images") > 0

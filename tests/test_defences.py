@@ -182,7 +182,7 @@ def test_clean_images_leave_the_test_set(shapes):
     assert (len(training), len(validation)) == (12, 3)
     with pytest.raises(ValueError, match=r"share=0.5: 150 clean images, of a test set of 200"):
         clean_part(train, test, Context(), 0.5)
-    with pytest.raises(ValueError, match="4 clean images: at least 5"):
+    with pytest.raises(ValueError, match="4 clean images; at least 5"):
         held_out(clean.subset(slice(4)), Context())
 
 

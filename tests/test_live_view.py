@@ -3,6 +3,7 @@ import html
 import re
 import shlex
 import threading
+from types import SimpleNamespace
 
 import ipywidgets
 import numpy as np
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from dlp_lib import HOME, Context, Runtime, Store
+from dlp_lib.live import words
 from dlp_lib.live.background import loop_caller
 from dlp_lib.live.controller import Lab
 from dlp_lib.live.doing import Report
@@ -315,3 +317,12 @@ def test_a_small_folder_with_odd_class_names_opens(tmp_path):
     live.truth.value = False
     assert live.messages.error.value == ""
     assert any(html.escape(name) in live.sentence.value for name in names)
+
+
+@pytest.mark.parametrize(("share", "warns"), [(0.5, False), (0.97, False), (0.98, True)])
+def test_suspects_that_agree_may_be_clean_and_the_page_says_so(share, warns):
+    selection = SimpleNamespace(suspected=range(100))
+    answer = SimpleNamespace(selection=selection, agreement=("disk", share))
+    text = words._visible_sentence(answer, None)
+    assert f"{round(100 * share)} of 100 suspects carry the label “disk”" in text
+    assert ("clean samples of a class that is learned first" in text) == warns

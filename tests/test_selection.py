@@ -148,7 +148,7 @@ def recorded(by_epoch):
     history = []
     for block, logits in enumerate(by_epoch, 1):
         row = {"block": block, "diverged": False}
-        checkpoints.write(block, torch.nn.Flatten(), {"logits": logits}, row)
+        checkpoints.write(block, {"logits": logits}, row)
         history.append(row)
     return Stage("SL", checkpoints, history, len(history))
 

@@ -25,6 +25,7 @@ from dlp_lib import (
 from dlp_lib.defences import ABL, ANP, DBD, FP, MCR, SCE, MixMatch, SimCLR, Training, nad
 from dlp_lib.models.interface import copied, to_float
 from dlp_lib.training.stage import draw_epoch, split_rows
+from dlp_lib.training.steps import floating_point
 
 SIDE = 16  # of the images, in pixels
 CLASSES = 3
@@ -276,6 +277,12 @@ def test_the_axis_of_the_channels_is_the_one_that_leaves_the_images_proportions(
     assert nad.channel_axes(torch.Size(shape), *image) == axes
 
 
+def test_nad_passes_over_modules_that_return_tuples(images):
+    """Attention returns a tuple, and a block tokens: only the patches are a picture."""
+    (layer,) = nad.layers(made(KINDS["ViT"]), images.images, 1)
+    assert layer == nad.Layer("conv_proj", 1)
+
+
 def test_nad_passes_over_what_can_be_read_in_two_ways(images):
     """Of 8×8 pixels and 8 channels, in a model that puts its channels last."""
     from torchvision.models import SwinTransformer
@@ -334,6 +341,14 @@ def test_no_batch_of_one_image_reaches_batchnorm(method, images):
     for name, counts in {"DLP": [1], "ABL": [1]}.items():
         if name == method:
             assert [row["images"] for row in result.stages["AU"].history] == counts
+
+
+def test_a_tied_weight_is_averaged_once():
+    """It has two names in the model's state, and moves towards the new weights one time a step."""
+    model = made(KINDS["tied"])
+    views = floating_point(model)
+    assert len({view.data_ptr() for view in views}) == len(views)
+    assert len(views) == len(floating_point(made(KINDS["lazy tensor"]))) + 3
 
 
 def test_a_last_single_row_is_joined_to_the_batch_before_it():

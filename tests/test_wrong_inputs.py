@@ -30,11 +30,14 @@ from dlp_lib import (
     Unlearn,
     WaNet,
     evaluate,
+    fixmatch,
     logits_and_features,
     poison,
     predict,
     prepare,
     select,
+    supervised,
+    unlearn,
     wrn_16_1,
 )
 from dlp_lib.defences import (
@@ -175,6 +178,26 @@ def run(method, given: Given, **changes):
     return method.run(**{**arguments, **changes})
 
 
+def learn(given: Given, **changes):
+    arguments = {"epochs": 1, "config": Supervised(), **given._asdict(), **changes}
+    del arguments["clean"]
+    return supervised(**arguments)
+
+
+def ascend(given: Given, **changes):
+    arguments = {"epochs": 1, "config": Unlearn(), **given._asdict(), **changes}
+    arguments.setdefault("suspected", torch.arange(3))
+    del arguments["clean"]
+    return unlearn(**arguments)
+
+
+def tune(given: Given, **changes):
+    arguments = {"config": FixMatch(), **given._asdict(), **changes}
+    arguments.setdefault("trusted", torch.arange(3))
+    del arguments["clean"]
+    return fixmatch(**arguments)
+
+
 CALLS = [  # what is called on what is given, and what its message says
     (lambda g: run(dlp(gamma=0.001), g), "gamma=0.001 selects no sample of 300"),
     (
@@ -247,6 +270,22 @@ CALLS = [  # what is called on what is given, and what its message says
     (lambda g: prepare(BadNets, g.clean, g.context), "attack=<class 'dlp_lib.attacks."),
     (lambda g: predict(g.model, g.clean.images / 255), "images: torch.float32 of shape (300, 3"),
     (lambda g: predict(g.model, g.clean), "images: an object of type Split; allowed is"),
+    (
+        lambda g: prepare(LCA(), g.clean, g.context, wrn_16_1(3, Runtime(0))),
+        "surrogate: it tells 3",
+    ),
+    (lambda g: learn(g, model=wrn_16_1(3, Runtime(0))), "model: it tells 3 classes apart; allowed"),
+    (lambda g: learn(g, tampered=(g.tampered, None)), "tampered=an object of type tuple: allowed"),
+    (lambda g: ascend(g, context=Runtime(0)), "context=an object of type Runtime: allowed is"),
+    (lambda g: tune(g, model="WRN-16-1"), "model='WRN-16-1': allowed is Module"),
+    (lambda g: learn(g, epochs=-1), "epochs=-1: allowed are whole numbers (int) ≥ 0"),
+    (lambda g: learn(g, config=FixMatch()), "config=an object of type FixMatch: allowed is"),
+    (lambda g: learn(g, probe=torch.tensor([300])), "probe: indices from 300 to 300; allowed are"),
+    (lambda g: ascend(g, epochs=2.0), "epochs=2.0: allowed are whole numbers (int) ≥ 0"),
+    (lambda g: ascend(g, suspected=torch.tensor([]).long()), "suspected: there are none; allowed"),
+    (lambda g: ascend(g, suspected=torch.ones(300) > 0), "suspected: torch.bool of shape (300,)"),
+    (lambda g: tune(g, trusted=torch.arange(300)), "trusted: all 300 samples; allowed is to leave"),
+    (lambda g: tune(g, config=None), "config=None: allowed is FixMatch"),
     (lambda g: clean_part(g.clean, g.clean, g.context, 0.9), "share=0.9: 270 clean images"),
 ]
 

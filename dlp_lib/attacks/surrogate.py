@@ -7,8 +7,8 @@ from torch import nn
 from ..checking import check_type
 from ..context import Context
 from ..data.split import Split
-from ..models.interface import copied
 from ..models.wrn import wrn_16_1
+from ..training.admission import admit
 from ..training.supervised import Supervised, supervised
 from .base import Attack
 
@@ -47,7 +47,7 @@ def prepare(
         surrogate = _train_surrogate(clean, context)
     check_type("surrogate", surrogate, nn.Module)
     attack.check_surrogate(surrogate, clean)
-    surrogate = copied(surrogate).to(context.runtime.device)
+    surrogate, clean = admit("clean", surrogate, clean, context, trains=False, role="surrogate")
     return attack.fit(surrogate.eval().requires_grad_(False), clean, context)
 
 

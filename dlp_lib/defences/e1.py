@@ -10,6 +10,7 @@ from .filters import entropy
 from .selection import agreement, selection_sizes
 
 _HARDEST = 0.1  # share of a class: the samples that the model is least sure of; ours
+_DOUBTFUL = 0.75  # accuracy on those, relative to that on other classes; ours
 
 
 class AgreedE1(int):
@@ -18,8 +19,8 @@ class AgreedE1(int):
     label: int  # the class that most suspects have
     hardest: float  # accuracy on the tenth of that class that the model is least sure of
     others: float  # accuracy on the samples of all other classes
-    # Whether ``hardest`` is at least ``others``: the class is easy as a whole. Then the suspects
-    # may be its clean samples, and nothing that a defender sees tells
+    # Whether ``hardest`` is at least three quarters of ``others``: the class is easy as a whole.
+    # Then the suspects may be its clean samples, and nothing that a defender sees tells
     is_doubtful: bool
 
     def __new__(cls, epoch: int, label: int, hardest: float, others: float) -> "AgreedE1":
@@ -28,7 +29,7 @@ class AgreedE1(int):
         chosen.label = label
         chosen.hardest = hardest
         chosen.others = others
-        chosen.is_doubtful = hardest >= others
+        chosen.is_doubtful = hardest >= _DOUBTFUL * others
         return chosen
 
 
@@ -42,10 +43,10 @@ def agreed_e1(
     Suspects also agree where they are clean, if the model learns one class before all others. So
     the answer has a flag, ``is_doubtful``. Poison makes some samples of a class easy, and leaves
     the others as hard as they were. The flag is set where even the hardest tenth of the suspects'
-    class is recognised as often as the samples of other classes. Such a class is easy as a whole,
-    and the suspects may be its clean samples. DLP can then raise ASR: it unlearns clean samples,
-    and may trust poisoned ones. Another gamma, or a later E1, may give other suspects. A choice
-    without the flag can be wrong as well.
+    class is recognised at least three quarters as often as the samples of other classes. Such a
+    class is easy as a whole, and the suspects may be its clean samples. DLP can then raise ASR: it
+    unlearns clean samples, and may trust poisoned ones. Another gamma, or a later E1, may give
+    other suspects. A choice without the flag can be wrong as well.
 
     Args:
         stage: a recorded stage 1.

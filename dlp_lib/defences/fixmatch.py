@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..checking import check_field, check_int, check_number
+from ..checking import check_field, check_int, check_number, check_type
 from ..context import Context
 from ..data import augment
 from ..data.split import Split
 from ..models.interface import copied, to_float
 from ..store import Record
+from ..training.admission import expect_indices, expect_learner
 from ..training.batchnorm import preserve_batchnorm
 from ..training.optimiser import SGD
 from ..training.stage import Drawn, Stage, cycle_indices, gather, move_to_device, run_task
@@ -64,11 +65,22 @@ def fixmatch(
     Returns:
         The stage. A block is a fiftieth of the steps, at least 20; its History has the column
         "confident", the share of pseudo-labels that counted.
+
+    Raises:
+        TypeError: before any work, for arguments of other types, and for a model that returns no
+            logits (n, C).
+        ValueError: before any work, where none or all of the samples are trusted, and for a model
+            that cannot take the images, has another number of classes, or has no weight to train.
     """
+    check_type("config", config, FixMatch)
     tampered = move_to_device(model, tampered, context)
+    expect_learner("tampered", model, tampered, context)
+    expect_indices("trusted", trusted, len(tampered))
     trusted = trusted.cpu()  # rows are drawn there
     is_unlabelled = torch.ones(len(tampered)).index_fill(0, trusted, 0)
     unlabelled = is_unlabelled.nonzero()[:, 0]
+    if len(unlabelled) == 0:
+        raise ValueError(f"trusted: all {len(tampered)} samples; allowed is to leave one or more")
     steps_of_full_block = max(20, math.ceil(config.steps / 50))
     height, width = tampered.images.shape[2:]
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from ..checking import check_bool, check_choice, check_field, check_int
+from ..checking import check_bool, check_choice, check_field, check_int, check_type
 from ..context import Context
 from ..data.split import Split
 from ..store import Record
+from ..training.admission import expect_indices, expect_learner
 from ..training.batchnorm import with_reestimated_batchnorm
 from ..training.inference import accuracy, collapsed, predict
 from ..training.optimiser import SGD
@@ -75,8 +76,18 @@ def unlearn(
         The stage. Its History has the suspects' "accuracy" as the ascent left batch-norm and
         "accuracy_reestimated", the accuracy on the tampered images ("accuracy_sample"), and
         whether the model has "collapsed" on them.
+
+    Raises:
+        TypeError: before any work, for arguments of other types, and for a model that returns no
+            logits (n, C).
+        ValueError: before any work, where there is no suspect, and for a model that cannot take
+            the images, has another number of classes, or has no weight to train.
     """
+    epochs = check_int("epochs", epochs)
+    check_type("config", config, Unlearn)
     tampered = move_to_device(model, tampered, context)
+    expect_learner("tampered", model, tampered, context)
+    expect_indices("suspected", suspected, len(tampered))
     suspects = tampered.subset(suspected)
     sample = _sample(tampered, config.reestimate, context)
 

@@ -8,6 +8,7 @@ from .doing import Doing, Job
 from .setting import LabSetting
 
 STAGES = ("SL", "AU", "ASSFT")
+_AGREED = 0.98  # share of the suspects that have one label, as agreed_e1 asks for
 DOES = {
     "data": "loading and poisoning the data",
     "SL": "stage 1, supervised learning",
@@ -60,6 +61,8 @@ def _visible_sentence(answer: Answer, unlearned: dict | None) -> str:
     n = len(answer.selection.suspected)
     label, share = answer.agreement
     text = f"{round(share * n)} of {n} suspects carry the label “{label}”."
+    if share >= _AGREED:
+        text += " Poison does that, and so do clean samples of a class that is learned first."
     if unlearned is not None:
         chance = 1 / len(answer.scenario.classes)
         text += (

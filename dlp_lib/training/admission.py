@@ -25,6 +25,7 @@ def admit(
     trains: bool = True,
     in_parts: bool = False,
     has_features: bool = False,
+    role: str = "model",
 ) -> tuple[nn.Module, Split]:
     """Check what a method was given; return a copy of the model and the images, ready to work on.
 
@@ -39,6 +40,7 @@ def admit(
         in_parts: True where the method takes the model apart. One that ``torch.compile`` wrapped
             then comes back as the model inside.
         has_features: True where the method needs ``features`` and ``head``.
+        role: what the caller calls the model.
 
     Raises:
         TypeError: for arguments of other types, for a model that returns no logits (n, C), and
@@ -47,27 +49,89 @@ def admit(
             another number of classes, has no weights to train, or gives other logits than its
             features and its head.
     """
-    check_type("model", model, nn.Module)
+    check_type(role, model, nn.Module)
     check_type(name, data, Split)
     check_type("context", context, Context)
-    if len(data) < 2:
-        raise ValueError(f"{name}: a set of {len(data)} images; at least 2 are needed")
     if has_features:
         expect_features(model)
-    _expect_weights(model, trains)
+    _expect_weights(model, trains, role)
     if in_parts:
         model = uncompiled(model)
     model = copied(model).to(context.runtime.device)
     data = data.to(context.runtime.device)
-    logits = _logits_in_both_modes(model, data.images[:_SAMPLE], context.runtime)
-    expect_classes(logits, data, name)
+    expect_learner(name, model, data, context, trains=trains, role=role)
     if has_features:
         _expect_features_and_head(model, data.images[:_SAMPLE])
     return model, data
 
 
-def expect_classes(logits: Tensor, data: Split, name: str = "test") -> None:
+def expect_learner(
+    name: str,
+    model: nn.Module,
+    data: Split,
+    context: Context,
+    *,
+    trains: bool = True,
+    role: str = "model",
+) -> None:
+    """Check that a model can be trained in place on images, as ``admit`` does for a copy.
+
+    Args:
+        name: of the images, as the caller wrote it.
+        model: on the device of the images.
+        data: labelled images.
+        context: whose random stream the passes draw from.
+        trains: False where no weight of the model itself is to be trained.
+        role: what the caller calls the model.
+
+    Raises:
+        TypeError: as ``admit`` does.
+        ValueError: as ``admit`` does.
+    """
+    check_type(role, model, nn.Module)
+    check_type(name, data, Split)
+    check_type("context", context, Context)
+    if len(data) < 2:
+        raise ValueError(f"{name}: a set of {len(data)} images; at least 2 are needed")
+    _expect_weights(model, trains, role)
+    logits = _logits_in_both_modes(model, data.images[:_SAMPLE], context.runtime, role)
+    expect_classes(logits, data, name, role)
+
+
+def expect_indices(name: str, indices: Tensor, n: int) -> None:
+    """Check that indices are one or more of n samples.
+
+    Args:
+        name: of the indices, as the caller wrote it.
+        indices: (m,) whole numbers.
+        n: number of samples.
+
+    Raises:
+        TypeError: for anything but a tensor of whole numbers.
+        ValueError: where there are none, or one is not below n.
+    """
+    check_type(name, indices, Tensor)
+    if indices.ndim != 1 or indices.dtype != torch.int64:
+        raise TypeError(
+            f"{name}: {indices.dtype} of shape {tuple(indices.shape)}; allowed are indices (m,), "
+            "torch.int64"
+        )
+    if len(indices) == 0:
+        raise ValueError(f"{name}: there are none; allowed are indices of one sample or more")
+    low = int(indices.min())
+    high = int(indices.max())
+    if low < 0 or high >= n:
+        raise ValueError(f"{name}: indices from {low} to {high}; allowed are 0 to {n - 1}")
+
+
+def expect_classes(logits: Tensor, data: Split, name: str = "test", role: str = "model") -> None:
     """Check that a model has as many classes as a set of images.
+
+    Args:
+        logits: (n, classes) of the model.
+        data: the set.
+        name: what the caller calls the set.
+        role: what the caller calls the model.
 
     Raises:
         ValueError: where it does not.
@@ -76,7 +140,7 @@ def expect_classes(logits: Tensor, data: Split, name: str = "test") -> None:
     classes = len(data.classes)
     if outputs != classes:
         raise ValueError(
-            f"model: it tells {outputs} classes apart; allowed are the {classes} that {name} has"
+            f"{role}: it tells {outputs} classes apart; allowed are the {classes} that {name} has"
         )
 
 
@@ -93,24 +157,26 @@ def _expect_features_and_head(model: nn.Module, images: Tensor) -> None:
         )
 
 
-def _expect_weights(model: nn.Module, trains: bool) -> None:
+def _expect_weights(model: nn.Module, trains: bool, role: str) -> None:
     if not torch.is_grad_enabled():
         raise ValueError("gradients are off: call this outside torch.no_grad and inference_mode")
     name = type(uncompiled(model)).__name__
     weights = list(model.parameters())
     if any(is_lazy(weight) for weight in weights):
         raise ValueError(
-            f"model: {name} has weights without a shape; pass images through it once, so that its "
+            f"{role}: {name} has weights without a shape; pass images through it once, so that its "
             "lazy layers are made"
         )
     if trains and not any(weight.requires_grad for weight in weights):
-        raise ValueError(f"model: {name} has no weight that requires a gradient, so none can learn")
+        raise ValueError(
+            f"{role}: {name} has no weight that requires a gradient, so none can learn"
+        )
     for weight in weights:
         if weight.is_inference():
-            raise ValueError(f"model: {name} was made in torch.inference_mode, and cannot learn")
+            raise ValueError(f"{role}: {name} was made in torch.inference_mode, and cannot learn")
 
 
-def _logits_in_both_modes(model: nn.Module, images: Tensor, runtime: Runtime) -> Tensor:
+def _logits_in_both_modes(model: nn.Module, images: Tensor, runtime: Runtime, role: str) -> Tensor:
     """Return the logits of evaluation mode; the model keeps its modes, weights and statistics."""
     model = uncompiled(model)  # to compile for a few images is not worth the time
     name = type(model).__name__
@@ -118,11 +184,11 @@ def _logits_in_both_modes(model: nn.Module, images: Tensor, runtime: Runtime) ->
     with keep_modes(model), preserve_batchnorm(model), random_stream:
         for mode in (True, False):
             model.train(mode)
-            logits = expect_rows(name, _call(model, images), len(images))
+            logits = expect_rows(name, _call(model, images, role), len(images))
     return logits
 
 
-def _call(model: nn.Module, images: Tensor) -> object:
+def _call(model: nn.Module, images: Tensor, role: str) -> object:
     try:
         return model(to_float(images))
     except ValueError:  # in the model's own words, as the library's models have them
@@ -131,5 +197,5 @@ def _call(model: nn.Module, images: Tensor) -> object:
         shape = tuple(images.shape)
         reason = " ".join(str(error).split())
         raise ValueError(
-            f"model: {type(model).__name__} cannot take images of shape {shape}: {reason}"
+            f"{role}: {type(model).__name__} cannot take images of shape {shape}: {reason}"
         ) from error

@@ -128,8 +128,16 @@ def run_eagerly(step: Step, stack: Stack, first: int) -> None:
 
 
 def floating_point(module: nn.Module) -> list[Tensor]:
-    """Return weights and batch-norm statistics as views, in which later steps show."""
-    return [value for value in module.state_dict().values() if value.is_floating_point()]
+    """Return weights and batch-norm statistics as views, in which later steps show.
+
+    A tied weight, which has two names, is there once.
+    """
+    views: dict[tuple, Tensor] = {}
+    for value in module.state_dict().values():
+        if value.is_floating_point():
+            place = (value.data_ptr(), value.shape, value.stride())
+            views.setdefault(place, value)
+    return list(views.values())
 
 
 def _losses_of_batch(runtime: Runtime, model: nn.Module, task: Task) -> Callable[[Batch], Losses]:

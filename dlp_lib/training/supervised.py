@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..checking import check_bool, check_field
+from ..checking import check_bool, check_field, check_int, check_type
 from ..context import Context
 from ..data.split import Split
 from ..store import Record
+from .admission import expect_indices, expect_learner
 from .inference import accuracy, predict
 from .optimiser import SGD
 from .stage import Drawn, Stage, cross_entropy, draw_epoch, gather, move_to_device, run_task
@@ -54,8 +55,19 @@ def supervised(
 
     Returns:
         The stage; its History has the column "accuracy", of all samples after the epoch.
+
+    Raises:
+        TypeError: before any work, for arguments of other types, and for a model that returns no
+            logits (n, C).
+        ValueError: before any work, for a model that cannot take the images, has another number of
+            classes, or has no weight to train.
     """
+    epochs = check_int("epochs", epochs)
+    check_type("config", config, Supervised)
     tampered = move_to_device(model, tampered, context)
+    expect_learner("tampered", model, tampered, context)
+    if probe is not None:
+        expect_indices("probe", probe, len(tampered))
     watched: list[Tensor] = []  # logits of the probe, a step each
 
     def watch(model: nn.Module) -> None:

@@ -35,11 +35,17 @@ def _agreement(outcome: Outcome) -> str:
             "learn in that time, or that has many targets. The list is then little more than "
             "chance: look at the images at its top before you believe it."
         )
+    doubt = ""
+    if getattr(search.agreed, "is_doubtful", False):
+        doubt = (
+            " Here this may well be so: the model is nearly as right on the hardest images of "
+            "their class as on other classes. So the whole class is easy, with poison or without."
+        )
     return (
         f'<strong class="alarm">The suspects agree.</strong> By epoch {search.agreed}, nearly all '
         "of them had carried one label for several epochs. So it looks where many images with one "
         "trigger got one wrong label. It is no proof, as a model can also be sure of one harmless "
-        "class first. Look at the images."
+        f"class first.{doubt} Look at the images."
     )
 
 

@@ -21,12 +21,16 @@ def store(tmp_path_factory):
     return Store(tmp_path_factory.mktemp("store"))
 
 
-@pytest.fixture(scope="module")
-def shared(store):
+def open_page(store):
     lab = Lab(Context(Runtime(0), store), n_train=300, n_test=120, epochs=3, steps=20)
     page = Live(lab, START)
     page.wait()
     return page
+
+
+@pytest.fixture(scope="module")
+def shared(store):
+    return open_page(store)
 
 
 @pytest.fixture
@@ -126,7 +130,8 @@ def test_an_error_in_a_callback_is_shown(live, monkeypatch):
     assert "RuntimeError: &lt;torn&gt;" in live.error.value
 
 
-def test_finetuning_shows_how_far_it_is_and_what_came_of_it(live, monkeypatch):
+def test_finetuning_shows_how_far_it_is_and_what_came_of_it(store, monkeypatch):
+    live = open_page(store)  # whose lab then knows of stage 3, unlike the shared one's
     told = []
     monkeypatch.setattr(live, "_advance", lambda share, status: told.append((share, status)))
     live.buttons["fine-tune"].click()

@@ -39,6 +39,14 @@ LONGEST_FIRST = (
 )
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """One worker more than there are cores, as many tests wait for processes that they start."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None  # xdist reads it
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(items):
     """Put the files that take long before all others."""
     places = {TESTS / name: place for place, name in enumerate(LONGEST_FIRST)}

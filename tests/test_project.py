@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conftest import LONGEST_FIRST
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "dlp_lib"
@@ -262,3 +263,7 @@ def test_nothing_is_ever_unpickled():
     forbidden = r"import pickle|pickle\.load|torch\.load\(|torch\.save\(|allow_pickle"
     for path in PACKAGE.rglob("*.py"):
         assert not re.search(forbidden, path.read_text(encoding="utf-8")), path
+
+
+def test_the_files_that_are_tested_first_are_there():
+    assert [name for name in LONGEST_FIRST if not (ROOT / "tests" / name).is_file()] == []

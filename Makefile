@@ -25,13 +25,13 @@ demo: $(READY)   ## DLP end to end on the embedded data set; PARAMS=file.yaml an
 	$(BIN)/python -m dlp_lib run $(NOTEBOOK) --out $(OUT) $(if $(PARAMS),--params $(PARAMS)) $(if $(SEED),-p seed=$(SEED))
 
 test: $(READY)   ## all tests
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --cov --cov-fail-under=90
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --cov --cov-fail-under=90
 
 lab: $(READY)    ## JupyterLab on the notebooks; FOLDER=build/student: on what `make student` wrote
 	$(BIN)/jupyter lab $(FOLDER)
 
 live: $(READY)   ## the live lab as a page of its own, on this machine alone
-	$(BIN)/voila notebooks/07_live_lab.ipynb --Voila.ip=127.0.0.1 --port=8866
+	$(BIN)/python -m dlp_lib.live
 
 student: $(READY) ## notebooks for students, without solutions: build/student
 	$(BIN)/python -m tools.kit student --out build/student

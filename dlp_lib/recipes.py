@@ -130,11 +130,12 @@ def recipe_for(dataset: str, n_train: int | None = None) -> Recipe:
     """Return the recipe of a data set; for a folder of images, that of CIFAR-10.
 
     Args:
-        dataset: a name of data.DATASETS, or a folder.
+        dataset: a name of data.DATASETS, in any case, or a folder.
         n_train: how many training images there are. Where a folder has fewer than 10,000, its
             recipe is SMALL_FOLDER; None: that is not known.
     """
+    name = str(dataset).lower()
     few_images = n_train is not None and n_train < FEW_IMAGES
-    if dataset not in RECIPES and few_images:
+    if name not in RECIPES and few_images:
         return SMALL_FOLDER
-    return RECIPES.get(dataset, CIFAR10)
+    return RECIPES.get(name, CIFAR10)

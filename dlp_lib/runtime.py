@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from .checking import check_int
+from .checking import check_bool, check_field, check_int
 from .fingerprint import neutral
 
 PRECISIONS = ("float32", "bfloat16")
@@ -63,7 +63,9 @@ class Runtime:
     captured: bool = False
 
     def __post_init__(self):
-        check_int("seed", self.seed)
+        check_field(self, "seed", check_int)
+        check_field(self, "compiled", check_bool)
+        check_field(self, "captured", check_bool)
         if self.precision not in PRECISIONS:
             allowed = ", ".join(repr(name) for name in PRECISIONS)
             raise ValueError(f"precision={self.precision!r}: allowed are {allowed}")

@@ -4,21 +4,22 @@ Nothing is ever unpickled: a record is a safetensors file.
 """
 
 import contextlib
+import copy
 import hashlib
 import json
-import os
-import uuid
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
+from .files import explain_errors, write_atomically
 from .fingerprint import CannotFingerprint, fingerprint, neutral
 
 SUFFIX = ".safetensors"
+PATIENCE = 0.5  # seconds between two calls of who waits for a lock
 
 
 class Record(NamedTuple):
@@ -40,6 +41,18 @@ class Store:
     def __init__(self, root: str | Path | None = None):
         self.root = None if root is None else Path(root).expanduser()
         self._memory: dict[str, bytes] = {}
+        self._while_waiting: Callable[[], None] | None = None
+
+    def calling(self, while_waiting: Callable[[], None]) -> "Store":
+        """Return the same records; the function is called while a lock of another is waited for.
+
+        Args:
+            while_waiting: called again and again, ``PATIENCE`` seconds apart. It may raise an
+                exception, which ends the wait.
+        """
+        store = copy.copy(self)
+        store._while_waiting = while_waiting
+        return store
 
     def write(self, name: str, tensors: dict[str, torch.Tensor], facts: dict) -> Record:
         """Store a record, and return it; an older one of the name is replaced.
@@ -65,7 +78,7 @@ class Store:
         """Return a record, its tensors on the CPU; None where there is none or a damaged one."""
         try:
             data = self._memory[name] if self.root is None else self._path(name).read_bytes()
-        except (KeyError, FileNotFoundError):
+        except (KeyError, FileNotFoundError, NotADirectoryError):
             return None
         try:
             return _parse(name, data)
@@ -108,7 +121,10 @@ class Store:
         """Hold a name for one process at a time, so that what several want is computed once."""
         if self.root is None:
             return contextlib.nullcontext()
-        return lock(self.root / f"{name}.lock")
+        path = self.root / f"{name}.lock"
+        if self._while_waiting is None:
+            return lock(path)
+        return _patient_lock(path, self._while_waiting)
 
     def _path(self, name: str) -> Path:
         return self.root / f"{name}{SUFFIX}"
@@ -146,29 +162,38 @@ def _parse(name: str, data: bytes) -> Record:
     return Record(tensors, json.loads(header["facts"]))
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name, sync it and rename it.
-
-    Whoever reads it sees all of it or none.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{uuid.uuid4().hex}.tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
 def lock(path: Path) -> contextlib.AbstractContextManager:
     """Return a lock that processes share by a file's name.
 
     The system frees it when its holder ends, however that ends.
+
+    Raises:
+        CannotWrite: where the folder cannot be written.
     """
     from filelock import FileLock
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with explain_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
     return FileLock(path)
+
+
+@contextlib.contextmanager
+def _patient_lock(path: Path, while_waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold a lock, and call a function while another holds it."""
+    from filelock import Timeout
+
+    file_lock = lock(path)
+    while True:
+        try:
+            file_lock.acquire(timeout=PATIENCE)
+            break
+        except Timeout:
+            while_waiting()
+    try:
+        yield
+    finally:
+        file_lock.release()
 
 
 def digest(*parts: object) -> str:

@@ -100,10 +100,12 @@ def test_answers_are_what_the_library_says(worked):
     assert answer.stages["AU"] == answer.ascent[1]
     ascent.load(model, 2)
     told = []
-    worked.finetune(SETTING, never, lambda *row: told.append(row[:2]))
+    worked.finetune(SETTING, never, lambda: told.append(worked.doing))
     fixmatch(model, tampered, selection.trusted, FixMatch(mu=3, steps=20), context)
     assert worked.look(SETTING).stages["ASSFT"]["ca"] == evaluate(model, test, BadNets()).ca
-    assert told == [(1, 1)]
+    stages = [doing.stage for doing in told]
+    assert stages == sorted(stages, key=["data", "SL", "AU", "ASSFT"].index)
+    assert [(doing.block, doing.blocks) for doing in told if doing.ca is not None] == [(1, 1)] * 2
 
 
 def test_e2_only_points_into_the_ascent(worked):

@@ -261,3 +261,25 @@ def test_agreement_may_stand_against_gamma(ax):
     plots.agreement(ax, [1.0, 0.5], [0.9, 0.4], 0.9, [0.01, 0.1])
     assert list(ax.lines[0].get_xdata()) == pytest.approx([1, 10])
     assert (ax.get_xlabel(), ax.get_xscale()) == ("gamma (%)", "log")
+
+
+ODD = r"$\frac of $, 100 % & a_b"  # no formula, although matplotlib would take it for one
+IMAGES = torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
+METRICS = Metrics(ca=0.5, asr=0.5, ra=0.5, n_clean=2, n_triggered=2, collapsed=False)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda ax: plots.gallery(ax, {ODD: IMAGES}, [ODD]),
+        lambda ax: plots.stage_bars(ax, {ODD: METRICS}),
+        lambda ax: plots.trade_off(ax, {ODD: (0.1, 0.9)}),
+        lambda ax: plots.heat_map(ax, pd.DataFrame({ODD: [0.5]}, index=[ODD])),
+        lambda ax: plots.roc(ax, {ODD: torch.arange(4.0)}, torch.arange(4) > 1),
+        lambda ax: plots.mean_and_range(ax, [1], [0.5], "o", plots.CLEAN, ODD).legend(),
+    ],
+    ids=["gallery", "stage_bars", "trade_off", "heat_map", "roc", "mean_and_range"],
+)
+def test_names_with_dollars_are_no_formulas(draw, ax):
+    draw(ax)
+    ax.figure.canvas.draw()  # matplotlib reads formulas when it draws

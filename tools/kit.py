@@ -65,7 +65,7 @@ def find_exercises(notebook: NotebookNode) -> list[Exercise]:
 
 
 def make_student(notebook: NotebookNode) -> None:
-    """Remove solutions and outputs; a check that fails will not stop the cells after it."""
+    """Remove solutions, outputs and widgets; a check that fails stops no cell after it."""
     for exercise in find_exercises(notebook):
         exercise.cell.source = strip_solution(exercise.cell.source)
         exercise.check.metadata.tags.append("raises-exception")
@@ -74,6 +74,7 @@ def make_student(notebook: NotebookNode) -> None:
             cell.outputs = []
             cell.execution_count = None
     notebook.metadata.pop("dlp_lib", None)
+    notebook.metadata.pop("widgets", None)  # the state of widgets is an output, too
 
 
 def mark_for_nbgrader(notebook: NotebookNode, name: str) -> None:

@@ -42,7 +42,7 @@ def held_out(clean: Split, context: Context) -> tuple[Split, Split]:
         ValueError: for fewer than five images.
     """
     if len(clean) < 5:
-        raise ValueError(f"{len(clean)} clean images: at least 5 are needed")
+        raise ValueError(f"clean: {len(clean)} clean images; at least 5 are needed")
     return _divide(clean, len(clean) * 4 // 5, context.runtime.generator("held out"))
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from ..checking import check_int
+from ..checking import check_bool, check_field, check_int, check_sequence
 from ..context import Context
 from ..data.split import Split
 from ..store import Record
@@ -27,7 +27,9 @@ class Training(SGD):
 
     def __post_init__(self):
         super().__post_init__()
-        check_int("epochs", self.epochs)
+        check_field(self, "epochs", check_int)
+        check_field(self, "augment", check_bool)
+        check_field(self, "drops", check_sequence, check_int, 1)
 
 
 def finetune(

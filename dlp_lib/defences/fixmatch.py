@@ -1,6 +1,5 @@
 """FixMatch: DLP's third stage, semi-supervised fine-tuning on the trusted samples."""
 
-import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..checking import check_int
+from ..checking import check_field, check_int, check_number
 from ..context import Context
 from ..data import augment
 from ..data.split import Split
-from ..models.interface import to_float
+from ..models.interface import copied, to_float
 from ..store import Record
 from ..training.batchnorm import preserve_batchnorm
 from ..training.optimiser import SGD
@@ -44,12 +43,10 @@ class FixMatch(SGD):
 
     def __post_init__(self):
         super().__post_init__()
-        check_int("finetune_steps", self.steps)
-        check_int("mu", self.mu, 1)
-        if not (0 <= self.tau <= 1 and self.lambda_u >= 0):
-            raise ValueError(
-                f"tau={self.tau}, lambda_u={self.lambda_u}: allowed are 0 ≤ tau ≤ 1, lambda_u ≥ 0"
-            )
+        check_field(self, "mu", check_int, 1)
+        check_field(self, "tau", check_number, least=0, most=1)
+        check_field(self, "lambda_u", check_number, least=0)
+        check_field(self, "steps", check_int)
 
 
 def fixmatch(
@@ -120,7 +117,7 @@ def fixmatch(
     def learning_rate(step: int) -> float:
         return config.lr * math.cos(7 * math.pi / (16 * max(1, config.steps)) * step)
 
-    average = copy.deepcopy(model).eval()
+    average = copied(model).eval()
     task = Task("ASSFT", config, batches, loss, measure, learning_rate, average)
     blocks = math.ceil(config.steps / steps_of_full_block)
     return run_task(task, model, blocks, context, images=tampered.images)

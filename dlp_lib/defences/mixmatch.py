@@ -1,6 +1,5 @@
 """MixMatch (Berthelot et al. 2019, arXiv:1905.02249): DBD's third stage."""
 
-import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -9,10 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..checking import check_int
+from ..checking import check_field, check_int, check_number
 from ..context import Context
 from ..data import augment
 from ..data.split import Split
+from ..models.interface import copied
 from ..store import Record
 from ..training.batchnorm import preserve_batchnorm
 from ..training.optimiser import SGD
@@ -46,10 +46,11 @@ class MixMatch(SGD):
 
     def __post_init__(self):
         super().__post_init__()
-        check_int("epochs", self.epochs, 1)
-        check_int("views", self.views, 1)
-        if not (0 < self.temperature <= 1 and self.alpha > 0 and self.lambda_u >= 0):
-            raise ValueError(f"{self}: allowed are 0 < temperature ≤ 1, alpha > 0, lambda_u ≥ 0")
+        check_field(self, "epochs", check_int, 1)
+        check_field(self, "views", check_int, 1)
+        check_field(self, "temperature", check_number, above=0, most=1)
+        check_field(self, "alpha", check_number, above=0)
+        check_field(self, "lambda_u", check_number, least=0)
 
 
 def mixmatch(
@@ -67,6 +68,8 @@ def mixmatch(
     Raises:
         Diverged: where the loss or a weight did not stay finite.
     """
+    if config.views == 1 and len(trusted) % config.batch == 1:
+        trusted = trusted[:-1]  # batch-norm cannot guess on a last batch of one image
     trusted = trusted.cpu()  # rows are drawn there
     is_unlabelled = torch.ones(len(tampered)).index_fill(0, trusted, 0)
     unlabelled = is_unlabelled.nonzero()[:, 0]
@@ -113,7 +116,7 @@ def mixmatch(
     def measure(_: nn.Module, __: int) -> Record:
         return Record({}, {"images": count * (1 + config.views)})
 
-    average = copy.deepcopy(model).eval()
+    average = copied(model).eval()
     task = Task("MixMatch", config, batches, loss, measure, average=average)
     stage = run_task(task, model, config.epochs, context, images=tampered.images)
     return stage.expect_finite()

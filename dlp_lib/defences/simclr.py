@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..checking import check_int
+from ..checking import check_field, check_int, check_number
 from ..context import Context
 from ..data.operations import warp
 from ..data.split import Split
@@ -20,6 +20,7 @@ from ..training.optimiser import SGD
 from ..training.stage import Stage, draw_epoch, run_task
 from ..training.steps import Task
 
+PROJECTION = "simclr_projection"  # what the model has for this stage
 _PROJECTED = 128  # dimensions in which views are compared; SimCLR's
 
 
@@ -38,9 +39,9 @@ class SimCLR(SGD):
 
     def __post_init__(self):
         super().__post_init__()
-        check_int("epochs", self.epochs, 1)
-        if not (self.temperature > 0 and 0 < self.crop <= 1):
-            raise ValueError(f"{self}: allowed are temperature > 0, 0 < crop ≤ 1")
+        check_field(self, "epochs", check_int, 1)
+        check_field(self, "temperature", check_number, above=0)
+        check_field(self, "crop", check_number, above=0, most=1)
 
 
 def simclr(model: nn.Module, tampered: Split, config: SimCLR, context: Context) -> Stage:
@@ -65,7 +66,7 @@ def simclr(model: nn.Module, tampered: Split, config: SimCLR, context: Context) 
         last = nn.Linear(width, _PROJECTED)
     projection = nn.Sequential(hidden, nn.ReLU(), last)
     # The optimiser takes the parameters of one module, so for this stage the model has a projection
-    model.add_module("simclr_projection", projection.to(tampered.images.device))
+    model.add_module(PROJECTION, projection.to(tampered.images.device))
     steps_per_epoch = math.ceil(len(tampered) / config.batch)
     steps = config.epochs * steps_per_epoch
 

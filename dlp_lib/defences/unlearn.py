@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from ..checking import check_int
+from ..checking import check_bool, check_choice, check_field, check_int
 from ..context import Context
 from ..data.split import Split
 from ..store import Record
@@ -34,9 +34,9 @@ class Unlearn(SGD):
 
     def __post_init__(self):
         super().__post_init__()
-        check_int("reestimate", self.reestimate, 2)
-        if self.batchnorm not in ("train", "eval"):
-            raise ValueError(f"batchnorm={self.batchnorm!r}: allowed are 'train' and 'eval'")
+        check_field(self, "batchnorm", check_choice, ("train", "eval"))
+        check_field(self, "reestimate", check_int, 2)
+        check_field(self, "stop", check_bool)
 
 
 def unlearn(

@@ -1,14 +1,15 @@
 """What the live lab knows about a setting: plain data, from which figures and words are made."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import NamedTuple
 
 from torch import Tensor
 
 from ..data import Split
 from ..defences import Selection, entropy
+from ..evaluation import measure_checkpoint
 from ..experiments import Scenario
-from ..training import accuracy
+from ..training import Checkpoints, accuracy
 from .setting import LabSetting
 
 
@@ -72,3 +73,14 @@ def agreement(tampered: Split, suspected: Tensor) -> Agreement:
     counts = tampered.labels[suspected].bincount(minlength=len(tampered.classes))
     label = tampered.classes[int(counts.argmax())]
     return Agreement(label, counts.max().item() / len(suspected))
+
+
+def measured(
+    scenario: Scenario, checkpoints: Checkpoints, block: int, reestimated: bool = False
+) -> dict:
+    """Return the fields of Metrics of recorded weights."""
+    model = scenario.untrained()
+    metrics = measure_checkpoint(
+        checkpoints, block, model, scenario.test, scenario.attack, reestimated
+    )
+    return asdict(metrics)

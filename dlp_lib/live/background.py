@@ -33,6 +33,10 @@ class LatestJob:
         if job is not None:
             self._last = self._thread.submit(self._run, job, self._version)
 
+    def is_busy(self) -> bool:
+        """Return whether a job runs or waits, be it one that is to stop."""
+        return self._last is not None and not self._last.done()
+
     def _run(self, job: Job, version: int) -> None:
         def check() -> None:
             if version != self._version:
@@ -48,9 +52,11 @@ class LatestJob:
                 self._on_error(error)
 
     def wait(self) -> None:
-        """Wait until the newest job has ended."""
-        if self._last is not None:
-            wait([self._last])
+        """Wait until the newest job has ended, and whatever its end has started."""
+        waited = None
+        while self._last is not waited:
+            waited = self._last
+            wait([waited])
 
 
 def loop_caller() -> Callable[[Callable[[], None]], object]:

@@ -9,11 +9,9 @@ GAMMAS = (0.002, 0.003, 0.005, 0.007, 0.01, 0.014, 0.02, 0.03, 0.05, 0.07, 0.1, 
 RATES = (0.005, 0.01, 0.02, 0.05, 0.08, 0.09, 0.1, 0.2, 0.3)  # of poisoning
 LEARNING_RATES = (0.001, 0.002, 0.005, 0.01, 0.02)  # of unlearning
 
-SLIDER = {
-    "continuous_update": True,
-    "style": {"description_width": "110px"},
-    "layout": {"width": "400px"},
-}
+SLIDERS = ("e1", "gamma", "e2", "lr")  # DLP's settings; the others are of data and attack
+LOOK = {"style": {"description_width": "96px"}, "layout": {"width": "auto"}}
+SLIDER = {"continuous_update": True, **LOOK}
 
 
 def make_controls(start: LabSetting, epochs: int) -> dict[str, ipywidgets.Widget]:
@@ -25,9 +23,11 @@ def make_controls(start: LabSetting, epochs: int) -> dict[str, ipywidgets.Widget
     """
     controls = {
         "dataset": ipywidgets.Combobox(
-            options=list(DATASETS), description="data set", continuous_update=False
+            options=list(DATASETS), description="data set", continuous_update=False, **LOOK
         ),
-        "attack": ipywidgets.Dropdown(options=list(start.recipe.attacks), description="attack"),
+        "attack": ipywidgets.Dropdown(
+            options=list(start.recipe.attacks), description="attack", **LOOK
+        ),
         "poisoning_rate": ipywidgets.SelectionSlider(
             options=_percentages({*RATES, start.poisoning_rate}),
             description="poisoning rate",
@@ -41,7 +41,7 @@ def make_controls(start: LabSetting, epochs: int) -> dict[str, ipywidgets.Widget
         "lr": ipywidgets.SelectionSlider(
             options=sorted({*LEARNING_RATES, start.lr}), description="unlearning lr", **SLIDER
         ),
-        "seed": ipywidgets.BoundedIntText(min=0, max=999, description="seed"),
+        "seed": ipywidgets.BoundedIntText(min=0, max=999, description="seed", **LOOK),
     }
     set_controls(controls, start)
     return controls

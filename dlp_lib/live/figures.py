@@ -9,21 +9,11 @@ from dataclasses import dataclass
 import ipywidgets
 from matplotlib.figure import Figure
 
-from .. import plots
 from . import panels
 from .answer import Answer
 
 SIZE = (5.4, 3)  # inches
-DPI = 80
-STYLE = f"""<style>
-.dlp-live {{color: var(--jp-ui-font-color1, inherit)}}
-.dlp-live img {{width: 100%; background: white; border-radius: 4px}}
-.dlp-panel {{border: 2px solid {plots.NEUTRAL}; border-radius: 6px; padding: 4px;
-    margin: 4px; width: 390px}}
-.dlp-truth {{border: 2px dashed {plots.POISONED}}}
-.dlp-sentence {{font-size: 115%; margin: 6px 4px; min-height: 3em; line-height: 1.4}}
-.dlp-error {{border: 2px solid #B00020; padding: 6px; margin: 4px; white-space: pre-wrap}}
-</style>"""
+DPI = 100
 
 
 def image_html(figure: Figure, text: str) -> str:
@@ -48,6 +38,8 @@ class PanelType:
     title: str
     draw: Callable[[Figure, Answer, bool], str]  # one of panels.py
     depends: Callable[[Answer], tuple]  # what the figure depends on
+    needs: str  # what must be there before it can be drawn
+    is_truth: bool = False  # whether it shows nothing but what no defender can see
 
 
 def _learning(answer: Answer) -> tuple:
@@ -68,13 +60,14 @@ def _stages(answer: Answer) -> tuple:
     return (repr(answer.stages),)
 
 
+# What the sliders of E1, gamma and E2 move stands first.
 PANELS = (
-    PanelType("Learning speed", panels.draw_gap, _learning),
-    PanelType("Entropy filter", panels.draw_entropy, _filtering),
-    PanelType("Labels of the suspects", panels.draw_labels, _filtering),
-    PanelType("Unlearning", panels.draw_ascent, _unlearning),
-    PanelType("Suspects and trusted", panels.draw_images, _filtering),
-    PanelType("After each stage", panels.draw_bars, _stages),
+    PanelType("Learning speed", panels.draw_gap, _learning, "one epoch of stage 1"),
+    PanelType("Entropy filter", panels.draw_entropy, _filtering, "E1 epochs of stage 1"),
+    PanelType("Unlearning", panels.draw_ascent, _unlearning, "one epoch of stage 2"),
+    PanelType("After each stage", panels.draw_bars, _stages, "E1 epochs of stage 1", is_truth=True),
+    PanelType("Labels of the suspects", panels.draw_labels, _filtering, "E1 epochs of stage 1"),
+    PanelType("Suspects and trusted", panels.draw_images, _filtering, "E1 epochs of stage 1"),
 )
 
 
@@ -95,10 +88,16 @@ class Panel:
         self._shown = state
         figure = Figure(SIZE, layout="constrained")
         text = self._type.draw(figure, answer, truth)
-        image = image_html(figure, text) if text else "…"
+        content = image_html(figure, text) if text else self._placeholder(truth)
         source = "as a defender sees it"
         css = "dlp-panel"
         if truth:
             source = "with the truth"
             css = "dlp-panel dlp-truth"
-        self.box.value = f'<div class="{css}"><b>{self.title}</b> ({source})<br>{image}</div>'
+        self.box.value = f'<div class="{css}"><b>{self.title}</b> ({source})<br>{content}</div>'
+
+    def _placeholder(self, truth: bool) -> str:
+        text = f"Appears after {self._type.needs}."
+        if self._type.is_truth and not truth:
+            text = "No defender sees this: it is measured with the trigger."
+        return f'<div class="dlp-empty">{text}</div>'

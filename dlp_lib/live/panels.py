@@ -53,12 +53,14 @@ def draw_labels(figure: Figure, answer: Answer, truth: bool) -> str:
         return ""
     ax = figure.subplots()
     tampered = answer.scenario.tampered
+    places = range(len(tampered.classes))
     bottom = 0
     for name, colour, rows in _suspect_groups(answer, truth):
         counts = tampered.labels[rows].bincount(minlength=len(tampered.classes)).cpu().numpy()
-        ax.bar(tampered.classes, counts, bottom=bottom, color=colour, label=name)
+        ax.bar(places, counts, bottom=bottom, color=colour, label=name)
         bottom = bottom + counts
     ax.set(ylabel="suspects")
+    ax.set_xticks(places, [plots.plain(name) for name in tampered.classes])
     ax.tick_params("x", rotation=45, labelsize=8)
     ax.legend(fontsize=8)
     return "How many suspects carry which label."

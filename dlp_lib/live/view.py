@@ -6,42 +6,20 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import ipywidgets
-from matplotlib.figure import Figure
 
 from . import words
 from .background import Check, LatestJob, loop_caller
 from .controller import Lab, LabSetting
-from .controls import make_controls, read_controls, set_controls
-from .figures import PANELS, STYLE, Panel, image_html
+from .controls import SLIDERS, make_controls, read_controls, set_controls
+from .doing import Job, Tell
+from .explore import explore
+from .figures import PANELS, Panel
+from .messages import Messages
+from .style import arrange
+
+__all__ = ["Live", "explore"]  # notebooks import both from here
 
 PAUSE = 0.5  # seconds between two refreshes while a job runs, at least
-Say = Callable[[float, str], None]  # how far a job is, a share, and what it does
-
-
-def explore(
-    draw: Callable[..., tuple[Figure, str]], **controls: ipywidgets.Widget
-) -> ipywidgets.VBox:
-    """Put controls above a figure that is drawn again when one of them moves.
-
-    ``ipywidgets.interact`` does that with an Output widget, with which runs without a page
-    sometimes hang (nbclient, #312).
-
-    Args:
-        draw: takes the controls' values by name; returns a figure, and what it shows in words.
-        controls: by name, which is also the description of those that have none.
-    """
-    picture = ipywidgets.HTML()
-
-    def redraw(*_) -> None:
-        values = {name: control.value for name, control in controls.items()}
-        figure, text = draw(**values)
-        picture.value = f"{image_html(figure, text)}<p>{html.escape(text)}</p>"
-
-    for name, control in controls.items():
-        control.description = control.description or name
-        control.observe(redraw, "value")
-    redraw()
-    return ipywidgets.VBox([*controls.values(), picture])
 
 
 class Live:
@@ -58,7 +36,7 @@ class Live:
         self._start = lab.recommended() if start is None else start
         self._pinned: LabSetting | None = None  # beside which the others are shown
         self._asked: LabSetting | None = None  # for which the newest job works, without E2
-        self._running: object | None = None  # stands for the newest job
+        self._job: Job | None = None  # the newest, while it runs
         self._is_resetting = False
         self._refresh_waits = False
         self._refreshed = 0.0  # when a job asked for a refresh, in seconds
@@ -68,17 +46,16 @@ class Live:
         self.truth = ipywidgets.Checkbox(
             value=True, description="show what only the teacher knows", indent=False
         )
-        self.progress = ipywidgets.FloatProgress(min=0, max=1, layout={"width": "200px"})
-        self.status = ipywidgets.HTML()
+        self.messages = Messages()
         self.sentence = ipywidgets.HTML()
-        self.error = ipywidgets.HTML()
         self.compared = ipywidgets.HTML()
-        code_layout = {"width": "98%", "height": "260px", "display": "none"}
+        code_layout = {"width": "98%", "height": "300px", "display": "none"}
         self.code = ipywidgets.Textarea(layout=code_layout)
         self.panels = [Panel(panel_type) for panel_type in PANELS]
         self.buttons = self._make_buttons()
-        for control in (*self.controls.values(), self.truth):
-            control.observe(self._guarded(lambda _: self.changed()), "value")
+        for control in self.controls.values():
+            control.observe(self._guarded(lambda _: self._moved()), "value")
+        self.truth.observe(self._guarded(lambda _: self.redraw()), "value")
         self.page = self._make_page()
         self.changed()
 
@@ -97,21 +74,18 @@ class Live:
         return buttons
 
     def _make_page(self) -> ipywidgets.VBox:
-        wrap = ipywidgets.Layout(flex_flow="row wrap")
-        page = ipywidgets.VBox(
-            [
-                ipywidgets.HTML(STYLE),
-                ipywidgets.Box([*self.controls.values(), self.truth], layout=wrap),
-                ipywidgets.Box([*self.buttons.values(), self.progress, self.status], layout=wrap),
-                self.error,
-                self.sentence,
-                self.compared,
-                ipywidgets.Box([panel.box for panel in self.panels], layout=wrap),
-                self.code,
-            ]
+        sliders = [self.controls[name] for name in SLIDERS]
+        scene = [control for name, control in self.controls.items() if name not in SLIDERS]
+        messages = self.messages
+        return arrange(
+            scene=scene,
+            sliders=sliders,
+            buttons=[*self.buttons.values()],
+            progress=[messages.progress, messages.status, self.truth],
+            panels=[panel.box for panel in self.panels],
+            words=[messages.error, messages.note, self.sentence, self.compared],
+            code=self.code,
         )
-        page.add_class("dlp-live")
-        return page
 
     def setting(self) -> LabSetting:
         """Return what the controls say.
@@ -121,18 +95,26 @@ class Live:
         """
         return read_controls(self.controls)
 
-    def changed(self) -> None:
-        """Answer a control: at once with what is known, and with the rest as it comes."""
-        self.error.value = ""
-        setting = self.setting()
-        self.refresh()
-        needed = replace(setting, e2=0)  # another E2 is another point of the same ascent
-        if needed != self._asked:
-            self._asked = needed
-            self._start_job("working …", lambda check, _: self.lab.work(setting, check, self._tell))
+    def _moved(self) -> None:
+        if not self._is_resetting:
+            self.changed()
 
-    def refresh(self) -> None:
-        """Bring figures and words up to date. What has not changed is not drawn."""
+    def changed(self) -> None:
+        """Answer a control: at once with what is known, and with the rest as it comes.
+
+        Another E2 is another point of the same ascent: it stops no job.
+        """
+        self.messages.show_error(None)
+        setting = self.setting()
+        if replace(setting, e2=0) != self._asked:
+            if self._job is not None and self._job.is_finetuning:
+                doing = self.lab.doing
+                self.messages.show_note(words.superseded(doing, self._job.setting, setting))
+            self._work(setting)
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Bring figures, words and status up to date. What has not changed is not drawn."""
         self._refresh_waits = False
         answer = self.lab.look(self.setting())
         truth = self.truth.value
@@ -143,30 +125,29 @@ class Live:
         self.compared.value = ""
         if truth and self._pinned is not None:
             self.compared.value = words.table(self.lab.look(self._pinned), answer)
+        if self._job is not None:
+            self._show_status(self._job)
 
     def wait(self) -> None:
         """Wait until the newest job has ended, for a notebook that runs without a reader."""
         self._jobs.wait()
 
     def finetune(self) -> None:
-        """Run stage 3 from here. The bar shows how far it is, and the clean accuracy so far."""
+        """Run stage 3 from here. The status says how far it is."""
         setting = self.setting()
-        self._asked = None
-
-        def job(check: Check, say: Say) -> None:
-            def tell(block: int, blocks: int, ca: float) -> None:
-                say(block / blocks, f"fine-tuning, CA {ca:.0%}")
-
-            self.lab.finetune(setting, check, tell)
-
-        self._start_job("fine-tuning …", job)
+        job = self._job
+        if job is not None and job.is_finetuning and job.setting == setting:
+            return
+        self.messages.show_note("")
+        self._asked = replace(setting, e2=0)
+        self._start_job(setting, self.lab.finetune)
 
     def cancel(self) -> None:
         """Stop the newest job."""
         self._asked = None
-        self._running = None
         self._jobs.submit(None)
-        self._advance(0, "cancelled; what is recorded stays")
+        self.redraw()
+        self._end("cancelled; what is recorded stays")
 
     def reset(self) -> None:
         """Move the controls back to the first setting."""
@@ -178,7 +159,7 @@ class Live:
     def compare(self) -> None:
         """Show this setting's results beside those to come, or stop doing so."""
         self._pinned = self.setting() if self._pinned is None else None
-        self.refresh()
+        self.redraw()
 
     def copy(self) -> None:
         """Show the setting as Python and as a command, to be copied, or hide them."""
@@ -189,46 +170,65 @@ class Live:
         else:
             self.code.layout.display = "none"
 
-    def _start_job(self, status: str, job: Callable[[Check, Say], None]) -> None:
-        token = self._running = object()
+    def _work(self, setting: LabSetting) -> None:
+        self._asked = replace(setting, e2=0)
+        self._start_job(setting, self.lab.work)
 
-        def say(share: float, status: str) -> None:
-            def advance() -> None:
-                if self._running is token:
-                    self._advance(share, status)
+    def _start_job(
+        self, setting: LabSetting, run: Callable[[LabSetting, Check, Tell], None]
+    ) -> None:
+        is_finetuning = run == self.lab.finetune
+        job = Job(setting, is_finetuning, self._jobs.is_busy())
 
-            self._later(advance)
+        def run_job(check: Check) -> None:
+            job.has_begun = True
+            run(job.setting, check, self._tell)
+            self._later(self._guarded(lambda: self._finish(job)))
 
-        def run(check: Check) -> None:
-            job(check, say)
-            self._later(self._guarded(self.refresh))
-            say(0, "ready")
+        self._job = job
+        self._show_status(job)
+        self._jobs.submit(run_job)
 
-        self._advance(0, status)
-        self._jobs.submit(run)
+    def _finish(self, job: Job) -> None:
+        if job is not self._job:
+            return
+        self._end("ready")
+        self.redraw()
+        if job.is_finetuning:
+            e2 = job.setting.e2
+            if e2 != self.controls["e2"].value:
+                self.messages.show_note(
+                    f"Fine-tuning from E2 = {e2} is done: move E2 there to see what it gave."
+                )
+            self._work(self.setting())  # stage 1 goes on to its longest E1
 
     def _tell(self) -> None:
-        """Ask for a refresh after an epoch; one at most waits for its turn."""
+        """Ask for a redraw; one at most waits for its turn."""
         now = time.monotonic()
         if not self._refresh_waits and now - self._refreshed > PAUSE:
             self._refresh_waits = True
             self._refreshed = now
-            self._later(self._guarded(self.refresh))
+            self._later(self._guarded(self.redraw))
 
-    def _advance(self, share: float, status: str) -> None:
-        self.progress.value = share
-        self.status.value = status
+    def _show_status(self, job: Job) -> None:
+        doing = self.lab.doing
+        text = words.status(job, doing, self.setting(), self.truth.value)
+        share = doing.block / max(1, doing.blocks)
+        self.messages.show_status(text, share if job.has_begun else 0)
+
+    def _end(self, status: str) -> None:
+        """Say that no job runs any more."""
+        self._job = None
+        self.messages.show_status(status)
 
     def _guarded(self, action: Callable) -> Callable:
         """Return the action so that its errors are shown on the page."""
 
         def run(*arguments) -> None:
-            if self._is_resetting:
-                return
             try:
                 action(*arguments)
             except Exception as error:  # the user must see it, whatever it is
-                self._fail(error)
+                self.messages.show_error(error)
 
         return run
 
@@ -236,7 +236,7 @@ class Live:
         self._later(lambda: self._fail(error))
 
     def _fail(self, error: Exception) -> None:
+        """Show the error that has ended the newest job."""
         self._asked = None
-        text = html.escape(f"{type(error).__name__}: {error}")
-        self.error.value = f'<div class="dlp-error" role="alert">{text}</div>'
-        self._advance(0, "stopped")
+        self.messages.show_error(error)
+        self._end("stopped")

@@ -1,22 +1,45 @@
-"""The live lab's words: an Answer in, a sentence or a table of plain text or HTML out."""
+"""The live lab's words: an Answer or a Doing in, plain text or HTML out."""
 
 import html
 from dataclasses import asdict
 
 from .answer import Answer
+from .doing import Doing, Job
+from .setting import LabSetting
 
 STAGES = ("SL", "AU", "ASSFT")
+DOES = {
+    "data": "loading and poisoning the data",
+    "SL": "stage 1, supervised learning",
+    "AU": "stage 2, unlearning",
+    "ASSFT": "stage 3, fine-tuning",
+}
+SYMBOLS = {
+    "dataset": "data set",
+    "attack": "attack",
+    "poisoning_rate": "poisoning rate",
+    "e1": "E1",
+    "gamma": "gamma",
+    "e2": "E2",
+    "lr": "unlearning lr",
+    "seed": "seed",
+}
+
+
+def percent(share: float) -> str:
+    """Return a share as a whole number of per cent."""
+    return f"{round(100 * share)}%"
 
 
 def sentence(answer: Answer, truth: bool) -> str:
-    """Return what the setting has led to, in words.
+    """Return what the setting has led to, in words; "" where nothing is known yet.
 
     Args:
         answer: what is known.
         truth: whether to say what no defender can see.
     """
     if answer.selection is None:
-        return f"Training to epoch {answer.setting.e1} …"
+        return ""
     unlearned = _row_at_e2(answer)
     describe = _true_sentence if truth else _visible_sentence
     text = describe(answer, unlearned)
@@ -40,8 +63,8 @@ def _visible_sentence(answer: Answer, unlearned: dict | None) -> str:
     if unlearned is not None:
         chance = 1 / len(answer.scenario.classes)
         text += (
-            f" After {answer.setting.e2} epochs of unlearning the model is right on"
-            f" {unlearned['accuracy_reestimated']:.0%} of them (chance: {chance:.0%})."
+            f" After {_epochs(answer.setting.e2)} of unlearning the model is right on"
+            f" {percent(unlearned['accuracy_reestimated'])} of them (chance: {percent(chance)})."
         )
     return text
 
@@ -55,31 +78,109 @@ def _true_sentence(answer: Answer, unlearned: dict | None) -> str:
     )
     learned = answer.stages.get("SL")
     if learned and unlearned:
-        lost = 100 * (learned["ca"] - unlearned["ca"])
+        has = "has" if answer.setting.e2 == 1 else "have"
         text += (
-            f" {answer.setting.e2} epochs of unlearning have taken ASR from"
-            f" {learned['asr']:.0%} to {unlearned['asr']:.0%} and CA from"
-            f" {learned['ca']:.0%} to {unlearned['ca']:.0%} ({lost:.0f} points lost)."
+            f" {_epochs(answer.setting.e2)} of unlearning {has} taken ASR from"
+            f" {percent(learned['asr'])} to {percent(unlearned['asr'])} and CA from"
+            f" {percent(learned['ca'])} to {percent(unlearned['ca'])}"
+            f" ({difference(learned['ca'], unlearned['ca'])})."
         )
     tuned = answer.stages.get("ASSFT")
     if tuned:
-        text += f" Fine-tuning has brought CA to {tuned['ca']:.0%} and ASR to {tuned['asr']:.0%}."
+        text += (
+            f" Fine-tuning has brought CA to {percent(tuned['ca'])}"
+            f" and ASR to {percent(tuned['asr'])}."
+        )
     return text
+
+
+def _epochs(count: int) -> str:
+    return "1 epoch" if count == 1 else f"{count} epochs"
+
+
+def difference(before: float, after: float) -> str:
+    """Return what lies between two shares, in points of what ``percent`` says of them."""
+    points = round(100 * after) - round(100 * before)
+    if points == 0:
+        return "unchanged"
+    unit = "point" if abs(points) == 1 else "points"
+    return f"{abs(points)} {unit} {'gained' if points > 0 else 'lost'}"
+
+
+def status(job: Job, doing: Doing, setting: LabSetting, truth: bool) -> str:
+    """Return what a job does, how far it is, and how long it still takes.
+
+    Args:
+        job: the newest one.
+        doing: what the lab does now.
+        setting: what the controls say.
+        truth: whether to say what no defender can see.
+    """
+    if not job.has_begun:
+        if job.queues:
+            return "starting as soon as what was running has finished its epoch"
+        return "starting"
+    text = progress(doing, truth)
+    if job.is_finetuning and job.setting != setting:
+        text += f" (from E2 = {job.setting.e2})"
+    return text
+
+
+def progress(doing: Doing, truth: bool) -> str:
+    """Return how far a job is, and how long its stage still takes."""
+    text = DOES[doing.stage]
+    if doing.blocks:
+        unit = "part" if doing.stage == "ASSFT" else "epoch"
+        text += f": {unit} {doing.block} of {doing.blocks} done"
+    if doing.waits:
+        return f"waiting, as another page or process does the same: {text}"
+    if doing.seconds_left is not None:
+        text += f", about {_duration(doing.seconds_left)} left"
+    if truth and doing.ca is not None:
+        text += f"; CA {percent(doing.ca)}"
+    return text
+
+
+def _duration(seconds: float) -> str:
+    if seconds >= 90:
+        return f"{round(seconds / 60)} minutes"
+    return f"{max(1, round(seconds))} s"
+
+
+def superseded(doing: Doing, before: LabSetting, after: LabSetting) -> str:
+    """Return that a changed setting has stopped fine-tuning, and how to go on with it.
+
+    Args:
+        doing: what the job did when it was stopped.
+        before: of which setting the fine-tuning was.
+        after: what the controls say now.
+    """
+    old = asdict(before)
+    new = asdict(after)
+    changes = [f"{SYMBOLS[name]} was {old[name]}" for name in old if old[name] != new[name]]
+    done = ""
+    if doing.stage == "ASSFT" and doing.blocks:
+        done = f" after part {doing.block} of {doing.blocks}"
+    return (
+        f"Fine-tuning was stopped{done}, because the setting has changed ({', '.join(changes)})."
+        " What is done is kept: set that again and press fine-tune, and it goes on from there."
+    )
 
 
 def table(*answers: Answer) -> str:
     """Return settings and their CA and ASR, which are the truth, as HTML, one below the other."""
-    rows = [["setting", *STAGES]]
+    head = "".join(f"<th>{name}</th>" for name in ("setting", *STAGES))
+    rows = []
     for answer in answers:
         pairs = asdict(answer.setting).items()
-        setting = ", ".join(f"{name} {value}" for name, value in pairs)
-        rows.append([setting, *(_cell(answer, stage) for stage in STAGES)])
-    return f"<table>{''.join(_table_row(row) for row in rows)}</table>"
+        setting = ", ".join(f"{SYMBOLS[name]} {value}" for name, value in pairs)
+        rows.append(_table_row([setting, *(_cell(answer, stage) for stage in STAGES)]))
+    return f'<table class="dlp-compared"><tr>{head}</tr>{"".join(rows)}</table>'
 
 
 def _cell(answer: Answer, stage: str) -> str:
     row = answer.stages.get(stage)
-    return "–" if row is None else f"CA {row['ca']:.0%}, ASR {row['asr']:.0%}"
+    return "–" if row is None else f"CA {percent(row['ca'])}, ASR {percent(row['asr'])}"
 
 
 def _table_row(cells: list[str]) -> str:

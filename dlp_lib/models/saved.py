@@ -104,9 +104,9 @@ def _expect_facts(facts: dict) -> None:
 
 def _empty(architecture: str, n_classes: int) -> nn.Module:
     """Return a model whose weights have shapes, but neither memory nor values."""
-    expect_architecture(architecture)
+    make_model = ARCHITECTURES[expect_architecture(architecture)]
     with torch.device("meta"):
-        return ARCHITECTURES[architecture](check_int("n_classes", n_classes, 2))
+        return make_model(check_int("n_classes", n_classes, 2))
 
 
 def _expect_tensors(tensors: dict[str, Tensor], model: nn.Module, origin: str) -> None:

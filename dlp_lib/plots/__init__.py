@@ -3,7 +3,7 @@
 The colours are those of Okabe and Ito, which colour-blind readers tell apart.
 """
 
-from .base import CLEAN, NEUTRAL, POISONED, RECOVERED, mean_and_range, shared_legend, show
+from .base import CLEAN, NEUTRAL, POISONED, RECOVERED, mean_and_range, plain, shared_legend, show
 from .filtering import FILTER_STYLES, agreement, entropy_histogram, histogram, precision, roc
 from .results import ascent, ca_and_asr, stage_bars, trade_off, unlearning
 from .samples import difference, feature_map, gallery, learning_gap

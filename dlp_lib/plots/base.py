@@ -42,6 +42,11 @@ def show(figure: "Figure", alt: str, **display_options) -> None:
     display(content, metadata=metadata, raw=True, **display_options)
 
 
+def plain(name: str) -> str:
+    """Return a name that matplotlib draws as it is: it takes what stands between $ for maths."""
+    return name.replace("$", r"\$")
+
+
 def shared_legend(figure: "Figure") -> None:
     """Put one legend above all axes in place of their own, and label the outer axes only."""
     handle_of = {}
@@ -72,7 +77,7 @@ def mean_and_range(
     runs = 100 * np.atleast_2d(values)
     lowest = runs.min(0)
     highest = runs.max(0)
-    ax.plot(x, runs.mean(0), style, color=colour, markersize=3, label=label)
+    ax.plot(x, runs.mean(0), style, color=colour, markersize=3, label=plain(label))
     ax.fill_between(x, lowest, highest, color=colour, alpha=0.25, linewidth=0)
     return ax
 

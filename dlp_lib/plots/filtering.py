@@ -18,6 +18,7 @@ from .base import (
     logarithmic_axis,
     mean_and_range,
     percent_axis,
+    plain,
 )
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def roc(ax: "Axes", scores: dict[str, Tensor], poisoned: Tensor) -> "Axes":
         if style is None:
             style = {"color": next(other_colours), "linestyle": _OTHER_LINE}
         false_positives, true_positives, _ = roc_curve(poisoned.cpu(), score.cpu())
-        ax.plot(100 * false_positives, 100 * true_positives, label=name, **style)
+        ax.plot(100 * false_positives, 100 * true_positives, label=plain(name), **style)
     ax.set(xlabel="clean samples accused (%)", ylabel="poison found (%)")
     ax.set(xlim=(-1, 101), ylim=(-1, 104))
     return ax

@@ -19,6 +19,7 @@ from .base import (
     logarithmic_axis,
     mean_and_range,
     percent_axis,
+    plain,
 )
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _one_decimal(height: float) -> str:
 
 
 def _model_name(name: str, metrics: Metrics) -> str:
-    return f"{name}\n(collapsed)" if metrics.collapsed else name
+    return f"{plain(name)}\n(collapsed)" if metrics.collapsed else plain(name)
 
 
 def trade_off(
@@ -144,7 +145,7 @@ def trade_off(
         else:
             marker, colour = next(looks)
         style = {"marker": marker, "color": colour, "linestyle": "none"}
-        ax.plot(100 * asr, 100 * ca, markersize=9, alpha=0.8, label=name, **style)
+        ax.plot(100 * asr, 100 * ca, markersize=9, alpha=0.8, label=plain(name), **style)
     ax.set(xlabel="ASR (%)", ylabel="CA (%)", xlim=(-4, 104))
     ax.legend()
     return ax

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from .base import CLEAN, NEUTRAL, POISONED, integer_axis, mean_and_range, percent_axis
+from .base import CLEAN, NEUTRAL, POISONED, integer_axis, mean_and_range, percent_axis, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,8 +43,8 @@ def gallery(ax: "Axes", rows: dict[str, Tensor], titles: Sequence[str] = ()) -> 
             cell = canvas[top : top + height, left : left + width]
             cell[:] = image
     ax.imshow(canvas, interpolation="nearest")
-    ax.set_yticks(_middles(len(rows), row_height), rows)
-    ax.set_xticks(_middles(len(titles), column_width), titles)
+    ax.set_yticks(_middles(len(rows), row_height), [plain(name) for name in rows])
+    ax.set_xticks(_middles(len(titles), column_width), [plain(title) for title in titles])
     ax.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
     ax.spines[:].set_visible(False)
     return ax

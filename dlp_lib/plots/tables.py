@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from .base import plain
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from pandas import DataFrame
@@ -25,7 +27,8 @@ def heat_map(ax: "Axes", table: "DataFrame", counts: "DataFrame | None" = None) 
     if counts is not None:
         texts += counts.map(lambda count: f"\nn = {count:.0f}")
     scale = {"vmin": 0, "vmax": 100, "cmap": _COLOURS, "cbar": False}
-    seaborn.heatmap(100 * table, ax=ax, annot=texts, fmt="", **scale)
+    named = table.rename(index=_plain_name, columns=_plain_name)
+    seaborn.heatmap(100 * named, ax=ax, annot=texts, fmt="", **scale)
     for text in ax.texts:
         column, row = map(int, text.get_position())
         is_dark = table.iat[row, column] < _WHITE_BELOW
@@ -33,6 +36,10 @@ def heat_map(ax: "Axes", table: "DataFrame", counts: "DataFrame | None" = None) 
     ax.tick_params(axis="y", rotation=0)
     ax.set(xlabel="", ylabel="")
     return ax
+
+
+def _plain_name(name: object) -> object:
+    return plain(name) if isinstance(name, str) else name
 
 
 def sweep_map(

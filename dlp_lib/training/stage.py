@@ -130,7 +130,8 @@ def draw_epoch(
 ) -> Iterator[Drawn]:
     """Draw one epoch's batches, in random order.
 
-    A last batch of one image is left out, as batch-norm cannot be trained on it.
+    A last batch of one image is left out, as batch-norm cannot be trained on it. A set of one image
+    gives it twice.
 
     Args:
         split: the data.
@@ -139,8 +140,11 @@ def draw_epoch(
         views: random stream of weak views, on the CPU; None: images as they are.
     """
     height, width = split.images.shape[2:]
-    for rows in torch.randperm(len(split), generator=order).split(batch):
-        if len(rows) == 1 and len(split) > 1:
+    rows_in_order = torch.randperm(len(split), generator=order)
+    if len(split) == 1:
+        rows_in_order = rows_in_order.repeat(2)
+    for rows in rows_in_order.split(batch):
+        if len(rows) == 1:
             continue
         draws = torch.empty(len(rows), 0)
         if views is not None:
@@ -160,6 +164,18 @@ def cross_entropy(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
     """Return the mean cross-entropy, in nats, of a batch of float images and their labels."""
     images, labels = batch
     return functional.cross_entropy(model(images), labels)
+
+
+def split_rows(rows: Tensor, batch: int) -> list[Tensor]:
+    """Split rows into batches; a last one of a single row is joined to the batch before it.
+
+    Batch-norm cannot be trained on one row.
+    """
+    batches = list(rows.split(batch))
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        last = batches.pop()
+        batches[-1] = torch.cat([batches[-1], last])
+    return batches
 
 
 def cycle_indices(n: int, count: int, generator: torch.Generator) -> Tensor:

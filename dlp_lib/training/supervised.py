@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..checking import check_bool, check_field
 from ..context import Context
 from ..data.split import Split
 from ..store import Record
@@ -24,6 +25,10 @@ class Supervised(SGD):
     """
 
     augment: bool = False  # flip and crop; the paper does not say
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_field(self, "augment", check_bool)
 
 
 def supervised(

@@ -22,7 +22,7 @@
 # **You need** the [quick start](00_quickstart.ipynb), and best also [notebook 03](03_entropy_filtering.ipynb).
 #
 # **Time**: as long as you like to play; the guided questions take 30 minutes. Running the page the first time trains for about a minute on two
-# cores (not timed on a GPU yet), while you can already look. `make live` shows this page without the code.
+# cores (not timed on a GPU yet), while you can already look. `make live` shows the lab as a page of its own, without the questions.
 #
 # Terms are explained in the [glossary](../docs/GLOSSARY.md), papers listed in the [bibliography](../docs/BIBLIOGRAPHY.md).
 

@@ -1,36 +1,35 @@
-"""The live lab in a real browser, in JupyterLab and in Voila; skipped where there is none."""
+"""The live lab in a real browser: as a page of its own, and in notebook 07 in JupyterLab."""
 
 import json
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import papermill
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from browsing import (
+    SECONDS,
+    Watched,
+    figures,
+    free_port,
+    screenshot,
+    sentence,
+    serving,
+    slider,
+    status,
+    wait_until_ready,
+)
+from playwright.sync_api import expect
 
 ROOT = Path(__file__).resolve().parents[2]
-CHROMIUM = (
-    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-)
-SECONDS = 1000  # in milliseconds
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium on this machine (apt-get install chromium)"
-)
 
 
-def prepared(folder):
-    """The notebook with parameters that take seconds, and a store of its own."""
-    parameters = {"n_train": 600, "epochs": 4, "finetune_steps": 200}
+def prepare_notebook(folder):
+    """Write notebook 07 with parameters that take seconds, and a store of its own."""
+    parameters = {"n_train": 600, "epochs": 4, "finetune_steps": 60}
     parameters |= {"cache": str(folder / "store"), "out": str(folder)}
     source = ROOT / "notebooks" / "07_live_lab.ipynb"
-    target = folder / source.name
-    papermill.execute_notebook(str(source), str(target), parameters, prepare_only=True)
+    papermill.execute_notebook(
+        str(source), str(folder / source.name), parameters, prepare_only=True
+    )
     lab = {  # keep cells that are out of sight, ask nothing
         "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},
         "@jupyterlab/apputils-extension:notification": {"fetchNews": "false"},
@@ -39,111 +38,52 @@ def prepared(folder):
     (folder / "config" / "labconfig" / "default_setting_overrides.json").write_text(
         json.dumps(lab), encoding="utf-8"
     )
-    return folder
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def command(kind, folder, port):
+    """How the server of a kind is started; what one has recorded, the other must not find."""
+    if kind == "page":
+        options = f"--no-browser --port={port} --n-train=600 --epochs=4 --steps=60"
+        return ["dlp_lib.live", *options.split(), f"--store={folder / 'store'}"]
+    prepare_notebook(folder)
+    options = f"--no-browser --port={port} --ip=127.0.0.1 --allow-root --IdentityProvider.token="
+    return ["jupyterlab", *options.split(), f"--ServerApp.root_dir={folder}"]
 
 
-@pytest.fixture(scope="module", params=["voila", "lab"])
-def page(request, tmp_path_factory):
-    """The page, loaded and run, in a browser that reaches nothing but this machine."""
-    folder = prepared(
-        tmp_path_factory.mktemp(request.param)
-    )  # what one has recorded, the other must not find
-    port, notebook = free_port(), folder / "07_live_lab.ipynb"
-    if request.param == "voila":
-        command = ["voila", str(notebook), "--no-browser", f"--port={port}", "--Voila.ip=127.0.0.1"]
-        address = f"http://127.0.0.1:{port}/"
-    else:
-        command = [
-            "jupyterlab",
-            "--no-browser",
-            f"--port={port}",
-            "--ip=127.0.0.1",
-            f"--ServerApp.root_dir={folder}",
-        ]
-        command += ["--IdentityProvider.token=", "--allow-root"]
-        address = f"http://127.0.0.1:{port}/lab/tree/{notebook.name}?reset"
-    environment = os.environ | {
-        "JUPYTER_CONFIG_DIR": str(folder / "config"),
-        "JUPYTER_DATA_DIR": str(folder / "data"),
-    }
-    log = (folder / f"{request.param}.log").open("w")
-    server = subprocess.Popen(
-        [sys.executable, "-m", *command], env=environment, stdout=log, stderr=log
-    )
-    try:
-        wait_for(
-            f"http://127.0.0.1:{port}/" + ("api" if request.param == "lab" else "voila/static/"),
-            server,
+def run_all_cells(page):
+    page.locator(".jp-NotebookPanel .jp-Cell").first.wait_for(timeout=120 * SECONDS)
+    page.get_by_text("Python 3 (ipykernel) | Idle").first.wait_for(timeout=120 * SECONDS)
+    page.wait_for_timeout(2 * SECONDS)  # for the widget manager, which shows nothing of being ready
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_text("Run All Cells", exact=True).click()
+
+
+@pytest.fixture(scope="module", params=["page", "lab"])
+def watched(request, tmp_path_factory, browser):
+    """The page, loaded and run."""
+    kind = request.param
+    folder = tmp_path_factory.mktemp(kind)
+    port = free_port()
+    address = f"http://127.0.0.1:{port}/"
+    arguments = command(kind, folder, port)
+    with serving(arguments, folder, address + ("api" if kind == "lab" else "voila/static/")):
+        watched = Watched(browser)
+        watched.kind = kind
+        path = "lab/tree/07_live_lab.ipynb?reset" if kind == "lab" else ""
+        watched.page.goto(address + path, timeout=120 * SECONDS)
+        if kind == "lab":
+            run_all_cells(watched.page)
+        expect(sentence(watched.page)).to_contain_text(
+            "suspects are poisoned", timeout=180 * SECONDS
         )
-        with sync_playwright() as playwright:
-            flags = [
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-quic",
-                "--disable-background-networking",
-            ]
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
-            page = browser.new_page(viewport={"width": 1280, "height": 1600})
-            page.goto(address, timeout=120 * SECONDS)
-            if request.param == "lab":
-                page.locator(".jp-NotebookPanel .jp-Cell").first.wait_for(timeout=60 * SECONDS)
-                page.get_by_text("Python 3 (ipykernel) | Idle").first.wait_for(timeout=60 * SECONDS)
-                page.wait_for_timeout(
-                    2 * SECONDS
-                )  # for the widget manager, which shows nothing of being ready
-                page.get_by_role("menuitem", name="Run", exact=True).click()
-                page.get_by_text("Run All Cells", exact=True).click()
-            expect(page.locator(".dlp-sentence")).to_contain_text(
-                "suspects are poisoned", timeout=120 * SECONDS
-            )
-            wait_until_ready(page)
-            if "SCREENSHOTS" in os.environ:  # a folder, to look at what was tested
-                page.screenshot(
-                    path=Path(os.environ["SCREENSHOTS"]) / f"{request.param}.png", full_page=True
-                )
-            yield page
-            browser.close()
-    finally:
-        server.terminate()
-        server.wait(20)
-        log.close()
+        wait_until_ready(watched.page)
+        yield watched
+        watched.context.close()
 
 
-def wait_for(address, server):
-    for _ in range(600):
-        if server.poll() is not None:
-            pytest.fail("the server has ended")
-        try:
-            urllib.request.urlopen(address, timeout=1)
-            return
-        except urllib.error.HTTPError:
-            return  # it answers
-        except OSError:
-            time.sleep(0.1)
-    pytest.fail("the server does not answer")
-
-
-def wait_until_ready(page):
-    """Wait until nothing is computed any more."""
-    expect(page.locator(".dlp-live").get_by_text("ready", exact=True)).to_be_visible(
-        timeout=120 * SECONDS
-    )
-
-
-def figures(page):
-    return page.locator(".dlp-panel img").evaluate_all("images => images.map(image => image.src)")
-
-
-def widget(page, label):
-    return page.locator(".dlp-live .widget-inline-hbox").filter(
-        has=page.get_by_text(label, exact=True)
-    )
+@pytest.fixture
+def page(watched):
+    return watched.page
 
 
 def test_the_page_loads_with_its_figures(page):
@@ -152,12 +92,19 @@ def test_the_page_loads_with_its_figures(page):
     assert all(len(text) > 20 for text in texts)
 
 
+def test_loading_asks_no_other_site_and_makes_no_error(watched):
+    if watched.kind == "lab":
+        pytest.skip("what JupyterLab loads depends on its extensions")
+    assert watched.foreign() == []
+    assert watched.errors == []
+
+
 @pytest.mark.parametrize("label", ["gamma", "E1 (epochs)", "E2 (epochs)", "unlearning lr"])
 def test_every_slider_moves_figures_and_words(page, label):
     before = figures(page)
-    sentence = page.locator(".dlp-sentence").inner_text()
-    widget(page, label).locator(".noUi-handle").press("ArrowLeft")
-    expect(page.locator(".dlp-sentence")).not_to_have_text(sentence, timeout=60 * SECONDS)
+    text = sentence(page).inner_text()
+    slider(page, label).press("ArrowLeft")
+    expect(sentence(page)).not_to_have_text(text, timeout=60 * SECONDS)
     wait_until_ready(page)
     assert figures(page) != before
 
@@ -165,29 +112,88 @@ def test_every_slider_moves_figures_and_words(page, label):
 def test_the_truth_can_be_hidden(page):
     box = page.get_by_label("show what only the teacher knows")
     box.uncheck()
-    expect(page.locator(".dlp-sentence")).to_contain_text("carry the label")
+    expect(sentence(page)).to_contain_text("carry the label")
     expect(page.locator(".dlp-truth")).to_have_count(0)
     box.check()
-    expect(page.locator(".dlp-sentence")).to_contain_text("are poisoned")
+    expect(sentence(page)).to_contain_text("are poisoned")
 
 
 def test_finetuning_can_be_cancelled_and_runs_to_its_end(page):
     page.get_by_role("button", name="fine-tune").click()
-    expect(page.locator(".dlp-live")).to_contain_text("fine-tuning, CA", timeout=60 * SECONDS)
+    expect(status(page)).to_contain_text("; CA ", timeout=90 * SECONDS)
+    box = page.get_by_label("show what only the teacher knows")
+    box.uncheck()  # which does not stop it
+    expect(status(page)).to_contain_text("stage 3, fine-tuning")
+    expect(status(page)).not_to_contain_text("CA ")
+    box.check()
     page.get_by_role("button", name="cancel").click()
-    expect(page.locator(".dlp-live")).to_contain_text("cancelled", timeout=30 * SECONDS)
-    expect(page.locator(".dlp-sentence")).not_to_contain_text("Fine-tuning has")
+    expect(status(page)).to_contain_text("cancelled", timeout=30 * SECONDS)
+    expect(sentence(page)).not_to_contain_text("Fine-tuning has")
     page.get_by_role("button", name="fine-tune").click()
-    expect(page.locator(".dlp-sentence")).to_contain_text(
-        "Fine-tuning has brought", timeout=180 * SECONDS
-    )
+    expect(sentence(page)).to_contain_text("Fine-tuning has brought", timeout=240 * SECONDS)
 
 
 def test_an_error_appears_on_the_page_and_reset_clears_it(page):
-    field = widget(page, "data set").locator("input")
-    field.fill("no/such/folder")
-    field.press("Enter")
+    row = page.locator(".dlp-live .widget-inline-hbox").filter(
+        has=page.get_by_text("data set", exact=True)
+    )
+    row.locator("input").fill("no/such/folder")
+    row.locator("input").press("Enter")
     expect(page.locator(".dlp-error")).to_contain_text("no/such/folder", timeout=30 * SECONDS)
+    expect(sentence(page)).to_have_text("")  # and nothing says that it trains
     page.get_by_role("button", name="reset").click()
     expect(page.locator(".dlp-error")).to_have_count(0, timeout=30 * SECONDS)
     wait_until_ready(page)
+
+
+def test_the_compared_table_has_room(page):
+    page.get_by_role("button", name="compare").click()
+    cell = page.locator(".dlp-compared td").first
+    padding = cell.evaluate("cell => getComputedStyle(cell).paddingLeft")
+    assert float(padding.removesuffix("px")) >= 8
+    page.get_by_role("button", name="compare").click()
+
+
+CLIPPED = """
+(panels) => panels.filter((panel) => {
+  const box = panel.getBoundingClientRect();
+  for (let frame = panel.parentElement; frame; frame = frame.parentElement) {
+    const around = frame.getBoundingClientRect();
+    const hides = getComputedStyle(frame).overflowX !== "visible";
+    if (hides && (box.left < around.left - 1 || box.right > around.right + 1)) return true;
+  }
+  return box.right > innerWidth + 1;
+}).length
+"""
+
+
+def in_sight(page, locator):
+    """Whether an element can be seen and touched where it is."""
+    return locator.evaluate("""
+        (element) => {
+          const box = element.getBoundingClientRect();
+          const x = box.left + box.width / 2;
+          const found = document.elementFromPoint(x, box.top + box.height / 2);
+          return element === found || element.contains(found);
+        }""")
+
+
+@pytest.mark.parametrize("width", [800, 1280, 1920])
+def test_sliders_stay_in_sight_beside_what_they_move(watched, width):
+    page = watched.page
+    page.set_viewport_size({"width": width, "height": 760})
+    panels = page.locator(".dlp-live .dlp-panel")
+    for number, label in ((0, "E1 (epochs)"), (1, "gamma"), (2, "E2 (epochs)")):
+        panels.nth(number).evaluate("panel => panel.scrollIntoView({block: 'center'})")
+        page.wait_for_timeout(300)
+        image = panels.nth(number).locator("img")
+        screenshot(page, f"{watched.kind}-{width}-{number}")
+        assert in_sight(page, image), label
+        assert in_sight(page, slider(page, label).locator(".noUi-touch-area")), label
+    assert panels.evaluate_all(CLIPPED) == 0
+    widths = panels.evaluate_all("panels => panels.map(panel => panel.offsetWidth)")
+    assert min(widths) >= 300
+    lefts = page.locator(".dlp-scene input, .dlp-scene select").evaluate_all(
+        "fields => fields.map(field => Math.round(field.getBoundingClientRect().left))"
+    )
+    assert max(lefts) - min(lefts) <= 2  # a regular grid

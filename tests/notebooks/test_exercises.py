@@ -81,7 +81,9 @@ def student(tmp_path_factory):
 def test_student_notebooks_have_no_solutions_and_no_outputs(student):
     assert [path.stem for path in student] == [path.stem for path in TEXTS]
     for path in student:
-        cells = nbformat.read(path, 4).cells
+        notebook = nbformat.read(path, 4)
+        assert "widgets" not in notebook.metadata  # their state holds the outputs' figures
+        cells = notebook.cells
         assert not [cell for cell in cells if "SOLUTION" in cell.source or cell.get("outputs")]
         assert sum("# your answer" in cell.source for cell in cells) >= 3
 

@@ -90,7 +90,7 @@ def _prepare(options: argparse.Namespace) -> Job:
     folder = options.folder.expanduser()
     out = options.out.expanduser()
     _expect_places(folder, out)
-    expect_architecture(options.architecture)
+    architecture = expect_architecture(options.architecture)
     if options.size is not None:
         check_int("size", options.size, SMALLEST)
     e1 = check_e1(options.e1)
@@ -104,7 +104,7 @@ def _prepare(options: argparse.Namespace) -> Job:
         selection_sizes(tampered, method.gamma, method.quota)
     assigned = [assignment.partition("=")[0] for assignment in options.p]
     choose_e1 = isinstance(method, DLP) and e1 is None and "e1" not in assigned
-    job = Job(folder, out, options.architecture, tampered, method, choose_e1, context)
+    job = Job(folder, out, architecture, tampered, method, choose_e1, context)
     predict(job.untrained(), tampered.images[:2])  # which refuses images that are too small
     return job
 

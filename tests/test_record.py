@@ -23,7 +23,6 @@ from dlp_lib.experiments import NO_ATTACK, Scenario, record, report
 from dlp_lib.experiments.record import cifar10, command
 from dlp_lib.experiments.record.cifar10 import collect, sitting
 from dlp_lib.experiments.record.cifar10 import command as cifar10_command
-from dlp_lib.experiments.record.facts import logits_by_epoch
 from dlp_lib.experiments.record.limits import CASES
 from dlp_lib.experiments.record.settings import ATTACKS
 from dlp_lib.experiments.record.tables import TABLES
@@ -182,7 +181,7 @@ def test_the_command_keeps_rows_and_where_they_come_from(tmp_path, monkeypatch, 
 
 def test_agreed_e1_is_the_first_epoch_of_lasting_agreement(tampered, context, model):
     stage = supervised(model, tampered[0], 8, Supervised(lr=0.05), context)
-    suspicions = [-entropy(logits) for logits in logits_by_epoch(stage)]
+    suspicions = [-entropy(logits) for logits in stage.logits_by_block()]
     lasting = agreement(suspicions, tampered[0], 0.05).tolist()
     assert len(lasting) == 8
     for threshold in (0.3, 0.6, max(lasting)):

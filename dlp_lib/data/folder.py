@@ -108,7 +108,7 @@ def _tell_of_skipped(folder: ImageFolder) -> None:
         warnings.warn(
             f"dataset={str(folder.root)!r}: skipped what belongs to no part or class "
             f"({len(names)}), such as {shown}",
-            stacklevel=4,
+            stacklevel=5,
         )
 
 
@@ -120,5 +120,5 @@ def _tell_of_different_sizes(root: Path, sides: Tensor, size: int) -> None:
         warnings.warn(
             f"dataset={str(root)!r}: the shorter sides of the images have {low:,} to {high:,} "
             f"pixels; all images are resized to {size:,} × {size:,} (image_size)",
-            stacklevel=4,
+            stacklevel=5,
         )

@@ -103,7 +103,9 @@ class Split:
         return {name: value for name, value in vars(self).items() if name != "_digest"}
 
     def to(self, device: str | torch.device) -> "Split":
-        """Return the set on a device."""
+        """Return the set on a device; itself where it is there."""
+        if self.images.device == torch.device(device) == self.labels.device:
+            return self
         return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
     def subset(self, rows: Tensor | slice) -> "Split":

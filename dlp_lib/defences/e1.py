@@ -65,7 +65,8 @@ def agreed_e1(
     check_type("stage", stage, Stage)
     check_type("tampered", tampered, Split)
     tampered = tampered.to("cpu")  # where recorded logits are
-    suspicions = [-entropy(stage.logits(row["block"])) for row in stage.history]
+    logits_by_epoch = stage.logits_by_block()
+    suspicions = [-entropy(logits) for logits in logits_by_epoch]
     lasting = agreement(suspicions, tampered, gamma) >= threshold
     if not lasting.any():
         return None
@@ -74,7 +75,7 @@ def agreed_e1(
     count, _ = selection_sizes(tampered, gamma, "per class")
     suspected = suspicion.argsort(descending=True, stable=True)[:count]
     label = int(tampered.labels[suspected].mode().values)
-    logits = stage.logits(stage.history[epoch - 1]["block"])
+    logits = logits_by_epoch[epoch - 1]
     hardest = accuracy_on_hardest(logits, suspicion, tampered.labels, label)
     others = accuracy(logits, tampered.labels, tampered.labels != label)
     return AgreedE1(epoch, label, hardest, others)

@@ -17,7 +17,7 @@ from ..models.interface import copied, to_float
 from ..store import Record
 from ..training.batchnorm import preserve_batchnorm
 from ..training.optimiser import SGD
-from ..training.stage import Drawn, Stage, cycle_indices, gather, run_task
+from ..training.stage import Drawn, Stage, cycle_indices, gather, move_to_device, run_task
 from ..training.steps import Losses, Task
 
 
@@ -55,8 +55,8 @@ def fixmatch(
     """Fine-tune with FixMatch (Eq. 7): the trusted samples keep their labels, all others lose them.
 
     Args:
-        model: trained in place; left with the average of its weights.
-        tampered: the training set, on the context's device.
+        model: trained in place, on the context's device; left with the average of its weights.
+        tampered: the training set.
         trusted: indices (m,) of the trusted samples.
         config: learning rate, number of steps and the like.
         context: device, random streams, store and progress.
@@ -65,6 +65,7 @@ def fixmatch(
         The stage. A block is a fiftieth of the steps, at least 20; its History has the column
         "confident", the share of pseudo-labels that counted.
     """
+    tampered = move_to_device(model, tampered, context)
     trusted = trusted.cpu()  # rows are drawn there
     is_unlabelled = torch.ones(len(tampered)).index_fill(0, trusted, 0)
     unlabelled = is_unlabelled.nonzero()[:, 0]

@@ -13,7 +13,15 @@ from ..store import Record
 from ..training.batchnorm import with_reestimated_batchnorm
 from ..training.inference import accuracy, collapsed, predict
 from ..training.optimiser import SGD
-from ..training.stage import Drawn, Stage, cross_entropy, draw_epoch, gather, run_task
+from ..training.stage import (
+    Drawn,
+    Stage,
+    cross_entropy,
+    draw_epoch,
+    gather,
+    move_to_device,
+    run_task,
+)
 from ..training.steps import Task
 
 
@@ -56,8 +64,8 @@ def unlearn(
     ``stop``, it is left at the last epoch.
 
     Args:
-        model: trained in place.
-        tampered: the training set, on the context's device.
+        model: trained in place, on the context's device.
+        tampered: the training set.
         suspected: indices (m,) of the suspected samples.
         epochs: E2 of the paper, at most.
         config: learning rate and the like.
@@ -68,6 +76,7 @@ def unlearn(
         "accuracy_reestimated", the accuracy on the tampered images ("accuracy_sample"), and
         whether the model has "collapsed" on them.
     """
+    tampered = move_to_device(model, tampered, context)
     suspects = tampered.subset(suspected)
     sample = _sample(tampered, config.reestimate, context)
 

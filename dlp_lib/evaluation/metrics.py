@@ -76,6 +76,8 @@ def filter_precision(suspected: Tensor, trusted: Tensor, truth: Truth) -> dict[s
         truth: which samples are poisoned.
     """
     poisoned = truth.poisoned.double()
+    suspected = suspected.to(poisoned.device)
+    trusted = trusted.to(poisoned.device)
     return {
         "suspected": poisoned[suspected].mean().item(),
         "trusted": 1 - poisoned[trusted].mean().item(),

@@ -58,6 +58,10 @@ class Stage:
             raise LookupError(f"{self.name}: logits of block {block} are not recorded")
         return record.tensors["logits"]
 
+    def logits_by_block(self) -> list[Tensor]:
+        """Return the recorded logits after every block, as ``logits`` does; block 1 comes first."""
+        return [self.logits(row["block"]) for row in self.history]
+
     def load(self, model: nn.Module, block: int | None = None) -> None:
         """Load the weights of a block into the model, as the stage would leave them.
 
@@ -84,6 +88,12 @@ class Stage:
                 "finite. A lower learning rate may help"
             )
         return self
+
+
+def move_to_device(model: nn.Module, split: Split, context: Context) -> Split:
+    """Move a model to the context's device, in place, and return the split there."""
+    model.to(context.runtime.device)
+    return split.to(context.runtime.device)
 
 
 def run_task(

@@ -12,7 +12,7 @@ from ..data.split import Split
 from ..store import Record
 from .inference import accuracy, predict
 from .optimiser import SGD
-from .stage import Drawn, Stage, cross_entropy, draw_epoch, gather, run_task
+from .stage import Drawn, Stage, cross_entropy, draw_epoch, gather, move_to_device, run_task
 from .steps import Task
 
 
@@ -44,8 +44,8 @@ def supervised(
     Every epoch records the logits of all samples: "logits" (n, classes).
 
     Args:
-        model: trained in place.
-        tampered: the training set, on the context's device.
+        model: trained in place, on the context's device.
+        tampered: the training set.
         epochs: E1 of the paper.
         config: learning rate and the like.
         context: device, random streams, store and progress.
@@ -55,6 +55,7 @@ def supervised(
     Returns:
         The stage; its History has the column "accuracy", of all samples after the epoch.
     """
+    tampered = move_to_device(model, tampered, context)
     watched: list[Tensor] = []  # logits of the probe, a step each
 
     def watch(model: nn.Module) -> None:

@@ -93,7 +93,7 @@ def _search(model: nn.Module, tampered: Split, dlp: DLP, context: Context) -> E1
     learner = copy.deepcopy(model)
     stage = supervised(learner, tampered, epochs, dlp.supervised, context).expect_finite()
     agreed = agreed_e1(stage, tampered, dlp.gamma)
-    suspicions = [-entropy(stage.logits(row["block"])) for row in stage.history]
+    suspicions = [-entropy(logits) for logits in stage.logits_by_block()]
     shares = agreement(suspicions, tampered.to("cpu"), dlp.gamma, window=1)
     return E1Search(epochs, agreed, tuple(shares.tolist()))
 

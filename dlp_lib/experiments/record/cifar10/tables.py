@@ -9,7 +9,7 @@ from ....evaluation import after_each, audit, evaluate, filter_precision
 from ....training import logits_and_features
 from ...scenario import Scenario
 from ..compare import defence_result
-from ..facts import filter_facts, logits_by_epoch, subset_accuracies
+from ..facts import filter_facts, subset_accuracies
 from .parts import NO_DEFENCE, Part
 from .schedules import describe, shorten
 
@@ -30,7 +30,7 @@ def epochs(run: Run) -> Iterator[dict]:
     """Fig. 1: training accuracy of the clean and the poisoned subset by epoch of stage 1."""
     tampered = run.scene.tampered.to("cpu")  # where recorded logits are
     poisoned = run.scene.truth.poisoned.cpu()
-    for epoch, logits in enumerate(logits_by_epoch(run.result.stages["SL"]), 1):
+    for epoch, logits in enumerate(run.result.stages["SL"].logits_by_block(), 1):
         yield {"epoch": epoch, **subset_accuracies(logits, tampered, poisoned)}
 
 

@@ -107,13 +107,15 @@ SHAPES10 = Recipe(
 )
 
 # For a folder of few images. Batches are small, so that an epoch has enough steps to learn a
-# trigger; see docs/LOG.md. The other defences have the settings for some thousand images.
+# trigger. gamma is large, so that enough labels stay. See docs/LOG.md. The other defences have the
+# settings for some thousand images.
 FEW_IMAGES = 10_000  # fewer than that
 SMALL_FOLDER = replace(
     CIFAR10,
     defences=SHAPES10.defences,
     dlp=replace(
         SHAPES10.dlp,
+        gamma=0.05,
         e1=10,
         supervised=Supervised(lr=0.01, batch=16),
         fixmatch=FixMatch(batch=32, mu=3, steps=300),

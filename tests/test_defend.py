@@ -14,8 +14,9 @@ from safetensors.torch import load_file, save, save_file
 
 import dlp_lib
 from dlp_lib import DLP, BadNets, Context, Runtime, Selection, Split, Store, data, poison, predict
+from dlp_lib.__main__ import main
 from dlp_lib.data import folder as folders
-from dlp_lib.defences import ABL
+from dlp_lib.defences import ABL, AgreedE1
 from dlp_lib.experiments.defend import command, pictures, progress, settings, table, text, work
 from dlp_lib.models import build
 from dlp_lib.recipes import CIFAR10, SMALL_FOLDER, recipe_for
@@ -541,14 +542,18 @@ def test_killed_and_run_again_gives_the_same_files(stage, lab, defended, tmp_pat
         assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes(), path.name
 
 
-def test_ctrl_c_ends_with_a_sentence(lab, tmp_path, monkeypatch):
-    def stop(*_):
-        raise KeyboardInterrupt
+@pytest.mark.parametrize(
+    ("stop", "said"), [(KeyboardInterrupt(), "Ctrl-C"), (OSError(28, "No space left"), "No space")]
+)
+def test_a_stop_ends_with_a_sentence(stop, said, lab, tmp_path, monkeypatch):
+    def end(*_):
+        raise stop
 
     monkeypatch.setattr(command, "_announce", lambda job: None)
-    monkeypatch.setattr(progress.Bars, "__call__", stop)
-    with pytest.raises(SystemExit, match="the same command does the rest"):
-        defend(lab, tmp_path / "out", tmp_path / "store")
+    monkeypatch.setattr(command, "run", end)
+    places = ["--out", str(tmp_path / "out"), "--store", str(tmp_path / "store")]
+    with pytest.raises(SystemExit, match=f"{said}.*run it again to go on"):
+        main(["defend", str(lab), *places])
 
 
 def test_a_run_that_diverges_says_so(lab, tmp_path):
@@ -644,7 +649,11 @@ def test_settings_come_from_the_recipe_then_the_options_then_p():
     assert isinstance(settings.method_of("ABL", few), ABL)
 
 
-@pytest.mark.parametrize(("agreed", "e1"), [(2, 2), (None, 3)])
+SURE = AgreedE1(2, label=1, hardest=0.1, others=0.4)
+DOUBTFUL = AgreedE1(2, label=1, hardest=0.6, others=0.4)
+
+
+@pytest.mark.parametrize(("agreed", "e1"), [(SURE, 2), (DOUBTFUL, 2), (None, 3)])
 def test_e1_is_where_the_suspects_agree_or_the_recipes(agreed, e1, monkeypatch):
     monkeypatch.setattr(work, "agreed_e1", lambda *_: agreed)
     quick = DLP(gamma=0.05, e1=3, e2=1, order=("SL", "AU"))
@@ -655,15 +664,16 @@ def test_e1_is_where_the_suspects_agree_or_the_recipes(agreed, e1, monkeypatch):
     page = command.report(outcome, "images", {"seed": 0})
     assert ("The suspects agree." in page) == (agreed is not None)
     assert ("The suspects did not agree." in page) == (agreed is None)
+    assert ("There is doubt." in page) == (agreed is DOUBTFUL)
     assert "It was looked for among 6 epochs." in " ".join(page.split())
 
 
 def test_the_time_is_said_before_the_work_begins(lab, tmp_path, monkeypatch, capsys):
     def stop(*_):
-        raise KeyboardInterrupt
+        raise Stopped
 
     monkeypatch.setattr(command, "run", stop)
-    with pytest.raises(SystemExit):
+    with pytest.raises(Stopped):
         defend(lab, tmp_path / "out", tmp_path / "store")
     printed = capsys.readouterr().out
     assert "40 images in 2 classes, 8×8 pixels" in printed

@@ -1,6 +1,6 @@
 """What the page says in sentences: what was found, what to do next, and what remains unknown."""
 
-from ...defences import DLP
+from ...defences import DLP, AgreedE1
 from ...training import Stage
 from .text import escape
 from .work import Outcome
@@ -35,18 +35,26 @@ def _agreement(outcome: Outcome) -> str:
             "learn in that time, or that has many targets. The list is then little more than "
             "chance: look at the images at its top before you believe it."
         )
-    doubt = ""
-    if getattr(search.agreed, "is_doubtful", False):
-        doubt = (
-            " Here this may well be so: the model is nearly as right on the hardest images of "
-            "their class as on other classes. So the whole class is easy, with poison or without."
-        )
-    return (
-        f'<strong class="alarm">The suspects agree.</strong> By epoch {search.agreed}, nearly all '
+    return _agreed(outcome, search.agreed)
+
+
+def _agreed(outcome: Outcome, e1: AgreedE1) -> str:
+    """Return what lasting agreement means, with what speaks against it."""
+    text = (
+        f'<strong class="alarm">The suspects agree.</strong> By epoch {int(e1)}, nearly all '
         "of them had carried one label for several epochs. So it looks where many images with one "
         "trigger got one wrong label. It is no proof, as a model can also be sure of one harmless "
-        f"class first.{doubt} Look at the images."
+        "class first. Look at the images."
     )
+    if e1.is_doubtful:
+        name = escape(outcome.tampered.classes[e1.label])
+        text += (
+            " <strong>There is doubt.</strong> The model knows even the hardest tenth of the class "
+            f"<bdi>{name}</bdi> ({e1.hardest:.0%} right) as well as other classes "
+            f"({e1.others:.0%}). So the whole class may be easy, and the suspects its harmless "
+            "images."
+        )
+    return text
 
 
 def reading_the_histogram(outcome: Outcome) -> str:

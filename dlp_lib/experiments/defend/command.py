@@ -40,7 +40,6 @@ from .work import Outcome, run, search_epochs
 SMALLEST = 8  # pixels a side; larger for some architectures, which say so
 LARGEST = 64  # pixels a side, where no --size is given
 DEFAULT_STORE = HOME / "build" / "store"
-GOES_ON = "Finished epochs are kept, and the same command does the rest."
 PROG = "python -m dlp_lib defend"
 
 
@@ -62,7 +61,16 @@ class Job:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line."""
+    """Run the command line.
+
+    Args:
+        arguments: the words after the command's name; None: those of this process.
+
+    Raises:
+        SystemExit: for what is not allowed, and for a stage that diverged.
+        KeyboardInterrupt: for Ctrl-C; the same command goes on from there.
+        OSError: for a folder that cannot be written.
+    """
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
@@ -74,8 +82,6 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         outcome = run(job.untrained(), job.tampered, job.method, job.choose_e1, job.context)
         _write(job, outcome)
-    except (KeyboardInterrupt, OSError) as stop:
-        sys.exit(f"\nstopped: {str(stop) or 'Ctrl-C'}\n{GOES_ON}")
     except Diverged as error:
         sys.exit(f"\n{error}: -p supervised.lr=0.003, for example.")
 

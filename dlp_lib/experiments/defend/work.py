@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ...context import Context
 from ...data import Split
-from ...defences import DLP, Result, agreed_e1, agreement, entropy
+from ...defences import DLP, AgreedE1, Result, agreed_e1, agreement, entropy
 from ...training import predict, supervised
 from .settings import Method
 
@@ -17,7 +17,7 @@ class E1Search:
     """How E1 was chosen: by what the suspects of every epoch agree on."""
 
     epochs: int  # among which it was looked for
-    agreed: int | None  # the first epoch of lasting agreement; None: there is none
+    agreed: AgreedE1 | None  # the first epoch of lasting agreement; None: there is none
     agreement: tuple[float, ...]  # largest share of one class among the suspects, by epoch
 
 

@@ -25,7 +25,7 @@ demo: $(READY)   ## DLP end to end on the embedded data set; PARAMS=file.yaml an
 	$(BIN)/python -m dlp_lib run $(NOTEBOOK) --out $(OUT) $(if $(PARAMS),--params $(PARAMS)) $(if $(SEED),-p seed=$(SEED))
 
 test: $(READY)   ## all tests
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --cov --cov-fail-under=90
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --cov --cov-fail-under=90
 
 lab: $(READY)    ## JupyterLab on the notebooks; FOLDER=build/student: on what `make student` wrote
 	$(BIN)/jupyter lab $(FOLDER)

@@ -26,9 +26,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from dlp_lib import Context, Split, Supervised, Truth, poison
 from dlp_lib.attacks import Attack, AttackSetting, limit_to_class
-from dlp_lib.models import to_float
 from dlp_lib.recipes import CIFAR10
-from dlp_lib.training.stage import shuffled
+from dlp_lib.training.stage import draw_epoch, gather
 
 EPOCHS = 10  # the paper's E1
 BATCH = Supervised().batch
@@ -56,8 +55,9 @@ class OnAccess(Dataset):
 def poison_and_read(clean: Split, setting: AttackSetting, context: Context) -> None:
     tampered, _ = poison(clean, *setting, context)
     for epoch in range(EPOCHS):
-        for images, _ in shuffled(tampered, BATCH, context.runtime.generator("benchmark", epoch)):
-            to_float(images)
+        order = context.runtime.generator("benchmark", epoch)
+        for drawn in draw_epoch(tampered, BATCH, order):
+            gather(tampered, drawn)
 
 
 def exhaust(loader: DataLoader) -> None:

@@ -1,7 +1,19 @@
 """Backdoor attacks and defences, for teaching: DLP (Ying & Wu 2023) and everything around it."""
 
 from . import attacks, data, defences, evaluation, models, recipes, training
-from .attacks import LCA, SIG, Attack, BadNets, Blended, TrojanNN, Truth, WaNet, poison, prepare
+from .attacks import (
+    LCA,
+    SIG,
+    Attack,
+    BadNets,
+    Blended,
+    TrojanNN,
+    Truth,
+    WaNet,
+    export,
+    poison,
+    prepare,
+)
 from .context import Context, print_progress
 from .data import Split, load
 from .defences import (
@@ -18,7 +30,7 @@ from .defences import (
     unlearn,
 )
 from .evaluation import Metrics, after_each, audit, evaluate, filter_precision
-from .models import wrn_16_1
+from .models import load_model, save_model, wrn_16_1
 from .recipes import Recipe, recipe_for
 from .runtime import HOME, Runtime, environment
 from .store import Store

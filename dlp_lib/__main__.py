@@ -9,6 +9,8 @@ import importlib
 import sys
 from typing import NamedTuple
 
+from . import console
+
 
 class Command(NamedTuple):
     """A command: a module with ``main(arguments)``, which parses them itself."""
@@ -21,6 +23,7 @@ COMMANDS = {
     "run": Command("experiments.run", "execute a notebook without Jupyter, with parameters"),
     "record": Command("experiments.record.command", "measure tables that take hours"),
     "sweep": Command("experiments.sweep.command", "run a grid of trials from a file"),
+    "defend": Command("experiments.defend.command", "find suspects in a folder of images"),
     "store": Command("experiments.store_command", "show what the store holds, or prune it"),
     "doctor": Command("doctor", "find what is wrong with an installation"),
 }
@@ -34,7 +37,12 @@ def main(arguments: list[str] | None = None) -> int | None:
 
     Returns:
         The exit status; None stands for 0.
+
+    Raises:
+        SystemExit: with one sentence, for Ctrl-C and for what the system refuses, such as to write
+            into a folder.
     """
+    console.accept_any_encoding()
     if arguments is None:
         arguments = sys.argv[1:]
     parser = _parser()
@@ -42,8 +50,19 @@ def main(arguments: list[str] | None = None) -> int | None:
         parser.print_help()
         return 0
     name = parser.parse_args(arguments[:1]).command
-    module = importlib.import_module(f"dlp_lib.{COMMANDS[name].module}")
-    return module.main(arguments[1:])
+    try:
+        module = importlib.import_module(f"dlp_lib.{COMMANDS[name].module}")
+        return module.main(arguments[1:])
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("dlp_lib"):
+            raise
+        sys.exit(
+            f"{name}: the package {error.name} is missing: python -m dlp_lib doctor says what to do"
+        )
+    except BrokenPipeError:  # whoever read what is printed has ended, as `head` does
+        return 1
+    except (KeyboardInterrupt, OSError) as stop:
+        sys.exit(f"\n{name}: {console.sentence_of(stop)}")
 
 
 def _parser() -> argparse.ArgumentParser:

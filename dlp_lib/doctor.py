@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if __package__:
+    from .console import accept_any_encoding
     from .health import examine
 else:  # run as a file, so that dlp_lib and its packages may be broken
     PACKAGE = Path(__file__).resolve().parent
     sys.path.insert(0, str(PACKAGE))
+    from console import accept_any_encoding
     from health import examine
 
     # The files of dlp_lib would hide packages of the same name.
@@ -35,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit status: 1 where there is a problem, else 0.
     """
+    accept_any_encoding()
     description = __doc__.split("\n")[0]
     parser = argparse.ArgumentParser(prog="python -m dlp_lib doctor", description=description)
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")

@@ -1,6 +1,6 @@
 """Recipes: the settings of attacks and defences that suit a data set, in one place."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .attacks import LCA, SIG, AttackSetting, BadNets, Blended, TrojanNN, WaNet, limit_to_class
 from .data.split import Split
@@ -20,6 +20,7 @@ from .defences import (
     Training,
     Unlearn,
 )
+from .training import Supervised
 
 # The five of the paper's tables; the library has more.
 PAPER_ATTACKS = ("BadNets", "TrojanNN", "Blended", "LCA", "SIG")
@@ -105,10 +106,34 @@ SHAPES10 = Recipe(
     cooldown_epochs=4,
 )
 
+# For a folder of few images. Batches are small, so that an epoch has enough steps to learn a
+# trigger; see docs/LOG.md. The other defences have the settings for some thousand images.
+FEW_IMAGES = 10_000  # fewer than that
+SMALL_FOLDER = replace(
+    CIFAR10,
+    defences=SHAPES10.defences,
+    dlp=replace(
+        SHAPES10.dlp,
+        e1=10,
+        supervised=Supervised(lr=0.01, batch=16),
+        fixmatch=FixMatch(batch=32, mu=3, steps=300),
+    ),
+)
+
 # For GTSRB nothing has been measured yet: it takes CIFAR-10's settings.
 RECIPES = {"shapes10": SHAPES10, "cifar10": CIFAR10, "gtsrb": CIFAR10}
 
 
-def recipe_for(dataset: str) -> Recipe:
-    """Return the recipe of a data set; for a folder of images, that of CIFAR-10."""
-    return RECIPES.get(dataset, CIFAR10)
+def recipe_for(dataset: str, n_train: int | None = None) -> Recipe:
+    """Return the recipe of a data set; for a folder of images, that of CIFAR-10.
+
+    Args:
+        dataset: a name of data.DATASETS, in any case, or a folder.
+        n_train: how many training images there are. Where a folder has fewer than 10,000, its
+            recipe is SMALL_FOLDER; None: that is not known.
+    """
+    name = str(dataset).lower()
+    few_images = n_train is not None and n_train < FEW_IMAGES
+    if name not in RECIPES and few_images:
+        return SMALL_FOLDER
+    return RECIPES.get(name, CIFAR10)

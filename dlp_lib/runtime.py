@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from .checking import check_int
+from .checking import check_bool, check_field, check_int
 from .fingerprint import neutral
 
 PRECISIONS = ("float32", "bfloat16")
@@ -53,26 +53,25 @@ class Runtime:
     """
 
     seed: int = 0  # 0 or more
-    device: str = "cpu"  # or "cuda"; "auto" takes the GPU where there is one
+    # Or "cuda", "cuda:1", or a torch.device; "auto" takes the GPU where there is one
+    device: str | torch.device = "cpu"
     # Of training steps; "bfloat16" is autocast's. Scores are float32 in any case.
     precision: str = "float32"
     # The model in DLP's steps by torch.compile (with a C++ compiler), on a GPU as CUDA graphs
     compiled: bool = False
+    # On a GPU: a whole training step captured as a CUDA graph, and replayed. See training.capture
+    captured: bool = False
 
     def __post_init__(self):
-        check_int("seed", self.seed)
+        check_field(self, "seed", check_int)
+        check_field(self, "compiled", check_bool)
+        check_field(self, "captured", check_bool)
         if self.precision not in PRECISIONS:
             allowed = ", ".join(repr(name) for name in PRECISIONS)
             raise ValueError(f"precision={self.precision!r}: allowed are {allowed}")
-        has_gpu = torch.cuda.is_available()
-        if self.device == "auto":
-            object.__setattr__(self, "device", "cuda" if has_gpu else "cpu")
-        is_gpu = str(self.device).startswith("cuda")
-        if self.device != "cpu" and not (is_gpu and has_gpu):
-            raise ValueError(
-                f"device={self.device!r}: allowed are 'cpu', 'auto' and, where there is a GPU, "
-                "'cuda'"
-            )
+        object.__setattr__(self, "device", _checked_device(self.device))
+        if self.captured and self.device == "cpu":
+            raise ValueError("captured=True: allowed on a GPU, not with device='cpu'")
 
     def __fingerprint__(self) -> tuple[int, str]:
         """Return what decides a result: the same seed on another device is the same run."""
@@ -101,6 +100,25 @@ class Runtime:
         with _GLOBAL_STREAM, torch.random.fork_rng(devices):
             torch.manual_seed(self.generator(*purpose).initial_seed())
             yield
+
+
+def _checked_device(device: str | torch.device) -> str:
+    """Return the name of a device that is there.
+
+    Raises:
+        ValueError: for any other.
+    """
+    name = str(device)
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return "cuda" if gpus else "cpu"
+    allowed = ["cpu", "auto"]
+    if gpus:
+        allowed += ["cuda", *[f"cuda:{index}" for index in range(gpus)]]
+    if name not in allowed:
+        names = ", ".join(repr(other) for other in allowed)
+        raise ValueError(f"device={device!r}: allowed are {names}; Apple's mps is not supported")
+    return name
 
 
 @neutral
@@ -141,14 +159,15 @@ def environment(runtime: Runtime) -> dict:
         Versions, machine, device, precision, threads, and the commit of this checkout (None
         outside one).
     """
-    on_gpu = "cuda" in runtime.device
+    on_gpu = runtime.device != "cpu"
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
         "platform": platform.platform(),
-        "device": torch.cuda.get_device_name() if on_gpu else "cpu",
+        "device": torch.cuda.get_device_name(runtime.device) if on_gpu else "cpu",
         "precision": runtime.precision,
         "compiled": runtime.compiled,
+        "captured": runtime.captured,
         "threads": torch.get_num_threads(),
         "commit": _commit(),
     }

@@ -7,8 +7,6 @@ import contextlib
 import copy
 import hashlib
 import json
-import os
-import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
@@ -17,6 +15,7 @@ from typing import NamedTuple
 
 import torch
 
+from .files import explain_errors, write_atomically
 from .fingerprint import CannotFingerprint, fingerprint, neutral
 
 SUFFIX = ".safetensors"
@@ -79,7 +78,7 @@ class Store:
         """Return a record, its tensors on the CPU; None where there is none or a damaged one."""
         try:
             data = self._memory[name] if self.root is None else self._path(name).read_bytes()
-        except (KeyError, FileNotFoundError):
+        except (KeyError, FileNotFoundError, NotADirectoryError):
             return None
         try:
             return _parse(name, data)
@@ -163,28 +162,19 @@ def _parse(name: str, data: bytes) -> Record:
     return Record(tensors, json.loads(header["facts"]))
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name, sync it and rename it.
-
-    Whoever reads it sees all of it or none.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{uuid.uuid4().hex}.tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
 def lock(path: Path) -> contextlib.AbstractContextManager:
     """Return a lock that processes share by a file's name.
 
     The system frees it when its holder ends, however that ends.
+
+    Raises:
+        CannotWrite: where the folder cannot be written.
     """
     from filelock import FileLock
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with explain_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
     return FileLock(path)
 
 

@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib
@@ -15,6 +16,33 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers and their children share the 
     share = max(1, (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
     os.environ["OMP_NUM_THREADS"] = str(share)
     torch.set_num_threads(share)
+
+TESTS = Path(__file__).resolve().parent
+# A worker takes a whole file. Where one of these came last, the other workers would wait for it.
+LONGEST_FIRST = (
+    "notebooks/test_notebooks.py",
+    "test_sweep.py",
+    "test_book.py",
+    "browser/test_live_lab.py",
+    "test_record.py",
+    "test_live_copying.py",
+    "test_benchmarks.py",
+    "test_dlp.py",
+    "test_dask.py",
+    "notebooks/test_exercises.py",
+    "notebooks/test_regression.py",
+    "test_live_view.py",
+    "test_readme.py",
+    "test_attacks.py",
+    "test_records.py",
+    "test_defences.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Put the files that take long before all others."""
+    places = {TESTS / name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture

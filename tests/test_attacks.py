@@ -457,7 +457,7 @@ def test_bad_settings_are_refused(kind, settings, message):
 
 @pytest.mark.parametrize(
     ("attack", "most"),
-    [(BadNets(patch=17), 16), (LCA(patch=9), 8), (TrojanNN(patch=0), 16), (BadNets(patch=20), 16)],
+    [(BadNets(patch=17), 16), (LCA(patch=9), 8), (TrojanNN(patch=17), 16), (BadNets(patch=20), 16)],
 )
 def test_patches_must_fit_and_are_asked_before_any_work(attack, most, shapes, monkeypatch):
     monkeypatch.setattr(
@@ -478,6 +478,8 @@ def test_patches_must_fit_and_are_asked_before_any_work(attack, most, shapes, mo
 
 
 def test_patches_are_whole():
+    with pytest.raises(ValueError, match="patch=0: allowed are whole numbers"):
+        TrojanNN(patch=0)
     with pytest.raises(ValueError, match=r"patch=3\.0: allowed are whole numbers"):
         BadNets(patch=3.0).trigger(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
 

@@ -77,7 +77,7 @@ def test_run_hands_a_notebook_its_parameters(tmp_path, monkeypatch, capsys):
     """The file's, then those of -p, and the folder; a folder of images becomes absolute."""
     received = []
 
-    def execute(notebook, parameters, folder):
+    def execute(notebook, parameters, folder, kernel):
         received.append((notebook, parameters, folder))
         return {"parameters": parameters}
 

@@ -7,76 +7,11 @@ import threading
 
 import numpy as np
 import pytest
-import torch
+from image_folders import count_decoded, save
 from PIL import Image
 
-from dlp_lib import HOME, Split, Store, data, load
-from dlp_lib.data import cifar10, datasets, gtsrb
-from dlp_lib.data import folder as folders
-
-IMAGES = np.zeros((4, 3, 8, 8), np.uint8)
-LABELS = [0, 1, 2, 1]
-
-
-def test_arrays_become_a_split_whatever_their_layout():
-    images = np.random.default_rng(0).integers(0, 256, (5, 8, 9, 3), dtype=np.uint8)
-    split = Split.from_arrays(images, [0, 1, 0, 1, 1])
-    assert split.images.shape == (5, 3, 8, 9)
-    assert np.array_equal(split.images.permute(0, 2, 3, 1).numpy(), images)
-    assert split.classes == ("0", "1")
-    again = Split.from_arrays(
-        torch.tensor(images).permute(0, 3, 1, 2), np.array([0, 1, 0, 1, 1], np.uint8)
-    )
-    assert again.digest == split.digest
-
-
-@pytest.mark.parametrize(
-    ("images", "labels", "message"),
-    [
-        (IMAGES.astype(np.float32), LABELS, "float32.*allowed is uint8"),
-        (IMAGES[:, :1], LABELS, r"\(4, 1, 8, 8\)"),
-        (IMAGES[0], LABELS, r"\(3, 8, 8\)"),
-        (IMAGES[:0], LABELS[:0], "none of them 0"),
-        (IMAGES, LABELS[:3], "one for each of 4 images"),
-        (IMAGES, [0.0, 1.0, 2.0, 1.0], "float32"),
-        (IMAGES, [0, 1, 2, -1], "from -1 to 2"),
-    ],
-)
-def test_bad_arrays_are_refused(images, labels, message):
-    with pytest.raises(ValueError, match=message):
-        Split.from_arrays(images, labels)
-
-
-def test_labels_beyond_the_classes_are_refused():
-    with pytest.raises(ValueError, match=r"from 0 to 2; allowed are 0 to 1"):
-        Split.from_arrays(IMAGES, LABELS, ("cat", "dog"))
-
-
-def test_classes_become_rarer_and_rarer(shapes):
-    split = shapes[0]
-    rare = data.imbalanced(split, 10)
-    counts = rare.labels.bincount().tolist()
-    assert counts == sorted(counts)
-    before = split.labels.bincount().tolist()
-    assert (counts[0], counts[-1]) == (before[0] // 10, before[-1])
-    first = (split.labels == 4).nonzero()[: counts[4], 0]
-    assert torch.equal(rare.images[rare.labels == 4], split.images[first])
-    assert data.imbalanced(split, 1).digest == split.digest
-
-
-@pytest.mark.parametrize(
-    ("factor", "message"),
-    [(0.5, "factor=0.5: allowed"), (float("nan"), "allowed"), (1000, "no sample of class 'disk'")],
-)
-def test_factors_that_leave_nothing_are_refused(factor, message, shapes):
-    with pytest.raises(ValueError, match=message):
-        data.imbalanced(shapes[0], factor)
-
-
-def test_subset_takes_indices_and_masks():
-    split = Split.from_arrays(IMAGES, LABELS)
-    assert split.subset(torch.tensor([2, 0])).labels.tolist() == [2, 0]
-    assert split.subset(split.labels == 1).labels.tolist() == [1, 1]
+from dlp_lib import Store, load
+from dlp_lib.data import cifar10, datasets, gtsrb, memory
 
 
 @pytest.mark.parametrize(
@@ -84,6 +19,15 @@ def test_subset_takes_indices_and_masks():
     [
         ({"name": "shapes"}, ValueError, "did you mean shapes10"),
         ({"name": "cifar-10"}, ValueError, "did you mean cifar10"),
+        ({"name": "CIFAR10"}, ValueError, "did you mean cifar10"),
+        ({"name": "Shapes-10"}, ValueError, "did you mean shapes10"),
+        ({"name": ""}, ValueError, "name='': allowed are shapes10, cifar10, gtsrb and folders"),
+        ({"name": None}, ValueError, "name=None: allowed are"),
+        ({"name": 10}, ValueError, "name=10: allowed are"),
+        ({"name": __file__}, ValueError, "it is a file; allowed are folders"),
+        ({"name": "shapes10", "image_size": 10**6}, ValueError, "GB of memory.*image_size up to"),
+        ({"name": "shapes10", "n_train": 10**15}, ValueError, "GB of memory.*fewer images"),
+        ({"name": "gtsrb", "image_size": 10**6}, ValueError, "GB of memory.*image_size up to"),
         (
             {"name": "zzz"},
             ValueError,
@@ -100,115 +44,6 @@ def test_subset_takes_indices_and_masks():
 def test_bad_names_and_sizes_are_refused(arguments, error, message):
     with pytest.raises(error, match=message):
         load(**arguments)
-
-
-def save(path, mode, size=(12, 10), value=128):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, (value, 0, 255)).convert(mode).save(path)
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Two classes, train/ and test/, files of several modes, formats and sizes."""
-    for index, (mode, ending) in enumerate(
-        [("RGB", "png"), ("L", "png"), ("P", "gif"), ("RGBA", "png"), ("RGB", "jpg")]
-    ):
-        save(tmp_path / "set" / "train" / "ant" / f"{index}.{ending}", mode, (12 + index, 10))
-    save(tmp_path / "set" / "train" / "bee" / "0.png", "RGB")
-    for name in ("ant", "bee"):
-        save(tmp_path / "set" / "test" / name / "0.png", "RGB", value=7)
-    return tmp_path / "set"
-
-
-def test_a_folder_of_images(folder):
-    train, test = load(folder)
-    assert train.images.shape == (6, 3, 10, 10)  # the shorter side of the first image
-    assert train.classes == test.classes == ("ant", "bee")
-    assert train.labels.tolist() == [0] * 5 + [1]
-    assert test.images[0, :, 5, 5].tolist() == [7, 0, 255]
-    assert load(folder, image_size=8)[0].images.shape == (6, 3, 8, 8)
-
-
-def test_a_folder_is_decoded_once_as_long_as_nothing_changes(folder, tmp_path, monkeypatch):
-    store = Store(tmp_path / "store")
-    before = load(folder, image_size=8, store=store)[0].digest
-    decoded = count_decoded(monkeypatch)
-    assert load(folder, image_size=8, store=store)[0].digest == before
-    assert not decoded
-    save(folder / "train" / "bee" / "0.png", "RGB", value=3)
-    assert load(folder, image_size=8, store=store)[0].digest != before
-    assert len(decoded) == 6
-
-
-def count_decoded(monkeypatch):
-    """A list that grows by each image file that Pillow opens from now on."""
-    decoded = []
-    original = Image.open
-
-    def note(path, *options):
-        decoded.append(path)
-        return original(path, *options)
-
-    monkeypatch.setattr(Image, "open", note)
-    return decoded
-
-
-def test_edited_code_decodes_a_folder_anew(folder, tmp_path, monkeypatch):
-    store = Store(tmp_path / "store")
-    before = load(folder, image_size=8, store=store)[0]
-
-    def upper_left(image, size):
-        return np.asarray(image)[:size, :size]
-
-    monkeypatch.setattr(folders, "to_square", upper_left)
-    after = load(folder, image_size=8, store=store)[0]
-    assert after.digest != before.digest
-    assert after.images.shape == before.images.shape
-
-
-def test_16_bits_become_8(tmp_path):
-    ramp = np.linspace(0, 65535, 64, dtype=np.uint16).reshape(8, 8)
-    for name in ("ant", "bee"):
-        (tmp_path / name).mkdir()
-        Image.fromarray(ramp).save(tmp_path / name / "0.png")
-    train, _ = load(tmp_path)
-    assert train.images[0, 0].tolist() == (ramp >> 8).tolist()
-
-
-def test_a_file_that_cannot_be_decoded_is_named(folder):
-    (folder / "train" / "bee" / "bad.jpg").write_bytes(b"no picture")
-    with pytest.raises(ValueError, match=r"bad\.jpg: not an image"):
-        load(folder)
-
-
-def test_an_empty_class_folder_is_named(folder):
-    (folder / "train" / "wasp").mkdir()
-    with pytest.raises(FileNotFoundError, match="wasp"):
-        load(folder)
-
-
-def test_train_and_test_must_hold_the_same_classes(folder):
-    (folder / "test" / "bee").rename(folder / "test" / "wasp")
-    with pytest.raises(ValueError, match=r"different classes \(bee, wasp\)"):
-        load(folder)
-
-
-def test_a_folder_without_parts_is_split_by_the_data_seed(tmp_path):
-    for index in range(20):
-        save(tmp_path / "ab"[index % 2] / f"{index}.png", "RGB", value=index)
-    splits = [load(tmp_path, data_seed=seed) for seed in (0, 0, 1)]
-    values = [[part.images[:, 0, 0, 0].tolist() for part in split] for split in splits]
-    assert sorted(values[0][0] + values[0][1]) == list(range(20))
-    assert len(values[0][1]) == 4
-    assert values[0] == values[1] != values[2]
-
-
-def test_a_random_part_of_a_set(folder):
-    train, _ = load(folder, n_train=3)
-    assert len(train) == 3
-    assert train.digest == load(folder, n_train=3)[0].digest
-    with pytest.raises(ValueError, match="n_train=7: the data set has 6"):
-        load(folder, n_train=7)
 
 
 @pytest.fixture
@@ -251,8 +86,28 @@ def test_cifar10_is_downloaded_checked_and_parsed(archive, monkeypatch):
 
 def test_a_download_with_a_wrong_checksum_is_refused(archive, monkeypatch):
     monkeypatch.setattr(cifar10, "MD5", "0" * 32)
-    with pytest.raises(RuntimeError, match="not found or corrupted"):
+    with pytest.raises(ConnectionError, match="not found or corrupted"):
         load("cifar10")
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_cifar10_without_a_network_says_what_to_put_where(archive, tmp_path, monkeypatch, damaged):
+    place = tmp_path / "home" / "data" / "cifar-10-binary.tar.gz"
+    content = (tmp_path / "source" / place.name).read_bytes()
+    if damaged:
+        place.parent.mkdir(parents=True)
+        place.write_bytes(content[:-1])
+    nowhere = "http://127.0.0.1:9/cifar-10-binary.tar.gz"
+    monkeypatch.setattr(cifar10, "URL", nowhere)
+    with pytest.raises(ConnectionError) as refusal:
+        load("cifar10")
+    message = str(refusal.value)
+    assert ("has another checksum" if damaged else "is not there") in message
+    assert f"By hand: download {nowhere} (170 MB, MD5 {cifar10.MD5})" in message
+    assert f"put it at {place}, as it is" in message
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(content)  # as the message says
+    assert len(load("cifar10")[0]) == 10
 
 
 @pytest.fixture
@@ -270,6 +125,19 @@ def signs(tmp_path, monkeypatch):
     (home / "GT-final_test.csv").write_text("\n".join(rows), encoding="ascii")
     monkeypatch.setattr(datasets, "HOME", tmp_path / "home")
     return home
+
+
+def test_the_memory_of_a_container_counts(tmp_path, monkeypatch):
+    whole = memory.machine_memory()
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(memory, "_CONTAINER_LIMITS", (limit,))
+    for text, expected in [("max", whole), ("90000", 90_000), (str(10**18), whole)]:
+        limit.write_text(text, encoding="ascii")
+        assert memory.machine_memory() == expected
+    limit.write_text("90000", encoding="ascii")
+    memory.check_memory("some", 100, 10)  # 3 copies of 30,000 bytes
+    with pytest.raises(ValueError, match=r"100 images of 11 × 11.*image_size up to 10"):
+        memory.check_memory("some", 100, 11)
 
 
 def refuse(*_, **__):
@@ -299,6 +167,13 @@ def test_signs_are_cut_to_squares_as_folders_are(signs):
     assert train.images[0, 0, 0].tolist() == list(range(20, 40))
 
 
+def test_signs_are_opened_by_format(signs):
+    (signs / "GTSRB" / "Training" / "00003" / "0.ppm").write_bytes(b"%!PS-Adobe-3.0")
+    (signs / "GTSRB" / "Training" / "00004" / "1.ppm").write_bytes(b"P6 9 9 255 ")
+    with pytest.raises(ValueError, match=r"00003/0\.ppm': it is not an image(.|\n)*00004/1"):
+        load("gtsrb")
+
+
 def test_gtsrb_is_decoded_once_as_long_as_nothing_changes(signs, tmp_path, monkeypatch):
     store = Store(tmp_path / "store")
     before = [part.digest for part in load("gtsrb", store=store)]
@@ -321,29 +196,21 @@ def test_gtsrb_is_downloaded_where_it_is_missing(tmp_path, monkeypatch):
 
     monkeypatch.setattr("torchvision.datasets.gtsrb.download_and_extract_archive", note)
     monkeypatch.setattr(datasets, "HOME", tmp_path)
-    with pytest.raises(RuntimeError, match="not found"):  # as nothing came
-        load("gtsrb")
+    with pytest.raises(ConnectionError, match=r"By hand: download .* from https.*, and unpack"):
+        load("gtsrb")  # as nothing came
     assert wanted == [("GTSRB-Training_fixed.zip", str(tmp_path / "data" / "gtsrb"))]
 
 
 def test_an_incomplete_gtsrb_says_what_to_do(signs):
-    (signs / "GT-final_test.csv").unlink()
+    listed = signs / "GT-final_test.csv"
+    listed.unlink()
     with pytest.raises(ValueError, match="gtsrb is incomplete: delete it, and load again"):
         load("gtsrb")
+    for text in ("", "Filename;ClassId\n", "Filename;Label\n0.ppm;3\n", "Filename;ClassId\n0.ppm"):
+        listed.write_text(text, encoding="ascii")
+        with pytest.raises(ValueError, match=r"incomplete: delete it.*GT-final"):
+            load("gtsrb")
     for index in range(2):
         (signs / "GTSRB" / "Training" / "00042" / f"{index}.ppm").unlink()
-    (signs / "GTSRB" / "Training" / "00042").rmdir()
-    with pytest.raises(ValueError, match="holds 42 of 43 classes: delete it, and load again"):
+    with pytest.raises(ValueError, match=r"delete it, and load again \(it holds 42 of 43"):
         load("gtsrb")
-
-
-REAL = HOME / "data" / "cifar10-jpeg"
-
-
-@pytest.mark.skipif(not REAL.is_dir(), reason="CIFAR-10 as JPEG files is not in data/cifar10-jpeg")
-def test_real_cifar10_as_a_folder(tmp_path):
-    train, test = load(REAL, n_train=1000, n_test=500, store=Store(tmp_path))
-    assert train.images.shape == (1000, 3, 32, 32)
-    assert train.classes == cifar10.CLASSES
-    assert 110 < train.images.float().mean() < 130
-    assert len(test) == 500

@@ -146,7 +146,7 @@ def test_bad_settings_are_refused(kind, setting):
 def test_what_cannot_work_is_refused_before_any_work(tampered):
     split = tampered[0]
     context = Context(progress=lambda *_: pytest.fail("it trained"))
-    with pytest.raises(ValueError, match="the model has 3 classes: allowed are the 10"):
+    with pytest.raises(ValueError, match="it tells 3 classes apart; allowed are the 10"):
         QUICK.run(wrn_16_1(3, Runtime(0)), split, context)
     with pytest.raises(ValueError, match=r"trusted=0.001: no sample of 300; .* at least 0.00333"):
         replace(QUICK, trusted=0.001).run(wrn_16_1(10, Runtime(0)), split, context)

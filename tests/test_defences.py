@@ -1,5 +1,6 @@
 """What holds for every defence: its inputs, its measures, what it refuses, and divergence."""
 
+import contextlib
 import copy
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -13,12 +14,17 @@ from dlp_lib import (
     BadNets,
     Context,
     Diverged,
+    FixMatch,
     Runtime,
+    Split,
     Supervised,
     Unlearn,
     after_each,
     evaluate,
+    fixmatch,
     recipes,
+    supervised,
+    unlearn,
 )
 from dlp_lib.defences import (
     ABL,
@@ -223,3 +229,61 @@ def test_bad_settings_are_refused(method, setting):
     (name,) = setting
     with pytest.raises(ValueError, match=f"{name}="):
         method(**setting)
+
+
+@pytest.fixture
+def moves(monkeypatch):
+    """Where models and data were moved to; nothing is moved, as there is one device here."""
+    places = {"model": [], "data": []}
+
+    def no_model_moves(self, device, *_, **__):
+        places["model"].append(device)
+        return self
+
+    def no_data_moves(self, device):
+        places["data"].append(device)
+        return self
+
+    monkeypatch.setattr(torch.nn.Module, "to", no_model_moves)
+    monkeypatch.setattr(Split, "to", no_data_moves)
+    monkeypatch.setattr(Runtime, "global_stream", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(Runtime, "autocast", lambda _: contextlib.nullcontext())
+    monkeypatch.setattr("dlp_lib.training.loop.environment", lambda _: {})
+    return places
+
+
+def elsewhere():
+    """A context of a GPU, on a machine that has none."""
+    runtime = Runtime(0)
+    object.__setattr__(runtime, "device", "cuda:1")
+    return Context(runtime)
+
+
+@every
+def test_a_defence_moves_model_and_data_to_the_contexts_device(name, case, moves):
+    case.defend(QUICK[name], elsewhere())
+    assert moves["model"][0] == "cuda:1"
+    assert moves["data"][0] == "cuda:1"
+
+
+STAGES = {
+    "SL": lambda model, split, context: supervised(model, split, 1, Supervised(), context),
+    "AU": lambda model, split, context: unlearn(
+        model, split, torch.arange(20), 1, Unlearn(), context
+    ),
+    "ASSFT": lambda model, split, context: fixmatch(
+        model, split, torch.arange(20), FixMatch(steps=1, batch=4, mu=1), context
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_moves_model_and_data_to_the_contexts_device(name, case, moves):
+    STAGES[name](copy.deepcopy(case.untrained), case.tampered, elsewhere())
+    assert moves["model"][0] == "cuda:1"
+    assert moves["data"][0] == "cuda:1"
+
+
+def test_clean_images_come_to_the_contexts_device(case, moves):
+    clean_part(case.tampered, case.test, elsewhere())
+    assert moves["data"] == ["cuda:1"]

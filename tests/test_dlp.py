@@ -157,7 +157,7 @@ def test_the_selection_is_made_on_the_last_logits_of_stage_1(model, tampered):
     assert list(result.selection.quotas) == [min(15, size // 2) for size in sizes]
 
 
-@pytest.mark.parametrize("share", [0.0, 0.2, 0.9])
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.55])
 def test_stage_3_does_not_see_the_easiest_samples(share, model, tampered, monkeypatch):
     calls = []
 
@@ -217,7 +217,7 @@ TEN = list(range(10)) * 4
         ({"quota": "most"}, black(TEN), "quota='most'"),
         ({}, black(list(range(9)) * 4), "holds 0 samples of class 'j'"),
         ({}, black(TEN, size=7), r"\(7, 7\) pixels: allowed are 8×8"),
-        ({}, black([0, 1] * 20, classes=None), "tells 10 classes apart.*has 2"),
+        ({}, black([0, 1] * 20, classes=None), "tells 10 classes apart.*the 2 that tampered has"),
     ],
 )
 def test_bad_input_is_refused_before_any_training(settings, tampered_set, message, model, tmp_path):

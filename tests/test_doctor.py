@@ -14,13 +14,17 @@ from types import SimpleNamespace
 
 import pytest
 
-from dlp_lib import HOME, doctor, health
+from dlp_lib import HOME, console, doctor, health
 from dlp_lib.data import cifar10
 from dlp_lib.health import base, hardware, interpreter, notebooks, project
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKS = ["python", "packages", "compute", "widgets", "jupyter", "folder", "data"]
-FILES = [Path(doctor.__file__), *sorted(Path(health.__file__).parent.glob("*.py"))]
+FILES = [
+    Path(doctor.__file__),
+    Path(console.__file__),
+    *sorted(Path(health.__file__).parent.glob("*.py")),
+]
 PYPROJECT = """
 [project]
 dependencies = ["numpy>=2.0", "torch>=2.11,!=2.13.0"]
@@ -84,6 +88,7 @@ def world(tmp_path, monkeypatch):
         kernel=SimpleNamespace(
             argv=["python", "-m", "ipykernel_launcher"], resource_dir=f"{prefix}/kernels/python3"
         ),
+        kernels={"python3": f"{prefix}/kernels/python3"},
         system=SimpleNamespace(
             version_info=(3, 12, 1),
             maxsize=2**63 - 1,
@@ -127,6 +132,7 @@ def world(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=made.free))
     monkeypatch.setattr("jupyter_core.paths.jupyter_path", lambda _: made.places)
     monkeypatch.setattr("jupyter_client.kernelspec.get_kernel_spec", lambda _: made.kernel)
+    monkeypatch.setattr("jupyter_client.kernelspec.find_kernel_specs", lambda: made.kernels)
     return made
 
 
@@ -320,6 +326,36 @@ def test_a_kernel_named_python_is_that_of_jupyter(world):
     assert (world.python, "-c", notebooks.KERNEL) in world.commands
 
 
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        ({"metadata": {"kernelspec": {"name": "thesis"}}}, "thesis"),
+        ({"metadata": {}}, None),
+        ({"metadata": {"kernelspec": {"name": "python3"}}}, None),
+        ({"metadata": []}, "the file is damaged"),
+        ([], "the file is damaged"),
+        ("no JSON", "the file is damaged"),
+    ],
+)
+def test_a_notebook_that_asks_for_a_kernel_of_another_machine(world, content, name):
+    text = content if isinstance(content, str) else json.dumps(content)
+    (world.home / "notebooks" / "01_a.ipynb").write_text(text, encoding="utf-8")
+    if name is None:
+        assert bad(health.jupyter) == []
+        return
+    level, found, remedy = only(health.jupyter)
+    assert level == "warning"
+    assert f"01_a.ipynb ({name})" in found
+    assert "Change Kernel" in remedy
+
+
+def test_jupyter_without_a_kernel(world):
+    world.kernels = {"ir": "/opt/ir"}
+    level, found, remedy = only(health.jupyter)
+    assert (level, found) == ("problem", "Jupyter has no kernel python3, but ir")
+    assert "ipykernel install --sys-prefix" in remedy
+
+
 @pytest.mark.parametrize("origin", ["", "/elsewhere/dlp_lib/__init__.py"])
 def test_notebooks_that_import_another_dlp_lib_or_none(world, origin):
     world.runs[notebooks.KERNEL] = True, f"{world.prefix}|{origin}"
@@ -399,6 +435,7 @@ def draw(n):
 
 
 def test_what_a_program_said():
+    assert base.run(sys.executable, "-c", "print('王 ≥')") == (True, "王 ≥")
     assert base.run(sys.executable, "-c", "print('one'); print('two')") == (True, "two")
     failing = "import sys; print('Trace'); sys.exit('ValueError: what was wrong\\nwhat to read')"
     assert base.run(sys.executable, "-c", failing) == (False, "ValueError: what was wrong")

@@ -12,6 +12,7 @@ import yaml
 from PIL import Image
 
 from dlp_lib import DLP, HOME, Context, FixMatch, Runtime, Split, Store, Unlearn
+from dlp_lib.__main__ import main
 from dlp_lib.data import DATASETS
 from dlp_lib.live import copying
 from dlp_lib.live.controller import Lab
@@ -103,6 +104,7 @@ def test_the_copied_code_reads_what_the_lab_has_trained(finetuned, monkeypatch):
     assert run_code(lab.code(setting)) == ca_and_asr(stages)
 
 
+@pytest.mark.parametrize("finetuned", ["folder"], indirect=True)  # its name needs quotes
 def test_the_copied_code_runs_as_a_script(finetuned):
     lab, setting, stages = finetuned
     command = [sys.executable, "-c", lab.code(setting)]
@@ -118,9 +120,9 @@ def test_the_copied_command_comes_to_the_same_numbers(finetuned, tmp_path):
     assert parameters["cache"] == str(lab.context.store.root)
     assert parameters["stop"] is False
     command = shlex.split(lab.command(setting))
-    command = [sys.executable, *command[1:], "-p", f"cache={tmp_path / 'store'}"]  # the last counts
+    command += ["-p", f"cache={tmp_path / 'store'}"]  # of two values, the last counts
     command[command.index("build/copied")] = str(tmp_path)
-    subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert not main(command[3:])
     metrics = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))
     rows = {row["stage"]: row for row in metrics["stages"]}
     del rows["undefended"]

@@ -75,9 +75,10 @@ def test_the_unlabelled_matter_more_from_epoch_to_epoch(
     trusted = torch.arange(100)
     mixmatch.mixmatch(model, tampered[0], trusted, config, Context(Runtime(0)))
     batches = list(tasks[0].batches(epoch))
-    assert [batch[3] for batch in batches] == [weight] * 2
-    sizes = [[len(part) for part in batch[:3]] for batch in batches]
-    assert sizes == [[64, 64, 128], [36, 36, 72]]
-    counts = torch.cat([batch[1] for batch in batches]).sum(0)
+    assert [batch.weight for batch in batches] == [weight] * 2
+    sizes = [(len(batch.labelled.rows), len(batch.unlabelled.rows)) for batch in batches]
+    assert sizes == [(64, 128), (36, 72)]
+    assert [len(batch.share) for batch in batches] == [192, 108]
+    rows = torch.cat([batch.labelled.rows for batch in batches])
     # Each trusted sample has its turn, exactly one time
-    assert torch.equal(counts.long(), tampered[0].labels[:100].bincount(minlength=10))
+    assert torch.equal(rows.sort().values, trusted)

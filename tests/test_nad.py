@@ -42,7 +42,7 @@ def test_the_loss_is_cross_entropy_and_the_weighted_distances_of_the_maps(case, 
     assert torch.allclose(loss(student, (images, labels)), plain)
     with torch.no_grad():
         teacher.stem.weight.mul_(0.5).add_(0.1)
-    names = nad.layers(student, case.clean.images, 3)
+    names = [layer.name for layer in nad.layers(student, case.clean.images, 3)]
     with nad.captured(student, names) as of_student:
         student(images)
     with nad.captured(teacher, names) as of_teacher:
@@ -59,7 +59,9 @@ def test_the_loss_is_cross_entropy_and_the_weighted_distances_of_the_maps(case, 
 @pytest.mark.parametrize("name", ["WRN-16-1", "ResNet18", "MobileNetV2"])
 def test_the_last_modules_of_the_last_resolutions_are_found(name, case):
     model = build(name, 10, Runtime(0))
-    found = nad.layers(model, case.clean.images, 3)
+    chosen = nad.layers(model, case.clean.images, 3)
+    assert {layer.channels for layer in chosen} == {1}
+    found = [layer.name for layer in chosen]
     with nad.captured(model, found) as outputs:
         model.eval()(to_float(case.clean.images[:2]))
     sizes = [outputs[layer].shape[-1] for layer in found]
@@ -69,5 +71,5 @@ def test_the_last_modules_of_the_last_resolutions_are_found(name, case):
         assert found == ["blocks.2.bn1", "blocks.4.bn1", "bn"]
         assert sizes == [16, 8, 4]
     assert not any(module._forward_hooks for module in model.modules())
-    with pytest.raises(ValueError, match="resolutions above 1×1, 9 betas are given"):
+    with pytest.raises(ValueError, match=r"betas: 9 are given, .* resolutions above 1×1"):
         nad.layers(model, case.clean.images, 9)

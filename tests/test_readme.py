@@ -19,7 +19,7 @@ SMALLER = {  # what takes long, and what stands in its place here
     "defences.NAD()": 'QUICK["NAD"]',
     '"Blended", context': '"Blended", n_train=300, n_test=200, recipe=quick, context',
     "blended.defended()": "blended.defended(fixmatch=FixMatch(steps=2, batch=8))",
-    'device="auto", precision="bfloat16", compiled=True': 'device="cpu"',
+    'device="cuda", precision="bfloat16", captured=True': 'device="cpu"',
 }
 
 

@@ -17,12 +17,12 @@ from dlp_lib import (
     evaluate,
     supervised,
 )
+from dlp_lib.attacks import AttackSetting
 from dlp_lib.defences import DLP, FP, Training, agreed_e1, agreement
 from dlp_lib.experiments import NO_ATTACK, Scenario, record, report
 from dlp_lib.experiments.record import cifar10, command
-from dlp_lib.experiments.record.cifar10 import collect
+from dlp_lib.experiments.record.cifar10 import collect, sitting
 from dlp_lib.experiments.record.cifar10 import command as cifar10_command
-from dlp_lib.experiments.record.facts import logits_by_epoch
 from dlp_lib.experiments.record.limits import CASES
 from dlp_lib.experiments.record.settings import ATTACKS
 from dlp_lib.experiments.record.tables import TABLES
@@ -82,6 +82,15 @@ def test_a_report_holds_place_and_results(tmp_path):
     assert facts == set(content["environment"]) - {"platform"}
 
 
+def quick_attacks():
+    """The recipe's attacks, fitted to their surrogate in three steps."""
+    attacks = dict(SHAPES10.attacks)
+    for name in ("TrojanNN", "LCA"):
+        attack, rate = attacks[name]
+        attacks[name] = AttackSetting(replace(attack, steps=3), rate)
+    return attacks
+
+
 @pytest.fixture(scope="module")
 def base(shapes):
     """A scenario without attack, on which everything that the tables do takes seconds."""
@@ -94,7 +103,8 @@ def base(shapes):
         fixmatch=FixMatch(batch=8, mu=1, steps=3),
     )
     defences = {"FP": FP(training=Training(epochs=1))}  # the others take minutes
-    recipe = replace(SHAPES10, dlp=dlp, defences=defences, epochs=4, cooldown_epochs=1)
+    recipe = replace(SHAPES10, attacks=quick_attacks(), dlp=dlp, defences=defences)
+    recipe = replace(recipe, epochs=2, cooldown_epochs=1)
     nothing = Truth(torch.zeros(len(train), dtype=torch.bool), train.labels, 0)
     return Scenario(Context(Runtime(0)), recipe, train, test, None, train, nothing, "WRN-16-1")
 
@@ -111,6 +121,10 @@ def shares(rows):
 def test_every_table_can_be_measured(name, base, monkeypatch):
     few = ["WRN-16-1", "MobileNetV2"]  # the others take minutes
     monkeypatch.setattr("dlp_lib.experiments.record.stages.ARCHITECTURES", few)
+    monkeypatch.setattr("dlp_lib.experiments.record.undefended.FIXED_E1", (1, 2))
+    monkeypatch.setattr("dlp_lib.experiments.record.undefended.SPEED_EPOCHS", 2)
+    for attack in ("TrojanNN", "LCA"):
+        monkeypatch.setitem(ATTACKS, attack, base.recipe.attacks[attack])
     monkeypatch.setattr("dlp_lib.attacks.surrogate.EPOCHS", 2)
     rows = list(TABLES[name](base))
     assert len(rows) >= 4
@@ -167,13 +181,15 @@ def test_the_command_keeps_rows_and_where_they_come_from(tmp_path, monkeypatch, 
 
 def test_agreed_e1_is_the_first_epoch_of_lasting_agreement(tampered, context, model):
     stage = supervised(model, tampered[0], 8, Supervised(lr=0.05), context)
-    suspicions = [-entropy(logits) for logits in logits_by_epoch(stage)]
+    suspicions = [-entropy(logits) for logits in stage.logits_by_block()]
     lasting = agreement(suspicions, tampered[0], 0.05).tolist()
     assert len(lasting) == 8
     for threshold in (0.3, 0.6, max(lasting)):
         first = next(epoch for epoch, share in enumerate(lasting, 1) if share >= threshold)
         assert agreed_e1(stage, tampered[0], 0.05, threshold) == first
-    assert agreed_e1(stage, tampered[0], 0.05, 1.01) is None
+    assert max(lasting[:4]) < 1
+    start = replace(stage, history=stage.history[:4])
+    assert agreed_e1(start, tampered[0], 0.05, 1) is None
 
 
 def test_what_is_committed_is_complete():
@@ -206,7 +222,7 @@ def test_the_papers_experiments_are_parts_with_names_of_their_own():
     assert replace(dlp, unlearn=Unlearn()) == DLP()
 
 
-KINDS = ("BadNets, learned and unlearned", "none", "BadNets, undefended", "BadNets, baselines")
+KINDS = ("BadNets, learned and unlearned", "none", "BadNets, undefended", "BadNets, defence FP")
 
 
 @pytest.mark.parametrize("part", parts_named(*KINDS), ids=lambda part: part.name)
@@ -243,14 +259,15 @@ def test_parts_resume_and_never_mix_settings(shapes, tmp_path, monkeypatch, caps
     two = parts_named("BadNets", "none")
     measured = []
 
-    def measure(base, part):
-        measured.append((part.name, base.context.runtime.seed))
-        return {"stages": [{"part": part.name}]}
+    def defend(scene, part):
+        measured.append((part.name, scene.context.runtime.seed))
+        return part
 
     module = importlib.import_module("dlp_lib.experiments.scenario")
     monkeypatch.setattr(module, "load", lambda *_, **__: shapes)
     monkeypatch.setattr(cifar10_command, "PARTS", two)
-    monkeypatch.setattr(cifar10_command, "measure", measure)
+    monkeypatch.setattr(sitting, "defend", defend)
+    monkeypatch.setattr(sitting, "rows", lambda run, table: [{"part": run.name}])
     out = tmp_path / "out"
     arguments = ["cifar10", "--store", str(tmp_path), "--out", str(out)]
     command.main([*arguments, "--parts", "none"])

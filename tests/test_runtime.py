@@ -45,6 +45,11 @@ def test_global_stream_is_seeded_inside_and_untouched_outside():
         ({"seed": True}, "seed=True"),
         ({"device": "abacus"}, "abacus"),
         ({"device": None}, "device=None"),
+        (
+            {"device": torch.device("mps")},
+            r"device=device\(type='mps'\): allowed are 'cpu'.*mps is not",
+        ),
+        ({"device": "cuda:7"}, "device='cuda:7'"),
         ({"precision": "float16"}, "precision='float16'.*'bfloat16'"),
     ],
 )
@@ -55,6 +60,23 @@ def test_bad_settings_are_named(settings, message):
 
 def test_auto_takes_what_there_is():
     assert Runtime(device="auto").device == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def test_a_device_may_be_torchs_own():
+    runtime = Runtime(device=torch.device("cpu"))
+    assert runtime == Runtime()
+    assert runtime.device == "cpu"
+
+
+def test_a_second_gpu_is_known_by_its_own_name(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_name", {"cuda": "one", "cuda:1": "other"}.get)
+    assert Runtime(device="auto").device == "cuda"
+    second = Runtime(device=torch.device("cuda", 1), captured=True)
+    assert environment(second)["device"] == "other"
+    with pytest.raises(ValueError, match=r"device='cuda:2': allowed are .*'cuda:1'"):
+        Runtime(device="cuda:2")
 
 
 def test_checks_name_parameter_and_value():
@@ -93,6 +115,7 @@ def test_a_fingerprint_holds_what_decides_a_result():
         "device",
         "precision",
         "compiled",
+        "captured",
     }
 
 

@@ -1,10 +1,12 @@
 """Which samples are suspected and trusted, and how lasting a suspicion is, by plain references."""
 
+import json
+
 import pytest
 import torch
 
-from dlp_lib import Split, select
-from dlp_lib.defences import agreement
+from dlp_lib import DLP, Checkpoints, Split, Stage, Store, select
+from dlp_lib.defences import agreed_e1, agreement
 
 
 def split(labels, classes=None):
@@ -138,3 +140,43 @@ def test_a_class_of_suspects_alone_is_named():
     labels = [0, 0, 1, 1, 1, 1]
     with pytest.raises(ValueError, match="all of class '0' is suspected"):
         select(torch.tensor([2.0, 2, 1, 1, 1, 1]), split(labels), 0.4)
+
+
+def recorded(by_epoch):
+    """A stage of which the logits after every epoch are known."""
+    checkpoints = Checkpoints(Store(), "SL")
+    history = []
+    for block, logits in enumerate(by_epoch, 1):
+        row = {"block": block, "diverged": False}
+        checkpoints.write(block, torch.nn.Flatten(), {"logits": logits}, row)
+        history.append(row)
+    return Stage("SL", checkpoints, history, len(history))
+
+
+def logits_of(labels, sure):
+    """Logits that are right where a sample is sure, and vaguely wrong elsewhere."""
+    right = torch.nn.functional.one_hot(labels, 3).float()
+    wrong = right.roll(1, dims=1)
+    return torch.where(sure[:, None], 10 * right, wrong)
+
+
+@pytest.mark.parametrize(
+    ("sure_of_class_1", "is_doubtful"),
+    [(0.3, False), (0.85, False), (1.0, True)],  # poison in part, in most, an easy class
+)
+def test_an_agreed_e1_is_doubtful_where_a_class_is_easy_as_a_whole(sure_of_class_1, is_doubtful):
+    labels = torch.arange(300) % 3
+    position = torch.arange(300) // 3 / 100  # of a sample in its class, 0 to 1
+    sure = (labels == 1) & (position < sure_of_class_1)
+    one_other = (labels == 2) & (position < 0.1)
+    logits = logits_of(labels, sure | one_other)
+    logits[one_other] /= 2
+    stage = recorded([logits] * 4)
+    agreed = agreed_e1(stage, split(labels), 0.1)
+    assert agreed == 3
+    assert json.dumps({"e1": agreed}) == '{"e1": 3}'
+    assert type(DLP(e1=agreed).e1) is int
+    assert (agreed.label, agreed.is_doubtful) == (1, is_doubtful)
+    assert agreed.others == pytest.approx(0.05)
+    assert agreed.hardest == (1.0 if is_doubtful else 0.0)
+    assert agreed_e1(stage, split(labels), 0.5) is None

@@ -34,10 +34,20 @@ def test_the_pose_does_not_depend_on_the_size():
     assert abs(pooled - small).mean() < 12  # the noise of one, mostly
 
 
-def test_chunks_do_not_show(monkeypatch):
-    whole = shapes10.draw(30)[0]
-    monkeypatch.setattr(shapes10, "_CHUNK", 7)
-    assert np.array_equal(shapes10.draw(30)[0], whole)
+@pytest.mark.parametrize("size", [16, 24, 300])
+def test_chunks_do_not_show(size, monkeypatch):
+    whole = shapes10.draw(5, size)[0]
+    drawn = []
+    render = shapes10._render
+
+    def note(scenes, side):
+        drawn.append(len(scenes.labels))
+        return render(scenes, side)
+
+    monkeypatch.setattr(shapes10, "_render", note)
+    monkeypatch.setattr(shapes10, "_MOST_PIXELS", 2 * size**2)
+    assert np.array_equal(shapes10.draw(5, size)[0], whole)
+    assert drawn == [2, 2, 1]
 
 
 def inside_star(x, y):

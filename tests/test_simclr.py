@@ -29,7 +29,8 @@ def test_nt_xent_against_loops():
 def test_views_show_a_part_of_the_image():
     images = torch.zeros(400, 3, 16, 16, dtype=torch.uint8)
     images[:, :, :, 8:] = 255  # black on the left, white on the right
-    views = simclr.view(images, 0.2, torch.Generator().manual_seed(0))
+    draws = simclr.draw_view(400, 0.2, torch.Generator().manual_seed(0))
+    views = simclr.view(images, draws)
     assert views.dtype == torch.uint8
     assert views.shape == images.shape
     for view in views:  # no third colour, no border
@@ -42,7 +43,8 @@ def test_views_show_a_part_of_the_image():
 
 
 def test_views_have_new_colours(shapes):
-    views = simclr.view(shapes[0].images, 1.0, torch.Generator().manual_seed(0))
+    draws = simclr.draw_view(300, 1.0, torch.Generator().manual_seed(0))
+    views = simclr.view(shapes[0].images, draws)
     brightness = views.double().mean((2, 3)) - 127.5
     assert brightness.abs().mean() < 60  # centred
     assert brightness.std() > 20  # and of every brightness

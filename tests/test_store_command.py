@@ -61,7 +61,7 @@ def test_a_dry_run_removes_nothing(root, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--store", "nowhere"], "--store nowhere: there is no such folder"),
+        (["--store", "nowhere"], "argument --store: 'nowhere': there is no such folder"),
         (["--keep", "much"], "allowed are sizes such as 500MB"),
     ],
 )

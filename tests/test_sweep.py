@@ -8,9 +8,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
 import numpy as np
@@ -22,13 +23,14 @@ import torch
 import toy_trials
 import yaml
 
-from dlp_lib import plots
+from dlp_lib import HOME, plots
 from dlp_lib.experiments import trials
 from dlp_lib.experiments.sweep import Outdated, Pool, command, sweep
 from dlp_lib.experiments.sweep import pool as pool_module
 from dlp_lib.experiments.sweep.job import identity
+from dlp_lib.experiments.sweep.plan import check_plan
 from dlp_lib.recipes import CIFAR10, SHAPES10
-from dlp_lib.store import lock
+from dlp_lib.store import digest, lock
 
 TESTS = Path(__file__).resolve().parent
 TINY = {
@@ -125,15 +127,63 @@ def test_results_must_be_flat_finite_and_new(tmp_path, threads):
     assert table["error"].isna().tolist() == [False, False, False, True]
 
 
-def test_a_damaged_record_is_done_again(tmp_path, threads):
-    sweep(toy_trials.add, {"a": [1], "b": [2]}, [0], tmp_path, threads)
+def other_code(record):
+    """A record that was written by another version of the trial: as it would be signed there."""
+    content = {name: value for name, value in record.items() if name != "sha256"}
+    return content | {"sha256": digest("other code", content)}
+
+
+DAMAGES = {
+    "half of it": lambda record: json.dumps(record)[:50],
+    "nothing": lambda record: "",
+    "no text": lambda record: b"\xff\xfe\x00",
+    "a list": lambda record: [1],
+    "a number": lambda record: 5,
+    "null": lambda record: None,
+    "nested too deeply": lambda record: "[" * 100_000,
+    "another digit": lambda record: record | {"result": {"sum": 4}},
+    "another time": lambda record: record | {"seconds": 0.5},
+    "an error": lambda record: record | {"error": "ValueError"},
+    "another machine": lambda record: record | {"environment": {}},
+    "no checksum": lambda record: {k: v for k, v in record.items() if k != "sha256"},
+    "no result": lambda record: {k: v for k, v in record.items() if k != "result"},
+    "a checksum of null": lambda record: record | {"sha256": None},
+    "parameters of another type": lambda record: record | {"parameters": [1]},
+    "true in place of 1": lambda record: record | {"parameters": {"a": True, "b": 2, "seed": 0}},
+    "other code": other_code,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("retry", [False, True])
+def test_a_damaged_record_is_done_again_with_a_warning(tmp_path, threads, damage, retry):
+    grid = {"a": [1], "b": [2]}
+    sweep(toy_trials.add, grid, [0], tmp_path, threads)
     (path,) = records(tmp_path)
     complete = json.loads(path.read_text())
-    path.write_text(path.read_text()[:50])
-    with pytest.warns(UserWarning, match="is damaged"):
-        sweep(toy_trials.add, {"a": [1], "b": [2]}, [0], tmp_path, threads)
+    content = DAMAGES[damage](complete)
+    if not isinstance(content, (bytes, str)):
+        content = json.dumps(content)
+    if isinstance(content, str):
+        content = content.encode()
+    path.write_bytes(content)
+    with pytest.warns(UserWarning, match=f"trial record {path.name} is damaged"):
+        table = sweep(toy_trials.add, grid, [0], tmp_path, threads, retry=retry)
+    assert table["sum"].tolist() == [3]
     assert json.loads(path.read_text())["result"] == complete["result"]
     assert len(records(tmp_path)) == 1
+
+
+def test_two_records_that_were_swapped_are_noticed(tmp_path, threads):
+    sweep(toy_trials.add, {"a": [1, 5], "b": 2}, [0], tmp_path, threads)
+    one, other = records(tmp_path)
+    texts = one.read_text(), other.read_text()
+    one.write_text(texts[1])
+    other.write_text(texts[0])
+    with pytest.warns(UserWarning, match="it was written for") as warned:
+        table = sweep(toy_trials.add, {"a": [1, 5], "b": 2}, [0], tmp_path, threads)
+    assert table["sum"].tolist() == [3, 7]
+    assert len(warned) == 4  # each is read twice: by the sweep, and under its lock
 
 
 IMPORTABLE = "allowed are functions that can be imported"
@@ -163,7 +213,20 @@ DEFENCE = {"trial": trials.run_defence}
         (DLP | {"grid": {"dataset": ["shape10"]}}, "dataset='shape10': allowed are 'shapes10'"),
         (DLP | {"grid": {"image_size": ["x"]}}, "image_size='x': allowed are whole numbers"),
         (DLP | {"grid": {"device": ["gpu"]}}, "device='gpu': allowed are"),
-        (DLP | {"grid": {"unlearn_lr": ["5e-3"]}}, "unlearn_lr.*not supported between"),
+        (DLP | {"grid": {"unlearn_lr": ["5e-3"]}}, "unlearn_lr='5e-3': allowed are finite numbers"),
+        (DLP | {"grid": {"unlearn_lr": [0]}}, "unlearn_lr=0: allowed are finite numbers above 0"),
+        (DLP | {"grid": {"attack": [5]}}, "attack=5: allowed are BadNets"),
+        (DLP | {"grid": {"architecture": ["wrn"]}}, "architecture='wrn': allowed are WRN-16-1"),
+        (DLP | {"grid": {"stop": ["no"]}}, "stop='no': allowed are true and false"),
+        (DLP | {"grid": {"finetune_steps": [2.5]}}, "finetune_steps=2.5: allowed are whole"),
+        (DLP | {"grid": {"finetune_batch": ["x"]}}, "finetune_batch='x': allowed are whole"),
+        (DLP | {"grid": {"order": [5]}}, "order=5: allowed is text"),
+        (DLP | {"grid": {"dataset": [5]}}, "dataset=5: allowed is text"),
+        (DLP | {"grid": {"mu": [True]}}, "mu=True: allowed are whole numbers"),
+        ({"grid": {1: [1]}}, "grid: 1=1: allowed are"),
+        ({"seeds": 3}, "seeds=3: allowed are lists of whole numbers"),
+        ({"seeds": "12"}, "seeds='12': allowed are lists"),
+        ({"seeds": None}, "seeds=None: allowed are lists"),
         (DEFENCE | {"grid": {"defence": ["FB"]}}, "defence='FB': allowed are none, DLP, FP"),
         (DEFENCE | {"grid": {"epochs": [0]}}, "epochs=0: allowed are whole numbers"),
     ],
@@ -356,10 +419,11 @@ def started(plan, *more):
     There Ctrl-C works even if these tests run as a background job, which would pass on that it is
     ignored.
     """
+    folders = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
     ours = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
-        [sys.executable, "-m", "dlp_lib", "sweep", str(plan), *more],
-        env=os.environ | {"PYTHONPATH": str(TESTS)},
+        [sys.executable, "-m", "dlp_lib", "sweep", str(plan), "--allow-code", *more],
+        env=os.environ | {"PYTHONPATH": folders},
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -396,47 +460,71 @@ def losses(store):
     return found
 
 
-def test_killed_at_twenty_random_moments_a_sweep_ends_as_if_it_had_not_been(tmp_path, plan):
+def test_killed_again_and_again_a_sweep_ends_as_if_it_had_not_been(tmp_path, plan, pool):
+    """Once at each moment of KILLS."""
     chance = random.Random(0)
-    grid = {"epochs": list(range(1, 13))}
-    seeds = list(range(8))
-    undisturbed = sweep(toy_trials.prefix, grid, seeds, tmp_path / "undisturbed", 2)
+    grid = {"epochs": list(range(1, 7))}
+    seeds = list(range(4))
+    undisturbed = sweep(toy_trials.prefix, grid, seeds, tmp_path / "undisturbed", pool)
     file = plan(grid=grid, seeds=seeds)
     store = tmp_path / "store"
     done = []
-    for moment in range(20):
-        one_may_die_while_it_starts = moment % 5 == 0
-        run_and_kill(file, store, chance, one_may_die_while_it_starts)
+    for moment in KILLS.values():
+        run_and_kill(file, store, chance, moment)
         done.append(len(losses(store)))
     print("trials done after each kill:", done)
-    assert 0 < done[-1] < 96
-    last = started(file)
-    _, err = last.communicate(timeout=300)
-    assert last.returncode == 0, err
-    assert len(records(store)) == 96
+    assert 0 < done[-1] < 24
+    sweep(toy_trials.prefix, grid, seeds, store, pool)
+    assert len(records(store)) == 24
     expected = {(row.epochs, row.seed): row.loss for row in undisturbed.itertuples()}
     assert losses(store) == expected
 
 
-def run_and_kill(file, store, chance, at_once):
-    """Start the command, kill it at a random moment, and see that its workers end."""
-    before = files(store)
+def blocks(store):
+    return sorted(store.rglob("SL-*/*.safetensors"))
+
+
+class Kill(NamedTuple):
+    """The moment of a kill: when something is new, and up to some seconds later."""
+
+    changes: Callable[[Path, psutil.Process], list] | None  # None: waits for nothing
+    seconds: float = 0.0
+    worker_first: bool = False  # the sweep itself goes on until then
+
+
+KILLS = {
+    "while it starts": Kill(None, seconds=1),
+    "when its workers start": Kill(lambda store, process: workers_of(process)),
+    "when a block of training is stored": Kill(lambda store, process: blocks(store)),
+    "when a trial is recorded": Kill(lambda store, process: records(store)),
+    "after a worker has died": Kill(lambda store, process: blocks(store), 0.5, worker_first=True),
+    "while trials run": Kill(lambda store, process: blocks(store), seconds=1),
+}
+
+
+def run_and_kill(file, store, chance, kill):
+    """Start the command, kill it at its moment, and see that its workers end."""
     running = started(file, "--workers", "2")
-    while not at_once and files(store) == before and running.poll() is None:
-        time.sleep(0.02)
-    time.sleep(chance.uniform(0, 1))
-    family = psutil.Process(running.pid).children(recursive=True)
-    workers = [child for child in family if at_work(child)]
-    if workers and chance.random() < 0.5:  # a worker first: the sweep goes on for a moment
-        with suppress(psutil.NoSuchProcess):
-            chance.choice(workers).kill()
-        time.sleep(chance.uniform(0, 0.5))
-        family = {*family, *psutil.Process(running.pid).children(recursive=True)}
+    process = psutil.Process(running.pid)
+    if kill.changes:
+        before = kill.changes(store, process)
+        while kill.changes(store, process) == before:
+            assert running.poll() is None
+            time.sleep(0.01)
+    family = process.children(recursive=True)
+    if kill.worker_first:
+        chance.choice(workers_of(process)).kill()
+    time.sleep(chance.uniform(0, kill.seconds))
+    family = {*family, *process.children(recursive=True)}
     running.kill()
     running.communicate()
     assert running.returncode == -signal.SIGKILL
     _, alive = psutil.wait_procs(family, timeout=10)
     assert not alive
+
+
+def workers_of(process):
+    return [child for child in process.children(recursive=True) if at_work(child)]
 
 
 def at_work(process):
@@ -447,11 +535,7 @@ def at_work(process):
         return False
 
 
-def files(store):
-    return sum(1 for path in store.rglob("*") if path.suffix != ".lock")
-
-
-def test_the_command_prints_the_table_and_goes_on_after_ctrl_c(tmp_path, plan):
+def test_the_command_prints_the_table_and_goes_on_after_ctrl_c(tmp_path, plan, capsys):
     written = plan(seeds=[0, 1, 2, 3])
     first = started(written, "--workers", "1")
     while not records(tmp_path / "store"):
@@ -460,12 +544,12 @@ def test_the_command_prints_the_table_and_goes_on_after_ctrl_c(tmp_path, plan):
     os.killpg(first.pid, signal.SIGINT)  # as a terminal does: to the workers too
     _, err = first.communicate(timeout=30)
     assert first.returncode == 1
-    assert "the same command does the rest" in err
+    assert "run it again to go on" in err
     assert "Traceback" not in err
     left = len(records(tmp_path / "store"))
     assert left < 16
-    second = started(written, "--out", str(tmp_path / "table.csv"))
-    out, err = second.communicate(timeout=120)
+    command.main([str(written), "--workers", "1", "--out", str(tmp_path / "table.csv")])
+    out, err = capsys.readouterr()
     assert out.split()[:5] == ["epochs", "seed", "loss", "seconds", "error"]
     assert len(out.strip().splitlines()) == 17
     assert f"{16}/{16}" in err
@@ -475,16 +559,20 @@ def test_the_command_prints_the_table_and_goes_on_after_ctrl_c(tmp_path, plan):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"sweeps": 1}, "sweeps: allowed are trial, notebook, grid, seeds and store"),
+        ({"sweeps": 1}, "sweeps: allowed are trial, notebook, grid, seeds, store"),
         ({"notebook": "00_quickstart.ipynb"}, "either a trial or a notebook"),
         ({"grid": {"epochs": []}}, "there is nothing to do"),
         ({"trial": "toy_trials:missing"}, "toy_trials:missing"),
-        ({"seeds": 3}, "not iterable"),
+        ({"trial": "no_such_module:x"}, "no_such_module:x"),
+        ({"trial": 5}, "trial=5: allowed is module:function"),
+        ({"seeds": 3}, "seeds=3: allowed are lists of whole numbers"),
+        ({"store": 5}, "store=5: allowed are folders"),
+        ({"store": __file__}, "is a file; allowed are folders"),
     ],
 )
 def test_the_command_refuses_plans_that_cannot_work(plan, capsys, changes, message):
     with pytest.raises(SystemExit) as stopped:
-        command.main([str(plan(**changes))])
+        command.main([str(plan(**changes)), "--allow-code"])
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
 
@@ -513,7 +601,7 @@ pathlib.Path(out, "metrics.json").write_text(json.dumps(result))
 def test_a_notebook_is_a_trial(tmp_path, notebook, pool):
     trial = trials.Notebook(str(notebook))
     for name in ("alpha", "out"):
-        message = f"small.ipynb has no parameter {name} to sweep: allowed are gamma, seed"
+        message = f"small.ipynb has no parameter {name}: allowed are gamma, seed"
         with pytest.raises(ValueError, match=message):
             sweep(trial, {name: [1]}, [0], tmp_path, pool)
     table = sweep(trial, {"gamma": [0.2, 0.9]}, [3], tmp_path, pool)
@@ -593,6 +681,47 @@ def test_a_notebook_that_changes_during_a_sweep_is_not_run(tmp_path, notebook):
         trial({"seed": 0, "store": str(tmp_path)})
 
 
-def test_numbers_that_yaml_takes_for_text_are_numbers():
-    texts = {"lr": ["5e-4", "e5", "1e3x", 2], "x": "1E+2"}
-    assert command.to_numbers(texts) == {"lr": [5e-4, "e5", "1e3x", 2], "x": 100}
+def test_a_plan_names_trials_of_this_library_and_others_need_a_flag():
+    grid = {"grid": {"gamma": [0.1]}}
+    for name in ("run_dlp", "dlp_lib.experiments.trials:run_dlp"):
+        assert check_plan(grid | {"trial": name})["trial"] is trials.run_dlp
+    for name in ("toy_trials:add", "os:system", "dlp_lib.experiments.trials:Notebook", "toy"):
+        with pytest.raises(ValueError, match=r"allowed are run_dlp, run_defence.*--allow-code"):
+            check_plan(grid | {"trial": name})
+    allowed = check_plan(grid | {"trial": "toy_trials:add"}, allow_code=True)
+    assert allowed["trial"] is toy_trials.add
+
+
+def test_a_plan_names_notebooks_of_this_project_and_others_need_a_flag(notebook):
+    grid = {"grid": {"gamma": [0.1]}}
+    own = HOME / "notebooks" / "00_quickstart.ipynb"
+    assert check_plan(grid | {"notebook": str(own)})["trial"] == trials.Notebook(str(own))
+    with pytest.raises(ValueError, match="another one runs code of yours, and needs --allow-code"):
+        check_plan(grid | {"notebook": str(notebook)})
+    allowed = check_plan(grid | {"notebook": str(notebook)}, allow_code=True)
+    assert allowed["trial"] == trials.Notebook(str(notebook))
+
+
+def test_a_home_folder_is_the_users(tmp_path, threads, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    plan = {"trial": "run_dlp", "grid": {"gamma": [0.1]}, "store": "~/kept"}
+    assert check_plan(plan)["store"] == tmp_path / "kept"
+    sweep(toy_trials.add, {"a": 1, "b": 2}, [0], "~/kept", threads)
+    assert len(records(tmp_path / "kept")) == 1
+
+
+def test_names_may_be_in_any_case_and_are_one_trial():
+    one = trials.run_defence.check(
+        {"attack": "BADNETS", "architecture": "wrn-16-1", "defence": "fp", "dataset": "Shapes10"}
+    )
+    assert one == trials.run_defence.check({"defence": "FP"})
+    with pytest.raises(ValueError, match="did you mean TrojanNN"):
+        trials.run_dlp.check({"attack": "trojan"})
+
+
+def test_numbers_of_torch_are_pythons_own(tmp_path, threads):
+    sweep(toy_trials.add, {"a": [0.5], "b": [2]}, [0], tmp_path, threads)
+    grid = {"a": [torch.tensor(0.5)], "b": [torch.tensor(2)]}
+    sweep(toy_trials.add, grid, [torch.tensor(0)], tmp_path, threads)
+    assert len(records(tmp_path)) == 1

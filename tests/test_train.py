@@ -21,7 +21,8 @@ from dlp_lib.models.interface import to_float
 from dlp_lib.models.wrn import WideResNet
 from dlp_lib.store import Record
 from dlp_lib.training.checkpoints import Checkpoints
-from dlp_lib.training.loop import Task, train
+from dlp_lib.training.loop import train
+from dlp_lib.training.steps import Task
 
 
 def learn(tampered, epochs, store=None, seed=0, progress=lambda *_: None, runtime=None):
@@ -164,7 +165,7 @@ def test_the_loop_against_a_plain_one(shapes):
         config,
         lambda _: batches,
         cross_entropy,
-        lambda _: Record({}, {}),
+        lambda *_: Record({}, {}),
         lr=lambda k: 0.1 / (1 + k),
         average=average,
     )
@@ -211,7 +212,7 @@ def test_a_loss_that_is_no_longer_finite_ends_the_run_at_the_last_finite_weights
     def loss(model, batch):
         return cross_entropy(model, batch) * (float("inf") if len(kept) == 2 else 1)
 
-    def record(model):
+    def record(model, _):
         kept.append(copy.deepcopy(model))
         return Record({}, {})
 
@@ -236,7 +237,7 @@ def test_dropout_repeats_and_resumes(shapes, same_state):
             SGD(),
             lambda _: batches_of(shapes[0], 100),
             cross_entropy,
-            lambda _: Record({}, {}),
+            lambda *_: Record({}, {}),
         )
         train(model, task, blocks, checkpoints, Context())
         return model

@@ -9,6 +9,7 @@ import torch
 
 from dlp_lib import Context, Runtime, Split, Store, Supervised, supervised, wrn_16_1
 from dlp_lib.data import shapes10
+from dlp_lib.files import CannotWrite
 
 _GENERATOR = (number for number in range(3))  # whose code has no fingerprint
 
@@ -97,3 +98,11 @@ def _train(store, epochs, seed):
     context = Context(Runtime(seed), Store(store), lambda *row: computed.append(row))
     stage = supervised(wrn_16_1(10, Runtime(seed)), split, epochs, Supervised(), context)
     return stage, len(computed)
+
+
+def fills_the_disk(parameters):
+    raise CannotWrite(28, "no room here")
+
+
+def complains(parameters):
+    raise ValueError(parameters["text"])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..checking import check_int
+from ..checking import check_field, check_int
 from ..data.split import Split
 from .base import Attack
 
@@ -15,6 +15,10 @@ class BadNets(Attack):
     """A black and white checkerboard in the bottom right corner; poison-label."""
 
     patch: int = 3  # side of the square, in pixels; usual for CIFAR-10
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_field(self, "patch", check_int, 1)
 
     def check(self, clean: Split) -> None:
         super().check(clean)

@@ -6,6 +6,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..checking import shown, to_python
 from ..context import Context
 from ..data.split import Split
 
@@ -22,6 +23,9 @@ class Attack:
     target: int | str = 0
     clean_label: ClassVar[bool] = False
     needs_surrogate: ClassVar[bool] = False  # True: it is of no use before ``fit``
+
+    def __post_init__(self):
+        object.__setattr__(self, "target", to_python(self.target))
 
     def check(self, clean: Split) -> None:
         """Check the settings against the data, before any work.
@@ -56,6 +60,18 @@ class Attack:
         """Return images (n, 3, h, w), uint8, as decoys. ``poison`` draws which ones."""
         raise NotImplementedError
 
+    def check_surrogate(self, surrogate: nn.Module, clean: Split) -> None:
+        """Check a model that the attack is to be fitted to, before it is trained or used.
+
+        Args:
+            surrogate: trained or not.
+            clean: the attacker's data.
+
+        Raises:
+            ValueError: where the settings do not fit the model.
+            TypeError: where the model lacks what the attack needs.
+        """
+
     def fit(self, surrogate: nn.Module, clean: Split, context: Context) -> "Attack":
         """Return the attack, made ready on a clean model and clean data of the attacker's own."""
         return self
@@ -66,14 +82,49 @@ class Attack:
         Raises:
             ValueError: where ``target`` is no class.
         """
-        if self.target == "all-to-all" and not self.clean_label:
+        target = to_python(self.target)
+        if target == "all-to-all" and not self.clean_label:
             return (labels + 1) % n_classes
-        if self.target not in range(n_classes):
+        is_class = isinstance(target, int) and not isinstance(target, bool)
+        if not is_class or target not in range(n_classes):
             others = "" if self.clean_label else " and 'all-to-all'"
             raise ValueError(
-                f"target={self.target!r}: allowed are the classes 0 to {n_classes - 1}{others}"
+                f"target={shown(target)}: allowed are the classes 0 to {n_classes - 1}{others}"
             )
-        return torch.full_like(labels, self.target)
+        return torch.full_like(labels, target)
+
+
+def apply_trigger(attack: Attack, images: Tensor) -> Tensor:
+    """Return images with the attack's trigger; they themselves stay as they are.
+
+    Args:
+        attack: ready to use.
+        images: (n, 3, h, w) uint8.
+
+    Raises:
+        ValueError: for a trigger that returns anything but uint8 images of the same shape.
+    """
+    return expect_images(f"{type(attack).__name__}.trigger", attack.trigger(images.clone()), images)
+
+
+def expect_images(source: str, returned: Tensor, images: Tensor) -> Tensor:
+    """Return what a trigger made of images, if it is images of their kind.
+
+    Args:
+        source: what returned it, for the message.
+        returned: what it returned.
+        images: (n, 3, h, w) uint8, from which it was made.
+
+    Raises:
+        ValueError: for anything but a uint8 tensor of the same shape.
+    """
+    wanted = tuple(images.shape)
+    found = f"an object of type {type(returned).__name__}"
+    if isinstance(returned, Tensor):
+        if returned.dtype == torch.uint8 and returned.shape == images.shape:
+            return returned.to(images.device)
+        found = f"{returned.dtype} of shape {tuple(returned.shape)}"
+    raise ValueError(f"{source} returned {found}: allowed is torch.uint8 of shape {wanted}")
 
 
 class AttackSetting(NamedTuple):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..checking import check_field, check_number, check_seed
 from .base import Attack
 
 
@@ -19,8 +20,9 @@ class Blended(Attack):
     pattern_seed: int = 0  # of the pattern
 
     def __post_init__(self):
-        if not 0 < self.alpha <= 1:
-            raise ValueError(f"alpha={self.alpha}: allowed are shares above 0, up to 1")
+        super().__post_init__()
+        check_field(self, "alpha", check_number, above=0, most=1)
+        check_field(self, "pattern_seed", check_seed)
 
     def pattern(self, images: Tensor) -> Tensor:
         """Return the image (3, h, w) that is mixed in, float32 of 0 to 255.

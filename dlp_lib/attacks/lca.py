@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..checking import check_int
+from ..checking import check_field, check_int, check_number
 from ..context import Context
 from ..data.split import Split
 from ..models.interface import to_float
@@ -37,10 +37,11 @@ class LCA(Attack):
     needs_surrogate: ClassVar[bool] = True
 
     def __post_init__(self):
-        check_int("steps", self.steps)
-        check_int("epsilon", self.epsilon, 1)
-        if not self.step > 0:
-            raise ValueError(f"step={self.step}: allowed are values above 0")
+        super().__post_init__()
+        check_field(self, "patch", check_int, 1)
+        check_field(self, "epsilon", check_int, 1)
+        check_field(self, "step", check_number, above=0)
+        check_field(self, "steps", check_int)
 
     def check(self, clean: Split) -> None:
         super().check(clean)

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..checking import check_fraction
+from ..checking import check_fraction, check_type
 from ..context import Context
 from ..data.split import Split
-from .base import Attack
+from .base import Attack, expect_images
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +48,13 @@ def poison(
         ValueError: for a rate that selects no image or more than there are (naming the largest
             possible rate), for more decoys than there are other images, for settings that do not
             fit the data, for an attack that has not been prepared, and for a trigger that changes
-            nothing.
+            nothing or returns anything but uint8 images of the same shape.
+        TypeError: for arguments of other types.
     """
+    check_type("clean", clean, Split)
+    check_type("attack", attack, Attack)
+    check_type("context", context, Context)
+    check_fraction("poisoning_rate", poisoning_rate)
     attack.check(clean)
     clean = clean.to(context.runtime.device)
     goal = attack.goal(clean.labels, len(clean.classes))
@@ -64,14 +69,17 @@ def poison(
         )
     rows = _draw(is_candidate, count, "poison", context)
     victims = clean.images[rows]
-    tampered = attack.tamper(victims, clean.labels[rows], context)
+    tampered = attack.tamper(victims.clone(), clean.labels[rows], context)
+    tampered = expect_images(f"{type(attack).__name__}.tamper", tampered, victims)
     if torch.equal(tampered, victims):
         raise ValueError(f"{attack} changes no pixel of these images")
     poisoned = torch.zeros_like(clean.labels, dtype=torch.bool).index_fill(0, rows, True)
     images = clean.images.index_copy(0, rows, tampered)
     if decoys:
         rows = _draw(~poisoned, decoys, "noise", context)
-        images = images.index_copy(0, rows, attack.make_decoys(images[rows], context))
+        changed = attack.make_decoys(images[rows], context)
+        changed = expect_images(f"{type(attack).__name__}.make_decoys", changed, images[rows])
+        images = images.index_copy(0, rows, changed)
     labels = clean.labels.where(~poisoned, goal)
     truth = Truth(poisoned, clean.labels, candidates)
     return replace(clean, images=images, labels=labels), truth

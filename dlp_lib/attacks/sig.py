@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ..checking import check_field, check_number
 from .base import Attack
 
 
@@ -22,8 +23,9 @@ class SIG(Attack):
     clean_label: ClassVar[bool] = True
 
     def __post_init__(self):
-        if not (0 < self.delta <= 255 and self.frequency > 0):
-            raise ValueError(f"{self}: allowed are 0 < delta ≤ 255 and frequency > 0")
+        super().__post_init__()
+        check_field(self, "delta", check_number, above=0, most=255)
+        check_field(self, "frequency", check_number, above=0)
 
     def trigger(self, images: Tensor) -> Tensor:
         """Add the sinusoid to images: uint8 (n, 3, h, w) in and out."""

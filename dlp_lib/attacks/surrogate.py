@@ -1,12 +1,13 @@
 """The clean model that an attacker trains for themselves, where their attack needs one."""
 
-import copy
 from dataclasses import replace
 
 from torch import nn
 
+from ..checking import check_type
 from ..context import Context
 from ..data.split import Split
+from ..models.interface import copied
 from ..models.wrn import wrn_16_1
 from ..training.supervised import Supervised, supervised
 from .base import Attack
@@ -30,15 +31,23 @@ def prepare(
             attacks share it, as it is stored like any other stage.
 
     Raises:
-        ValueError: before any training, for settings that do not fit the data.
+        ValueError: before any training, for settings that do not fit the data or the surrogate.
+        TypeError: before any training, for arguments of other types, and for a surrogate that
+            lacks what the attack needs of it.
     """
+    check_type("attack", attack, Attack)
+    check_type("clean", clean, Split)
+    check_type("context", context, Context)
     attack.check(clean)
     if not attack.needs_surrogate:
         return attack
     clean = clean.to(context.runtime.device)
     if surrogate is None:
+        attack.check_surrogate(wrn_16_1(len(clean.classes), context.runtime), clean)
         surrogate = _train_surrogate(clean, context)
-    surrogate = copy.deepcopy(surrogate).to(context.runtime.device)
+    check_type("surrogate", surrogate, nn.Module)
+    attack.check_surrogate(surrogate, clean)
+    surrogate = copied(surrogate).to(context.runtime.device)
     return attack.fit(surrogate.eval().requires_grad_(False), clean, context)
 
 

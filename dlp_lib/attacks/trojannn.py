@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..checking import check_int
+from ..checking import check_field, check_int, check_number
 from ..context import Context
 from ..data.split import Split
 from ..models.interface import expect_features, to_float
@@ -34,10 +34,12 @@ class TrojanNN(Attack):
     needs_surrogate: ClassVar[bool] = True
 
     def __post_init__(self):
-        check_int("neurons", self.neurons, 1)
-        check_int("steps", self.steps, 1)
-        if not (self.activation > 0 and self.lr > 0):
-            raise ValueError(f"{self}: allowed are activation > 0 and lr > 0")
+        super().__post_init__()
+        check_field(self, "patch", check_int, 1)
+        check_field(self, "neurons", check_int, 1)
+        check_field(self, "activation", check_number, above=0)
+        check_field(self, "steps", check_int, 1)
+        check_field(self, "lr", check_number, above=0)
 
     def check(self, clean: Split) -> None:
         super().check(clean)
@@ -55,7 +57,7 @@ class TrojanNN(Attack):
             TypeError: for a model without ``features`` or without a linear ``head``.
             ValueError: for more neurons than the model has.
         """
-        self._check_surrogate(surrogate)
+        self.check_surrogate(surrogate, clean)
         rows = torch.randperm(len(clean), generator=context.runtime.generator("TrojanNN"))
         rows = rows[:_SAMPLE].to(clean.images.device)
         sample = clean.images[rows]
@@ -66,14 +68,17 @@ class TrojanNN(Attack):
         store, name = context.store.address("TrojanNN", self._search, surrogate, sample)
         return replace(self, pattern=store.get_or_compute(name, compute)["pattern"])
 
-    def _check_surrogate(self, surrogate: nn.Module) -> None:
+    def check_surrogate(self, surrogate: nn.Module, clean: Split) -> None:
         expect_features(surrogate)
         head = surrogate.head
         if not isinstance(head, nn.Linear):
             kind = type(head).__name__
             raise TypeError(f"the surrogate's head is {kind}: allowed is Linear")
         if self.neurons > head.in_features:
-            raise ValueError(f"neurons={self.neurons}: the surrogate has {head.in_features}")
+            raise ValueError(
+                f"neurons={self.neurons}: the surrogate has {head.in_features}, allowed are 1 to "
+                f"{head.in_features}"
+            )
 
     def _search(self, surrogate: nn.Module, images: Tensor) -> Tensor:
         """Find the pattern (3, patch, patch), uint8, on float images (n, 3, h, w)."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..checking import check_int
+from ..checking import check_field, check_int, check_number, check_seed
 from ..context import Context
 from .base import Attack
 
@@ -27,12 +27,11 @@ class WaNet(Attack):
     pattern_seed: int = 0  # of the field
 
     def __post_init__(self):
-        check_int("grid", self.grid, 2)
-        check_int("pattern_seed", self.pattern_seed)
-        if not self.strength > 0:
-            raise ValueError(f"strength={self.strength}: allowed are values above 0")
-        if not self.noise_ratio >= 0:
-            raise ValueError(f"noise_ratio={self.noise_ratio}: allowed are values of 0 and more")
+        super().__post_init__()
+        check_field(self, "grid", check_int, 2)
+        check_field(self, "strength", check_number, above=0)
+        check_field(self, "noise_ratio", check_number, least=0)
+        check_field(self, "pattern_seed", check_seed)
 
     def field(self, height: int, width: int) -> Tensor:
         """Return the warping field (1, h, w, 2) in x and y, float32, before it is scaled.

@@ -15,17 +15,35 @@ CLASSES = (
 
 
 def load(root: Path) -> tuple[Split, Split]:
-    """Read the archive under ``root``; download it where a verified one is not there."""
-    from torchvision.datasets.utils import download_url
+    """Read the archive under ``root``; download it where a verified one is not there.
 
-    download_url(URL, str(root), md5=MD5)
+    Raises:
+        ConnectionError: where it is not there and cannot be downloaded, with what to do by hand.
+    """
+    archive = root / Path(URL).name
+    _download(archive)
     files: dict[str, np.ndarray] = {}
-    with tarfile.open(root / Path(URL).name) as archive:
-        for member in archive:
+    with tarfile.open(archive) as members:
+        for member in members:
             if member.name.endswith(".bin"):
-                content = archive.extractfile(member).read()
+                content = members.extractfile(member).read()
                 files[Path(member.name).stem] = np.frombuffer(content, np.uint8)
     return _split(files, "data_batch"), _split(files, "test_batch")
+
+
+def _download(archive: Path) -> None:
+    from torchvision.datasets.utils import download_url
+
+    state = "is not there"
+    if archive.exists():
+        state = "has another checksum"
+    try:
+        download_url(URL, str(archive.parent), md5=MD5)
+    except (OSError, RuntimeError) as error:
+        raise ConnectionError(
+            f"dataset='cifar10': {archive} {state}, and could not be downloaded ({error}). "
+            f"By hand: download {URL} (170 MB, MD5 {MD5}), and put it at {archive}, as it is"
+        ) from None
 
 
 def _split(files: dict[str, np.ndarray], prefix: str) -> Split:

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from ..fingerprint import neutral
 from ..runtime import HOME, Runtime
 from ..store import Store
 from . import cifar10, folder, gtsrb, shapes10
+from .memory import check_memory
 from .split import Split
 
 
@@ -34,8 +36,11 @@ def download_folder() -> Path:
 
 def _shapes10(request: Request) -> tuple[Split, Split]:
     size = request.image_size or 16
-    train = shapes10.draw(request.n_train or 5000, size, request.data_seed, part=0)
-    test = shapes10.draw(request.n_test or 2000, size, request.data_seed, part=1)
+    n_train = request.n_train or 5000
+    n_test = request.n_test or 2000
+    check_memory("shapes10", n_train + n_test, size)
+    train = shapes10.draw(n_train, size, request.data_seed, part=0)
+    test = shapes10.draw(n_test, size, request.data_seed, part=1)
     return (Split.from_arrays(*train, shapes10.CLASSES), Split.from_arrays(*test, shapes10.CLASSES))
 
 
@@ -70,20 +75,25 @@ def load(
     Args:
         name: one of DATASETS, or a folder. "shapes10" is drawn: by default 5,000 and 2,000 images
             of 16×16. "cifar10" and "gtsrb" are downloaded into data/ on first use. A folder holds
-            ``train/<class>/*`` and ``test/<class>/*``, or ``<class>/*`` alone, of which a fifth is
-            for testing.
+            ``train/<class>/*`` and ``test/<class>/*`` (or val, valid, validation), or
+            ``<class>/*`` alone, of which a fifth is for testing.
         n_train: how many random training images; None: all there are.
         n_test: how many random test images; None: all there are.
         image_size: pixels a side. The images of a folder and of "gtsrb" are cut to a centred square
-            and resized to it. None: the shorter side of a folder's first image; 32 for "gtsrb".
+            and resized to it. None: for a folder the median of the shorter sides of its training
+            images; 32 for "gtsrb".
         data_seed: of drawn images, and of every random choice of images.
         store: where the decoded images of a folder and of "gtsrb" are kept.
 
     Raises:
-        ValueError: for an unknown name, for more images than there are, and for a file that cannot
-            be decoded (naming it).
-        FileNotFoundError: for a missing folder, and for a class without images.
+        ValueError: for an unknown name, for a folder without a clear reading, for more images than
+            there are, for files that cannot be decoded (naming them), and for images that take
+            more memory than there is.
+        FileNotFoundError: for a missing folder or part, and for a class without images.
+        ConnectionError: for a data set that cannot be downloaded, with what to do by hand.
     """
+    if not isinstance(name, (str, PathLike)) or not str(name):
+        raise ValueError(f"name={name!r}: allowed are {', '.join(DATASETS)} and folders")
     check_int("data_seed", data_seed)
     for parameter, value in {
         "n_train": n_train,
@@ -107,17 +117,20 @@ def load(
 
 
 def expect_folder(path: Path) -> None:
-    """Check that a data set which no name stands for is a folder.
+    """Check that a data set which no name stands for is a folder, and that its parts are clear.
 
     Raises:
-        ValueError: for a single word, with the nearest name.
-        FileNotFoundError: for a longer path.
+        ValueError: for a single word, with the nearest name; for a file; for unclear parts.
+        FileNotFoundError: for a longer path, and for a part that is missing.
     """
     if path.is_dir():
+        folder.ImageFolder(path).parts()
         return
+    if path.exists():
+        raise ValueError(f"dataset={str(path)!r}: it is a file; allowed are folders (unpack it)")
     if len(path.parts) > 1:
         raise FileNotFoundError(f"dataset={str(path)!r}: there is no such folder")
-    near = difflib.get_close_matches(str(path), DATASETS, cutoff=0.4)
+    near = difflib.get_close_matches(str(path).casefold(), DATASETS, cutoff=0.4)
     names = ", ".join(repr(name) for name in DATASETS)
     hint = " or ".join(near) or "a folder"
     raise ValueError(f"dataset={str(path)!r}: allowed are {names}, a folder; did you mean {hint}?")

@@ -1,38 +1,85 @@
 """Image folders: one folder a class, decoded once and kept in the store."""
 
-from concurrent.futures import ThreadPoolExecutor
+import warnings
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ..runtime import Runtime
 from ..store import Store
+from .decoding import decode, file_states, sizes
+from .layout import ImageFolder, Listing, list_names
+from .memory import check_memory
 from .split import Split
+
+_WIDE = 4  # a warning comes where sizes differ by more than this factor
 
 
 def load(root: Path, size: int | None, data_seed: int, store: Store) -> tuple[Split, Split]:
-    """Load ``root/train`` and ``root/test``, or set a fifth of ``root`` aside for testing.
+    """Load a training and a test set, or set a fifth of the images aside for testing.
 
     Args:
-        root: an existing folder.
-        size: pixels a side; None: the shorter side of the first image.
+        root: an existing folder; ``ImageFolder`` says how it may be laid out.
+        size: pixels a side; None: the median of the shorter sides of the training images.
         data_seed: of the split.
         store: where decoded images are kept.
 
     Raises:
-        ValueError: where train and test hold different classes, or a file cannot be decoded.
-        FileNotFoundError: where there is no class, or a class has no image.
+        ValueError: where parts or classes are unclear, training and test set hold different
+            classes, files cannot be decoded, or the images take more memory than there is.
+        FileNotFoundError: where a part or a class is missing, or a class has no image.
     """
-    if not ((root / "train").is_dir() and (root / "test").is_dir()):
-        return _split_at_random(decode(root, size, store), data_seed)
-    train = decode(root / "train", size, store)
-    test = decode(root / "test", train.images.shape[-1], store)
-    if train.classes != test.classes:
-        odd = ", ".join(sorted(set(train.classes) ^ set(test.classes)))
-        raise ValueError(f"dataset={str(root)!r}: train/ and test/ hold different classes ({odd})")
+    folder = ImageFolder(root)
+    parts = _read(folder, folder.parts(), size, None, store)
+    if len(parts) == 1:
+        return _split_at_random(parts[0], data_seed)
+    train, test = parts
     return train, test
+
+
+def load_training(root: Path, size: int | None, largest: int, store: Store) -> Split:
+    """Load all images that a model is trained on; none is set aside, and no test set is needed.
+
+    Args:
+        root: an existing folder; ``ImageFolder`` says how it may be laid out.
+        size: pixels a side; None: the median of the images' shorter sides, at most ``largest``.
+        largest: pixels a side that the images are reduced to where no size is given.
+        store: where decoded images are kept.
+
+    Raises:
+        ValueError: as ``load`` does.
+        FileNotFoundError: where there is no training set, or a class has no image.
+    """
+    folder = ImageFolder(root)
+    training, *_ = folder.parts(needs_test=False)
+    return _read(folder, [training], size, largest, store)[0]
+
+
+def _read(
+    folder: ImageFolder, parts: list[Path], size: int | None, largest: int | None, store: Store
+) -> list[Split]:
+    """Return the images of each part, with the paths of their files in the folder."""
+    root = folder.root
+    listings = [folder.listing(part) for part in parts]
+    _expect_same_classes(root, parts, listings)
+    _tell_of_skipped(folder)
+    files = [path for listing in listings for path in listing.files]
+    states = file_states(files, root)
+    sides = sizes(files, states, root, store)
+    if size is None:
+        n_train = len(listings[0].files)
+        size = int(sides[:n_train].amin(1).median())
+        size = size if largest is None else min(size, largest)
+    _tell_of_different_sizes(root, sides, size)
+    check_memory(str(root), len(files), size)
+    images = decode(files, states, root, size, store)
+    splits = []
+    for listing, part in zip(listings, images.split([len(x.files) for x in listings]), strict=True):
+        paths = tuple(path.relative_to(root).as_posix() for path in listing.files)
+        # No copy, as there may not be memory for it
+        splits.append(Split(part, torch.tensor(listing.labels), listing.classes, paths))
+    return splits
 
 
 def _split_at_random(both: Split, data_seed: int) -> tuple[Split, Split]:
@@ -44,65 +91,33 @@ def _split_at_random(both: Split, data_seed: int) -> tuple[Split, Split]:
     return train, test
 
 
-def decode(root: Path, size: int | None, store: Store) -> Split:
-    """Return the folder's images as one set, decoded once as long as no file changes."""
-    from torchvision.datasets import ImageFolder
-
-    listing = ImageFolder(root, is_valid_file=_is_visible)
-    files = [Path(path) for path, _ in listing.samples]
-    if size is None:
-        size = min(read_image(files[0]).size)
-
-    def compute() -> dict[str, Tensor]:
-        return {"images": _decode_all(files, size)}
-
-    states = [file_state(path, root) for path in files]
-    place = (str(root.resolve()), states, size)
-    store, name = store.address("images", _decode_all, *place)
-    images = store.get_or_compute(name, compute)["images"]
-    return Split.from_arrays(images, listing.targets, tuple(listing.classes))
+def _expect_same_classes(root: Path, parts: list[Path], listings: list[Listing]) -> None:
+    odd = set(listings[0].classes) ^ set(listings[-1].classes)
+    if odd:
+        raise ValueError(
+            f"dataset={str(root)!r}: {parts[0].name}/ and {parts[1].name}/ hold different classes "
+            f"({list_names(sorted(odd))})"
+        )
 
 
-def _is_visible(path: str) -> bool:
-    return not Path(path).name.startswith(".")
+def _tell_of_skipped(folder: ImageFolder) -> None:
+    names = sorted(path.relative_to(folder.root).as_posix() for path in folder.skipped)
+    if names:
+        shown = ", ".join(repr(name) for name in names[:3])
+        warnings.warn(
+            f"dataset={str(folder.root)!r}: skipped what belongs to no part or class "
+            f"({len(names)}), such as {shown}",
+            stacklevel=5,
+        )
 
 
-def file_state(path: Path, root: Path) -> tuple[str, int, int]:
-    """Return what changes when a file does: its name, its size and the time of its last change."""
-    facts = path.stat()
-    return str(path.relative_to(root)), facts.st_size, facts.st_mtime_ns
-
-
-def _decode_all(files: list[Path], size: int) -> Tensor:
-    """Return images (n, 3, size, size), uint8, each cut to a centred square and resized."""
-
-    def decode_one(path: Path) -> np.ndarray:
-        return to_square(read_image(path), size)
-
-    with ThreadPoolExecutor() as pool:  # decoding releases the GIL
-        images = list(pool.map(decode_one, files))
-    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
-
-
-def to_square(image, size: int) -> np.ndarray:
-    """Cut an image of Pillow's to a centred square, and resize it: (size, size, 3) uint8."""
-    from PIL import ImageOps
-
-    return np.array(ImageOps.fit(image, (size, size)))
-
-
-def read_image(path: Path):
-    """Return a file as an upright RGB image of Pillow's.
-
-    Raises:
-        ValueError: naming the file, where it cannot be decoded.
-    """
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(path) as image:
-            if image.mode.startswith("I"):  # 16 bits a pixel, which convert() would clip
-                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: not an image that can be decoded ({error})") from None
+def _tell_of_different_sizes(root: Path, sides: Tensor, size: int) -> None:
+    shorter = sides.amin(1)
+    low = int(shorter.min())
+    high = int(shorter.max())
+    if high > _WIDE * low:
+        warnings.warn(
+            f"dataset={str(root)!r}: the shorter sides of the images have {low:,} to {high:,} "
+            f"pixels; all images are resized to {size:,} × {size:,} (image_size)",
+            stacklevel=5,
+        )

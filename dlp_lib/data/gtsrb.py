@@ -1,15 +1,11 @@
 """GTSRB (Stallkamp et al. 2012): German traffic signs in 43 classes, by torchvision's download."""
 
-from concurrent.futures import ThreadPoolExecutor
+import csv
 from pathlib import Path
 
-import numpy as np
-import torch
-from numpy import ndarray
-from torch import Tensor
-
 from ..store import Store
-from .folder import file_state, to_square
+from .decoding import decode, file_states
+from .memory import check_memory
 from .split import Split
 
 # What the signs numbered 0 to 42 say.
@@ -58,7 +54,12 @@ CLASSES = (
     "end of no passing",
     "end of no passing for trucks",
 )
-_FOLDERS = {"train": "Training", "test": "Final_Test"}  # torchvision's
+_FOLDERS = {"train": "Training", "test": "Final_Test/Images"}  # torchvision's
+_IMAGES = 26_640 + 12_630  # for training and for testing
+_ARCHIVES = "GTSRB-Training_fixed.zip, GTSRB_Final_Test_Images.zip and GTSRB_Final_Test_GT.zip"
+_SOURCE = "https://sid.erda.dk/public/archives/daaeac0d7ce1152aea9b61d9f1e19370"
+
+Sample = tuple[Path, int]  # a file and its label
 
 
 def load(root: Path, size: int, store: Store) -> tuple[Split, Split]:
@@ -73,41 +74,61 @@ def load(root: Path, size: int, store: Store) -> tuple[Split, Split]:
         store: where the decoded images are kept.
 
     Raises:
-        ValueError: for a folder that a download left incomplete.
+        ValueError: for a folder that a download left incomplete, for files that cannot be decoded,
+            and for a size that takes more memory than there is.
+        ConnectionError: where the images are not there and cannot be downloaded.
     """
+    check_memory("gtsrb", _IMAGES, size)
     return _load_part("train", root, size, store), _load_part("test", root, size, store)
 
 
 def _load_part(part: str, root: Path, size: int, store: Store) -> Split:
+    home = root / "gtsrb"
+    _download(part, root)
+    samples = _training_samples(home) if part == "train" else _test_samples(home)
+    files = [path for path, _ in samples]
+    labels = [label for _, label in samples]
+    states = file_states(files, home)
+    return Split.from_arrays(decode(files, states, home, size, store), labels, CLASSES)
+
+
+def _download(part: str, root: Path) -> None:
     from torchvision.datasets import GTSRB
 
-    def fit_to_size(image) -> ndarray:
-        return to_square(image, size)
-
     home = root / "gtsrb"
-    images = home / "GTSRB" / _FOLDERS[part]
+    if (home / "GTSRB" / _FOLDERS[part]).is_dir():
+        return
     try:
-        listing = GTSRB(root, part, transform=fit_to_size, download=True)
-    except FileNotFoundError as error:  # of the list of the test images, which comes last
-        raise ValueError(f"{home} is incomplete: delete it, and load again ({error})") from None
-    classes = len(list(images.glob("[0-9]*/")))
-    if part == "train" and classes != len(CLASSES):
-        raise ValueError(f"{home} holds {classes} of 43 classes: delete it, and load again")
-
-    def compute() -> dict[str, Tensor]:
-        return _decode_all(listing)
-
-    files = sorted([*images.rglob("*.ppm"), *home.glob("*.csv")])
-    states = [file_state(path, home) for path in files]
-    store, name = store.address("GTSRB", _decode_all, to_square, states, size)
-    tensors = store.get_or_compute(name, compute)
-    return Split.from_arrays(tensors["images"], tensors["labels"], CLASSES)
+        GTSRB(root, part, download=True)
+    except (OSError, RuntimeError) as error:
+        raise ConnectionError(
+            f"dataset='gtsrb': it is not in {home}, and could not be downloaded ({error}). "
+            f"By hand: download {_ARCHIVES} from {_SOURCE}, and unpack them all in {home}"
+        ) from None
 
 
-def _decode_all(listing) -> dict[str, Tensor]:
-    """Return images (n, 3, size, size), uint8, and labels (n,) of a torchvision data set."""
-    with ThreadPoolExecutor() as pool:  # decoding releases the GIL
-        samples = list(pool.map(listing.__getitem__, range(len(listing))))
-    images, labels = zip(*samples, strict=True)
-    images = torch.from_numpy(np.stack(images))
-    return {"images": images.permute(0, 3, 1, 2), "labels": torch.tensor(labels)}
+def _training_samples(home: Path) -> list[Sample]:
+    images = home / "GTSRB" / _FOLDERS["train"]
+    files = sorted(images.glob("[0-9]*/*.ppm"))
+    samples = [(path, int(path.parent.name)) for path in files]
+    classes = len({label for _, label in samples})
+    if classes != len(CLASSES):
+        raise _incomplete(home, f"it holds {classes} of {len(CLASSES)} classes")
+    return samples
+
+
+def _test_samples(home: Path) -> list[Sample]:
+    images = home / "GTSRB" / _FOLDERS["test"]
+    try:
+        text = (home / "GT-final_test.csv").read_text(encoding="ascii")
+        rows = csv.DictReader(text.splitlines(), delimiter=";")
+        samples = [(images / row["Filename"], int(row["ClassId"])) for row in rows]
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise _incomplete(home, f"GT-final_test.csv cannot be read: {error!r}") from None
+    if not samples:
+        raise _incomplete(home, "GT-final_test.csv lists no image")
+    return samples
+
+
+def _incomplete(home: Path, reason: object) -> ValueError:
+    return ValueError(f"{home} is incomplete: delete it, and load again ({reason})")

@@ -12,7 +12,7 @@ from numpy import ndarray
 
 UNIT = 1024
 _FINE = 2  # sub-pixels a side, for smooth edges
-_CHUNK = 1000  # images drawn at a time, so that memory does not grow with the set
+_MOST_PIXELS = 256_000  # drawn at a time, so that memory does not grow with the set
 _TURN = 20  # degrees either way
 _NOISE = 8  # standard deviation, in 1/255 (0.03)
 
@@ -126,8 +126,9 @@ def draw(n: int, size: int = 16, data_seed: int = 0, part: int = 0) -> tuple[nda
     stream = np.random.PCG64([data_seed, part])
     scenes = _draw_scenes(stream, n)
     images = np.empty((n, 3, size, size), np.uint8)
-    for start in range(0, n, _CHUNK):
-        rows = slice(start, start + _CHUNK)
+    together = max(1, _MOST_PIXELS // size**2)  # whatever it is, the images are the same
+    for start in range(0, n, together):
+        rows = slice(start, start + together)
         canvas = _render(scenes.subset(rows), size)
         noise = _draw_noise(stream, canvas.shape)
         images[rows] = np.clip(canvas + noise, 0, 255)

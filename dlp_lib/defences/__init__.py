@@ -2,10 +2,11 @@
 
 from .abl import ABL
 from .anp import ANP
-from .base import Defence, DefenceResult, defend
+from .base import Defence, DefenceResult, Result, defend
 from .clean import clean_part
 from .dbd import DBD, SCE
-from .dlp import DLP, ORDERS, Result, agreed_e1
+from .dlp import DLP, ORDERS
+from .e1 import AgreedE1, agreed_e1
 from .filters import FILTERS, PAPER_FILTERS, entropy
 from .finetuning import Training
 from .fixmatch import FixMatch, fixmatch

@@ -1,6 +1,5 @@
 """Anti-backdoor learning, ABL (Li et al. 2021, arXiv:2110.11571)."""
 
-import copy
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -8,15 +7,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..checking import check_fraction, check_int
+from ..checking import check_bool, check_field, check_fraction, check_int, check_number, check_type
 from ..context import Context
 from ..data.split import Split
-from ..training.inference import logits_and_features
+from ..training.admission import admit
+from ..training.inference import predict
 from ..training.stage import Stage
-from .base import DefenceResult
-from .filters import low_loss
+from .base import Result
+from .filters import sample_losses
 from .finetuning import Batch, Training, finetune
-from .selection import share_size
+from .selection import Selection, expect_share
 from .unlearn import Unlearn, unlearn
 
 
@@ -49,32 +49,32 @@ class ABL:
     unlearn_epochs: int = 5  # that of the authors' code
 
     def __post_init__(self):
-        check_fraction("isolated", self.isolated)
-        check_int("unlearn_epochs", self.unlearn_epochs)
-        if self.bound < 0:
-            raise ValueError(f"bound={self.bound}: allowed are losses ≥ 0")
+        check_field(self, "bound", check_number, least=0)
+        check_field(self, "per_sample", check_bool)
+        check_field(self, "isolated", check_fraction)
+        check_field(self, "isolation", check_type, Training)
+        check_field(self, "training", check_type, Training)
+        check_field(self, "unlearning", check_type, Unlearn)
+        check_field(self, "unlearn_epochs", check_int)
 
-    def run(
-        self, model: nn.Module, tampered: Split, context: Context | None = None
-    ) -> DefenceResult:
+    def run(self, model: nn.Module, tampered: Split, context: Context | None = None) -> Result:
         """Train a copy of the untrained model.
 
+        Its selection suspects the isolated samples. It trusts none.
+
         Raises:
-            ValueError: before any training, where ``isolated`` is not a single sample.
+            TypeError: before any work, for arguments of other types.
+            ValueError: before any work, where ``isolated`` is not a single sample or leaves fewer
+                than two, and for a model that cannot take the images or has other classes.
             Diverged: where a stage before the ascent did not stay finite.
         """
         context = context or Context()
-        model = copy.deepcopy(model)
-        n = len(tampered)
-        count = share_size("isolated", self.isolated, n)
-        if count == 0:
-            raise ValueError(
-                f"isolated={self.isolated}: no sample of {n}; allowed is at least {1 / n:.3g}"
-            )
+        model, tampered = admit("tampered", model, tampered, context)
+        count = expect_share("isolated", self.isolated, len(tampered), leaves=2)
         stages = {}
         stages["isolation"] = self._isolate(model, tampered, context)
-        outputs = logits_and_features(model, tampered.images)
-        suspicion = low_loss(outputs, tampered.labels)
+        logits = predict(model, tampered.images)
+        suspicion = -sample_losses(logits, tampered.labels)
         isolated = suspicion.argsort(descending=True, stable=True)[:count]
         is_other = torch.ones_like(tampered.labels, dtype=torch.bool)
         is_other[isolated] = False
@@ -83,7 +83,10 @@ class ABL:
         stages["AU"] = unlearn(
             model, tampered, isolated, self.unlearn_epochs, self.unlearning, context
         )
-        return DefenceResult(model.eval(), stages)
+        nothing = isolated[:0]
+        quotas = (0,) * len(tampered.classes)
+        selection = Selection(isolated, nothing, quotas, shortfall=False)
+        return Result(model.eval(), stages, logits, suspicion, selection)
 
     def _isolate(self, model: nn.Module, tampered: Split, context: Context) -> Stage:
         """Train with local gradient ascent, which keeps the losses of clean samples apart."""

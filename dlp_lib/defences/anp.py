@@ -1,6 +1,5 @@
 """Adversarial neuron pruning, ANP (Wu & Wang 2021, arXiv:2110.14430)."""
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -11,9 +10,11 @@ from torch.func import functional_call
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..checking import check_fraction, check_int
+from ..checking import check_field, check_fraction, check_int, check_number, check_type
 from ..context import Context
 from ..data.split import Split
+from ..models.interface import copied
+from ..training.admission import admit
 from ..training.identity import FixedModel
 from .base import DefenceResult
 from .clean import held_out
@@ -67,22 +68,23 @@ class ANP:
     )
 
     def __post_init__(self):
-        check_fraction("allowed", self.allowed)
-        check_int("inner", self.inner, 1)
-        if self.eps < 0 or not 0 <= self.alpha <= 1:
-            raise ValueError(
-                f"eps={self.eps}, alpha={self.alpha}: allowed are eps ≥ 0 and 0 ≤ alpha ≤ 1"
-            )
+        check_field(self, "eps", check_number, least=0)
+        check_field(self, "inner", check_int, 1)
+        check_field(self, "alpha", check_number, least=0, most=1)
+        check_field(self, "allowed", check_fraction)
+        check_field(self, "training", check_type, Training)
 
     def run(self, model: nn.Module, clean: Split, context: Context | None = None) -> DefenceResult:
         """Prune a copy of the model.
 
         Raises:
-            ValueError: for a model without batch-norm, and for fewer than five clean images.
+            TypeError: before any work, for arguments of other types.
+            ValueError: before any work, for fewer than five clean images, and for a model that
+                cannot take them, has other classes, or has no batch-norm.
             Diverged: where the masks did not stay finite.
         """
         context = context or Context()
-        model = copy.deepcopy(model)
+        model, clean = admit("clean", model, clean, context, trains=False, in_parts=True)
         masks = Masks(model)
         training, validation = held_out(clean, context)
         loss = self._loss(model, training, context)
@@ -103,7 +105,7 @@ class ANP:
         self, model: nn.Module, training: Split, context: Context
     ) -> Callable[[Masks, Batch], Tensor]:
         """Return the loss of masks and a batch: alpha·(as it is) + (1 - alpha)·(perturbed)."""
-        frozen = copy.deepcopy(model).requires_grad_(False).train()
+        frozen = copied(model).requires_grad_(False).train()
         fixed = FixedModel(frozen, training.images, context.runtime)
         eps = self.eps
         inner = self.inner
@@ -197,7 +199,7 @@ def prune(model: nn.Module, masks: Masks, validation: Split, allowed: float) -> 
 @torch.no_grad()
 def silence(model: nn.Module, masks: Masks, threshold: float) -> nn.Module:
     """Return a copy of the model without the neurons whose mask is at most the threshold."""
-    silenced = copy.deepcopy(model)
+    silenced = copied(model)
     for name, mask in zip(masks.names, masks.masks, strict=True):
         silenced.get_submodule(name).weight.masked_fill_(mask <= threshold, 0)
     return silenced

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..context import Context
 from ..data.split import Split
 from ..training.stage import Stage
+from .selection import Selection
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,15 @@ class DefenceResult:
     def costs(self) -> dict[str, float]:
         """Return images with gradient, and the seconds of the steps when they were computed."""
         return {"images": self.total("images"), "seconds": self.total("seconds")}
+
+
+@dataclass(frozen=True)
+class Result(DefenceResult):
+    """What a defence comes to that selects samples, and what a defender saw on the way."""
+
+    logits: Tensor  # (n, classes) of every tampered sample, when the samples were selected
+    suspicion: Tensor  # (n,) the score by which they were: the higher, the more suspicious
+    selection: Selection
 
 
 class Defence(Protocol):

@@ -15,11 +15,12 @@ def clean_part(
     Args:
         train: the training set, of which only the size counts.
         test: a clean test set.
-        context: whose random stream draws the images.
+        context: whose random stream draws the images, and whose device they come to.
         share: how many, as a share of the training set's size.
 
     Returns:
-        The clean images, and the test set without them, which then serves every method.
+        The clean images, and the test set without them, which then serves every method. Both are
+        on the context's device.
 
     Raises:
         ValueError: where that is no image, or more than half of the test set.
@@ -30,6 +31,7 @@ def clean_part(
             f"share={share}: {count} clean images, of a test set of {len(test)}; "
             "allowed is half of it"
         )
+    test = test.to(context.runtime.device)
     return _divide(test, count, context.runtime.generator("clean part"))
 
 
@@ -42,7 +44,7 @@ def held_out(clean: Split, context: Context) -> tuple[Split, Split]:
         ValueError: for fewer than five images.
     """
     if len(clean) < 5:
-        raise ValueError(f"{len(clean)} clean images: at least 5 are needed")
+        raise ValueError(f"clean: {len(clean)} clean images; at least 5 are needed")
     return _divide(clean, len(clean) * 4 // 5, context.runtime.generator("held out"))
 
 

@@ -1,6 +1,5 @@
 """Decoupling-based backdoor defence, DBD (Huang et al. 2022, arXiv:2202.03423)."""
 
-import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -8,18 +7,19 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..checking import check_fraction, check_int
+from ..checking import check_field, check_fraction, check_int, check_number, check_type
 from ..context import Context
 from ..data.split import Split
 from ..store import Record
-from ..training.inference import logits_and_features
-from ..training.loop import Task
+from ..training.admission import admit
+from ..training.inference import keep_modes, logits_and_features
 from ..training.optimiser import SGD
-from ..training.stage import Stage, run_task
+from ..training.stage import Stage, run_task, split_rows
+from ..training.steps import Task
 from .base import DefenceResult
 from .mixmatch import MixMatch, mixmatch
-from .selection import share_size
-from .simclr import SimCLR, simclr
+from .selection import expect_share
+from .simclr import PROJECTION, SimCLR, simclr
 
 _LOG_ZERO = -4.0  # what stands for log 0 in reverse cross-entropy; A of Wang et al.
 
@@ -36,9 +36,9 @@ class SCE(SGD):
 
     def __post_init__(self):
         super().__post_init__()
-        check_int("epochs", self.epochs, 1)
-        if min(self.alpha, self.beta) < 0:
-            raise ValueError(f"{self}: allowed are alpha ≥ 0, beta ≥ 0")
+        check_field(self, "epochs", check_int, 1)
+        check_field(self, "alpha", check_number, least=0)
+        check_field(self, "beta", check_number, least=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,10 @@ class DBD:
     mixmatch: MixMatch = field(default_factory=MixMatch)  # stage 3; see there
 
     def __post_init__(self):
-        check_fraction("trusted", self.trusted)
+        check_field(self, "trusted", check_fraction)
+        check_field(self, "simclr", check_type, SimCLR)
+        check_field(self, "sce", check_type, SCE)
+        check_field(self, "mixmatch", check_type, MixMatch)
 
     def run(
         self, model: nn.Module, tampered: Split, context: Context | None = None
@@ -67,14 +70,18 @@ class DBD:
         """Train a copy of the untrained model.
 
         Raises:
-            TypeError: for a model without ``features`` and ``head``.
-            ValueError: for a model of other classes, and where ``trusted`` is not a single sample.
+            TypeError: before any work, for a model without ``features`` (n, d) and ``head``.
+            ValueError: before any work, where ``trusted`` is not a single sample, and for a model
+                that cannot take the images, has other classes, is not its features and its head,
+                or has a head without weights to train.
             Diverged: where a stage did not stay finite.
         """
         context = context or Context()
-        model = copy.deepcopy(model)
-        count = share_size("trusted", self.trusted, len(tampered))
-        self._expect_workable(model, tampered, count)
+        model, tampered = admit(
+            "tampered", model, tampered, context, in_parts=True, has_features=True
+        )
+        count = expect_share("trusted", self.trusted, len(tampered), leaves=1)
+        _expect_trainable_parts(model, tampered.images[:2])
         stages = {}
         stages["SimCLR"] = simclr(model, tampered, self.simclr, context)
         stages["SCE"] = sce(model, tampered, self.sce, context)
@@ -85,19 +92,17 @@ class DBD:
         stages["MixMatch"] = mixmatch(model, tampered, trusted, self.mixmatch, context)
         return DefenceResult(model.eval(), stages)
 
-    def _expect_workable(self, model: nn.Module, tampered: Split, count: int) -> None:
-        logits = logits_and_features(model, tampered.images[:2]).logits
-        classes = logits.shape[1]
-        if classes != len(tampered.classes):
-            raise ValueError(
-                f"the model has {classes} classes: allowed are the {len(tampered.classes)} of the "
-                "tampered set"
-            )
-        if count == 0:
-            n = len(tampered)
-            raise ValueError(
-                f"trusted={self.trusted}: no sample of {n}; allowed is at least {1 / n:.3g}"
-            )
+
+def _expect_trainable_parts(model: nn.Module, images: Tensor) -> None:
+    """Check that stage 1 can add its projection, and that stage 2 can train the head."""
+    name = type(model).__name__
+    if hasattr(model, PROJECTION):
+        raise ValueError(f"model: {name} has a part called {PROJECTION}, which stage 1 adds")
+    features = logits_and_features(model, images).features
+    with keep_modes(model):
+        logits = model.eval().head(features)
+    if not logits.requires_grad:
+        raise ValueError(f"model: the head of {name} has no weight that requires a gradient")
 
 
 def sce(model: nn.Module, tampered: Split, config: SCE, context: Context) -> Stage:
@@ -118,21 +123,21 @@ def sce(model: nn.Module, tampered: Split, config: SCE, context: Context) -> Sta
     features = logits_and_features(model, tampered.images).features
     labels = tampered.labels
 
-    def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(epoch: int) -> Iterator[tuple[Tensor]]:
         generator = context.runtime.generator("SCE", "order", epoch)
-        order = torch.randperm(len(features), generator=generator).to(features.device)
-        for rows in order.split(config.batch):
-            yield features[rows], labels[rows]
+        order = torch.randperm(len(features), generator=generator)
+        for rows in split_rows(order, config.batch):
+            yield (rows,)
 
-    def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-        features, labels = batch
-        logits = model.head(features)
-        return symmetric_cross_entropy(logits, labels, config.alpha, config.beta).mean()
+    def loss(model: nn.Module, batch: tuple[Tensor]) -> Tensor:
+        (rows,) = batch
+        logits = model.head(features[rows])
+        return symmetric_cross_entropy(logits, labels[rows], config.alpha, config.beta).mean()
 
-    def record(_: nn.Module) -> Record:
+    def measure(_: nn.Module, __: int) -> Record:
         return Record({}, {"images": 0})  # no image passes with gradient
 
-    task = Task("SCE", config, batches, loss, record)
+    task = Task("SCE", config, batches, loss, measure)
     stage = run_task(task, model, config.epochs, context, images=tampered.images)
     return stage.expect_finite()
 

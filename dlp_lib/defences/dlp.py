@@ -1,33 +1,32 @@
 """DLP (Ying & Wu 2023): three stages on a tampered set, in their order."""
 
-import copy
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from ..checking import check_fraction, check_int
+from ..checking import (
+    check_choice,
+    check_field,
+    check_fraction,
+    check_int,
+    check_number,
+    check_type,
+    shown,
+)
 from ..context import Context
 from ..data.split import Split
-from ..training.inference import predict
+from ..training.admission import admit
 from ..training.stage import Stage
 from ..training.supervised import Supervised, supervised
-from .base import DefenceResult
+from .base import Result
 from .filters import entropy
 from .fixmatch import FixMatch, fixmatch
-from .selection import Selection, agreement, select, selection_sizes
+from .selection import QUOTAS, Selection, select, selection_sizes
 from .unlearn import Unlearn, unlearn
 
 ORDERS = (("SL",), ("SL", "AU"), ("SL", "ASSFT"), ("SL", "ASSFT", "AU"), ("SL", "AU", "ASSFT"))
-
-
-@dataclass(frozen=True)
-class Result(DefenceResult):
-    """What DLP comes to, and what a defender saw on the way."""
-
-    logits: Tensor  # (n, classes) of every tampered sample, after stage 1
-    selection: Selection
 
 
 @dataclass(frozen=True)
@@ -54,16 +53,15 @@ class DLP:
     fixmatch: FixMatch = field(default_factory=FixMatch)
 
     def __post_init__(self):
-        check_fraction("gamma", self.gamma)
-        check_int("e1", self.e1, 1)
-        check_int("e2", self.e2)
-        if not 0 <= self.exclude_easiest < 1:
-            raise ValueError(
-                f"exclude_easiest={self.exclude_easiest}: allowed are 0 ≤ exclude_easiest < 1"
-            )
-        if self.order not in ORDERS:
-            allowed = ", ".join("-".join(order) for order in ORDERS)
-            raise ValueError(f"order={self.order}: allowed are {allowed}")
+        check_field(self, "gamma", check_fraction)
+        check_field(self, "e1", check_int, 1)
+        check_field(self, "e2", check_int)
+        check_field(self, "order", _check_order)
+        check_field(self, "quota", check_choice, QUOTAS)
+        check_field(self, "exclude_easiest", check_number, least=0, below=1)
+        check_field(self, "supervised", check_type, Supervised)
+        check_field(self, "unlearn", check_type, Unlearn)
+        check_field(self, "fixmatch", check_type, FixMatch)
 
     def run(self, model: nn.Module, tampered: Split, context: Context | None = None) -> Result:
         """Run the stages on a copy of the model.
@@ -74,14 +72,14 @@ class DLP:
             context: device, random streams, store and progress; by default the CPU and seed 0.
 
         Raises:
-            ValueError: before any training, for what cannot work.
+            TypeError: before any work, for arguments of other types.
+            ValueError: before any work, for what cannot work. Whether all samples of a class are
+                suspected shows only after stage 1.
             Diverged: where stage 1 or stage 3 did not stay finite.
         """
         context = context or Context()
-        model = copy.deepcopy(model).to(context.runtime.device)
-        tampered = tampered.to(context.runtime.device)
-        selection_sizes(tampered, self.gamma, self.quota)
-        _expect_classes(model, tampered)
+        model, tampered = admit("tampered", model, tampered, context)
+        self._expect_sizes(tampered)
         learned = supervised(model, tampered, self.e1, self.supervised, context).expect_finite()
         logits = learned.logits().to(tampered.images.device)
         suspicion = -entropy(logits)
@@ -94,7 +92,25 @@ class DLP:
                 )
             else:
                 stages[name] = self._finetune(model, tampered, suspicion, selection, context)
-        return Result(model.eval(), stages, logits, selection)
+        return Result(model.eval(), stages, logits, suspicion, selection)
+
+    def _expect_sizes(self, tampered: Split) -> None:
+        """Check that every stage has samples, before any of them runs."""
+        _, quota = selection_sizes(tampered, self.gamma, self.quota)
+        if "ASSFT" not in self.order:
+            return
+        members = tampered.labels.bincount(minlength=len(tampered.classes))
+        trusted = int((members // 2).clamp(max=quota).sum())
+        excluded = self._count_easiest(tampered)
+        if len(tampered) - trusted - excluded < 1:
+            raise ValueError(
+                f"exclude_easiest={self.exclude_easiest}: without {excluded} samples of "
+                f"{len(tampered)}, and {trusted} to trust, none may be left for stage 3; "
+                f"allowed is below {1 - trusted / len(tampered):.3g}"
+            )
+
+    def _count_easiest(self, tampered: Split) -> int:
+        return int(self.exclude_easiest * len(tampered))
 
     def _finetune(
         self,
@@ -105,7 +121,7 @@ class DLP:
         context: Context,
     ) -> Stage:
         """Run stage 3, without the samples that ``exclude_easiest`` leaves out."""
-        count = int(self.exclude_easiest * len(tampered))
+        count = self._count_easiest(tampered)
         easiest = suspicion.argsort(descending=True, stable=True)[:count]
         stays = torch.ones_like(tampered.labels, dtype=torch.bool)
         stays[easiest] = False
@@ -116,30 +132,9 @@ class DLP:
         return stage.expect_finite()
 
 
-def _expect_classes(model: nn.Module, tampered: Split) -> None:
-    outputs = predict(model, tampered.images[:2]).shape[1]
-    if outputs != len(tampered.classes):
-        raise ValueError(
-            f"the model tells {outputs} classes apart, the tampered set has {len(tampered.classes)}"
-        )
-
-
-def agreed_e1(stage: Stage, tampered: Split, gamma: float, threshold: float = 0.98) -> int | None:
-    """Choose E1 as a defender may: the first epoch at which the suspects' agreement lasts.
-
-    The paper does not say how to choose E1; see ``selection.agreement``.
-
-    Args:
-        stage: a recorded stage 1.
-        tampered: its training set.
-        gamma: filtering rate of the suspects.
-        threshold: from which agreement on counts.
-
-    Returns:
-        The epoch, or None where no epoch reaches the threshold, as it should be without poison.
-    """
-    suspicions = [-entropy(stage.logits(row["block"])) for row in stage.history]
-    lasting = agreement(suspicions, tampered.to("cpu"), gamma) >= threshold
-    if not lasting.any():
-        return None
-    return int(lasting.double().argmax()) + 1
+def _check_order(name: str, order) -> tuple[str, ...]:
+    """Return an order of stages as a tuple."""
+    if isinstance(order, (tuple, list)) and tuple(order) in ORDERS:
+        return tuple(order)
+    allowed = ", ".join(str(one) for one in ORDERS)
+    raise ValueError(f"{name}={shown(order)}: allowed are {allowed}")

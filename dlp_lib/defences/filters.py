@@ -9,6 +9,7 @@ from numpy import ndarray
 from torch import Tensor
 from torch.nn import functional
 
+from ..checking import check_type
 from ..training.inference import Outputs
 
 Filter = Callable[[Outputs, Tensor], Tensor]
@@ -31,6 +32,7 @@ def entropy(logits: Tensor) -> Tensor:
 
 def low_entropy(outputs: Outputs, labels: Tensor) -> Tensor:
     """Return DLP's suspicion: minus the predictive entropy, in bits. The labels do not matter."""
+    expect_outputs(outputs, labels)
     return -entropy(outputs.logits)
 
 
@@ -39,8 +41,36 @@ def low_loss(outputs: Outputs, labels: Tensor) -> Tensor:
 
     Li et al. 2021, arXiv:2110.11571.
     """
-    losses = functional.cross_entropy(outputs.logits.double(), labels, reduction="none")
-    return -losses.float()
+    expect_outputs(outputs, labels)
+    return -sample_losses(outputs.logits, labels)
+
+
+def expect_outputs(outputs: Outputs, labels: Tensor) -> None:
+    """Check that logits, features and labels are of the same samples.
+
+    Raises:
+        TypeError: for anything but tensors.
+        ValueError: for other shapes than (n, d), and for features that are not finite.
+    """
+    n = len(labels)
+    for name, rows in zip(("logits", "features"), outputs, strict=True):
+        check_type(name, rows, Tensor)
+        if rows.ndim != 2 or len(rows) != n:
+            raise ValueError(
+                f"{name}: of shape {tuple(rows.shape)}; allowed is ({n}, d), for {n} labels"
+            )
+    if not outputs.features.isfinite().all():
+        raise ValueError("features: some are infinite or NaN; allowed are finite numbers")
+
+
+def sample_losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the cross-entropy (n,) of every sample, in nats, float32.
+
+    Args:
+        logits: (n, classes).
+        labels: (n,).
+    """
+    return functional.cross_entropy(logits.double(), labels, reduction="none").float()
 
 
 def activation_clustering(outputs: Outputs, labels: Tensor) -> Tensor:
@@ -56,6 +86,7 @@ def activation_clustering(outputs: Outputs, labels: Tensor) -> Tensor:
     Returns:
         (n,) from -1 to 1.
     """
+    expect_outputs(outputs, labels)
     return _by_class(_nearness_to_small_cluster, outputs.features, labels)
 
 
@@ -63,7 +94,7 @@ def _nearness_to_small_cluster(features: ndarray) -> ndarray:
     from sklearn.cluster import KMeans
     from sklearn.decomposition import PCA
 
-    if len(features) < 3:  # two samples are no clusters
+    if len(features) < 3 or _are_alike(features):  # two samples are no clusters
         return np.zeros(len(features))
     pca = PCA(min(_DIMENSIONS, *features.shape), svd_solver="full")
     reduced = pca.fit_transform(features)
@@ -80,14 +111,22 @@ def spectral_signatures(outputs: Outputs, labels: Tensor) -> Tensor:
 
     Tran, Li & Madry 2018, arXiv:1811.00636.
     """
+    expect_outputs(outputs, labels)
     return _by_class(_squared_projection, outputs.features, labels)
 
 
 def _squared_projection(features: ndarray) -> ndarray:
     from sklearn.decomposition import PCA
 
+    if _are_alike(features):
+        return np.zeros(len(features))
     projection = PCA(1, svd_solver="full").fit_transform(features)[:, 0]
     return projection**2
+
+
+def _are_alike(features: ndarray) -> bool:
+    """Return whether all rows (n, d) are the same, as where every neuron is dead."""
+    return bool((features == features[0]).all())
 
 
 def _by_class(score: Callable[[ndarray], ndarray], features: Tensor, labels: Tensor) -> Tensor:

@@ -1,20 +1,18 @@
 """Fine-tuning, as the defences other than DLP share it."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from ..checking import check_int
+from ..checking import check_bool, check_field, check_int, check_sequence
 from ..context import Context
-from ..data import augment
 from ..data.split import Split
-from ..models.interface import to_float
 from ..store import Record
 from ..training.inference import accuracy, predict
-from ..training.loop import Task
 from ..training.optimiser import SGD
-from ..training.stage import Stage, cross_entropy, run_task, shuffled
+from ..training.stage import Drawn, Stage, cross_entropy, draw_epoch, gather, run_task
+from ..training.steps import Task
 
 Batch = tuple[Tensor, Tensor]  # float images and their labels
 
@@ -29,23 +27,9 @@ class Training(SGD):
 
     def __post_init__(self):
         super().__post_init__()
-        check_int("epochs", self.epochs)
-
-
-def epoch_batches(
-    name: str, data: Split, config: Training, context: Context
-) -> Callable[[int], Iterator[Batch]]:
-    """Return a function of an epoch (1 is the first) that yields its batches, in random order."""
-
-    def batches(epoch: int) -> Iterator[Batch]:
-        order = context.runtime.generator(name, "order", epoch)
-        drawn = context.runtime.generator(name, "augment", epoch)
-        for images, labels in shuffled(data, config.batch, order):
-            if config.augment:
-                images = augment.weak(images, drawn)
-            yield to_float(images), labels
-
-    return batches
+        check_field(self, "epochs", check_int)
+        check_field(self, "augment", check_bool)
+        check_field(self, "drops", check_sequence, check_int, 1)
 
 
 def finetune(
@@ -75,19 +59,26 @@ def finetune(
         Diverged: where the loss or a weight did not stay finite.
     """
     full_batches, rest = divmod(len(data), config.batch)
-    steps = full_batches + (rest > 1)  # of an epoch, as ``shuffled`` makes them
+    steps = full_batches + (rest > 1)  # of an epoch, as ``draw_epoch`` makes them
+
+    def batches(epoch: int) -> Iterator[Drawn]:
+        order = context.runtime.generator(name, "order", epoch)
+        views = context.runtime.generator(name, "augment", epoch) if config.augment else None
+        return draw_epoch(data, config.batch, order, views)
+
+    def loss_of_drawn(model: nn.Module, drawn: Drawn) -> Tensor:
+        return loss(model, gather(data, drawn))
 
     def learning_rate(step: int) -> float:
         drops = sum(step >= epoch * steps for epoch in config.drops)
         return config.lr / 10**drops
 
-    def measure(_: nn.Module) -> Record:
+    def measure(_: nn.Module, __: int) -> Record:
         return Record({}, {"images": passes * len(data)})
 
-    if loss is not cross_entropy:  # such a loss takes the model apart, which a compiled one forbids
-        context = replace(context, runtime=replace(context.runtime, compiled=False))
-    batches = epoch_batches(name, data, config, context)
-    task = Task(name, config, batches, loss, measure, learning_rate)
+    # A loss of its own takes the model apart, which a compiled one forbids
+    compiles = loss is cross_entropy
+    task = Task(name, config, batches, loss_of_drawn, measure, learning_rate, compiles=compiles)
     images = data.images if takes_images else None
     stage = run_task(task, model, config.epochs, context, images=images)
     return stage.expect_finite()

@@ -1,27 +1,32 @@
 """FixMatch: DLP's third stage, semi-supervised fine-tuning on the trusted samples."""
 
-import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..checking import check_int
+from ..checking import check_field, check_int, check_number
 from ..context import Context
 from ..data import augment
 from ..data.split import Split
-from ..models.interface import to_float
+from ..models.interface import copied, to_float
 from ..store import Record
 from ..training.batchnorm import preserve_batchnorm
-from ..training.loop import Task
 from ..training.optimiser import SGD
-from ..training.stage import Stage, cycle_indices, run_task
+from ..training.stage import Drawn, Stage, cycle_indices, gather, move_to_device, run_task
+from ..training.steps import Losses, Task
 
-# Float images and labels of the labelled part; weak and strong views of unlabelled images.
-Batch = tuple[Tensor, Tensor, Tensor, Tensor]
+
+class Batch(NamedTuple):
+    """What decides a step: b labelled images, and mu·b unlabelled ones in two views each."""
+
+    labelled: Drawn
+    unlabelled: Drawn  # in weak views
+    strong: augment.StrongDraws  # of the unlabelled images
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +43,10 @@ class FixMatch(SGD):
 
     def __post_init__(self):
         super().__post_init__()
-        check_int("finetune_steps", self.steps)
-        check_int("mu", self.mu, 1)
-        if not (0 <= self.tau <= 1 and self.lambda_u >= 0):
-            raise ValueError(
-                f"tau={self.tau}, lambda_u={self.lambda_u}: allowed are 0 ≤ tau ≤ 1, lambda_u ≥ 0"
-            )
+        check_field(self, "mu", check_int, 1)
+        check_field(self, "tau", check_number, least=0, most=1)
+        check_field(self, "lambda_u", check_number, least=0)
+        check_field(self, "steps", check_int)
 
 
 def fixmatch(
@@ -52,8 +55,8 @@ def fixmatch(
     """Fine-tune with FixMatch (Eq. 7): the trusted samples keep their labels, all others lose them.
 
     Args:
-        model: trained in place; left with the average of its weights.
-        tampered: the training set, on the context's device.
+        model: trained in place, on the context's device; left with the average of its weights.
+        tampered: the training set.
         trusted: indices (m,) of the trusted samples.
         config: learning rate, number of steps and the like.
         context: device, random streams, store and progress.
@@ -62,50 +65,60 @@ def fixmatch(
         The stage. A block is a fiftieth of the steps, at least 20; its History has the column
         "confident", the share of pseudo-labels that counted.
     """
-    is_unlabelled = torch.ones(len(tampered), device=trusted.device).index_fill(0, trusted, 0)
+    tampered = move_to_device(model, tampered, context)
+    trusted = trusted.cpu()  # rows are drawn there
+    is_unlabelled = torch.ones(len(tampered)).index_fill(0, trusted, 0)
     unlabelled = is_unlabelled.nonzero()[:, 0]
-    block_steps = max(20, math.ceil(config.steps / 50))
-    confident: list[Tensor] = []  # share of confident pseudo-labels, a step each of the block
+    steps_of_full_block = max(20, math.ceil(config.steps / 50))
+    height, width = tampered.images.shape[2:]
+
+    def steps_of_block(block: int) -> int:
+        steps_before = (block - 1) * steps_of_full_block
+        return min(steps_of_full_block, config.steps - steps_before)
 
     def batches(block: int) -> Iterator[Batch]:
         order = context.runtime.generator("ASSFT", "order", block)
         drawn = context.runtime.generator("ASSFT", "views", block)
-        steps = min(block_steps, config.steps - (block - 1) * block_steps)
-        labelled_rows = cycle_indices(len(trusted), steps * config.batch, order)
-        labelled_rows = trusted[labelled_rows.to(trusted.device)]
-        other_rows = cycle_indices(len(unlabelled), steps * config.batch * config.mu, order)
-        other_rows = unlabelled[other_rows.to(trusted.device)]
-        confident.clear()
-        rows_of_steps = zip(labelled_rows.chunk(steps), other_rows.chunk(steps), strict=True)
-        for rows, others in rows_of_steps:
-            labelled = augment.weak(tampered.images[rows], drawn)
-            images = tampered.images[others]
-            weak = augment.weak(images, drawn)
-            strong = augment.strong(images, drawn)
-            yield to_float(labelled), tampered.labels[rows], to_float(weak), to_float(strong)
+        steps = steps_of_block(block)
+        n = config.batch
+        others = n * config.mu
+        labelled_rows = cycle_indices(len(trusted), steps * n, order)
+        labelled_rows = trusted[labelled_rows].view(steps, n)
+        other_rows = cycle_indices(len(unlabelled), steps * others, order)
+        other_rows = unlabelled[other_rows].view(steps, others)
+        labelled_views = augment.draw_weak(steps, n, (height, width), drawn)
+        weak = augment.draw_weak(steps, others, (height, width), drawn)
+        strong = augment.draw_strong(steps, others, (height, width), drawn)
+        for step in range(steps):
+            yield Batch(
+                Drawn(labelled_rows[step], labelled_views[step]),
+                Drawn(other_rows[step], weak[step]),
+                augment.StrongDraws(*[draws[step] for draws in strong]),
+            )
 
-    def loss(model: nn.Module, batch: Batch) -> Tensor:
-        labelled, labels, weak, strong = batch
+    def loss(model: nn.Module, batch: Batch) -> Losses:
+        labelled, labels = gather(tampered, batch.labelled)
+        weak, _ = gather(tampered, batch.unlabelled)
+        unlabelled = tampered.images[batch.unlabelled.rows]
+        strong = to_float(augment.apply_strong(unlabelled, batch.strong))
         with preserve_batchnorm(model):
             confidence, pseudo_labels = model(weak).softmax(1).max(1)
-        mask = confidence >= config.tau
-        confident.append(mask.float().mean())
+        mask = (confidence >= config.tau).float()
         logits = model(torch.cat([labelled, strong]))
         on_labelled, on_strong = logits.split([len(labelled), len(strong)])
         supervised = functional.cross_entropy(on_labelled, labels)
         losses = functional.cross_entropy(on_strong, pseudo_labels, reduction="none")
         unsupervised = (losses * mask).mean()
-        return supervised + config.lambda_u * unsupervised
+        return {"loss": supervised + config.lambda_u * unsupervised, "confident": mask.mean()}
 
-    def measure(_: nn.Module) -> Record:
-        images = len(confident) * config.batch * (1 + config.mu)
-        share = torch.stack(confident).mean().item()
-        return Record({}, {"confident": share, "images": images})
+    def measure(_: nn.Module, block: int) -> Record:
+        images = steps_of_block(block) * config.batch * (1 + config.mu)
+        return Record({}, {"images": images})
 
     def learning_rate(step: int) -> float:
         return config.lr * math.cos(7 * math.pi / (16 * max(1, config.steps)) * step)
 
-    average = copy.deepcopy(model).eval()
+    average = copied(model).eval()
     task = Task("ASSFT", config, batches, loss, measure, learning_rate, average)
-    blocks = math.ceil(config.steps / block_steps)
+    blocks = math.ceil(config.steps / steps_of_full_block)
     return run_task(task, model, blocks, context, images=tampered.images)

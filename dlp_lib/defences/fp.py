@@ -1,15 +1,15 @@
 """Fine-pruning, FP (Liu, Dolan-Gavitt & Garg 2018, arXiv:1805.12185)."""
 
-import copy
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from ..checking import check_fraction
+from ..checking import check_field, check_fraction, check_type
 from ..context import Context
 from ..data.split import Split
+from ..training.admission import admit
 from ..training.inference import accuracy, logits_and_features
 from .base import DefenceResult
 from .clean import held_out
@@ -50,18 +50,20 @@ class FP:
     training: Training = field(default_factory=lambda: Training(epochs=20))  # ours
 
     def __post_init__(self):
-        check_fraction("allowed", self.allowed)
+        check_field(self, "allowed", check_fraction)
+        check_field(self, "training", check_type, Training)
 
     def run(self, model: nn.Module, clean: Split, context: Context | None = None) -> DefenceResult:
         """Prune and fine-tune a copy of the model.
 
         Raises:
-            TypeError: for a model without ``features`` and ``head``.
-            ValueError: for fewer than five clean images.
+            TypeError: before any work, for a model without ``features`` (n, d) and ``head``.
+            ValueError: before any work, for fewer than five clean images, and for a model that
+                cannot take them, has other classes, or is not its features and its head.
             Diverged: where fine-tuning did not stay finite.
         """
         context = context or Context()
-        model = copy.deepcopy(model)
+        model, clean = admit("clean", model, clean, context, in_parts=True, has_features=True)
         training, validation = held_out(clean, context)
         activity = logits_and_features(model, training.images).features.mean(0)
         order = activity.argsort(stable=True)

@@ -1,6 +1,5 @@
 """Mode connectivity repair, MCR (Zhao et al. 2020, arXiv:2005.00060)."""
 
-import copy
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -10,11 +9,12 @@ from torch.func import functional_call
 from torch.nn import functional
 from torch.optim.swa_utils import update_bn
 
-from ..checking import check_fraction, check_int
+from ..checking import check_field, check_fraction, check_int, check_type
 from ..context import Context
 from ..data.split import Split
-from ..models.interface import to_float
-from ..training.stage import Stage
+from ..models.interface import copied, to_float
+from ..training.admission import admit
+from ..training.stage import Stage, split_rows
 from .base import DefenceResult
 from .clean import held_out
 from .finetuning import Batch, Training, clean_accuracy, finetune
@@ -42,29 +42,34 @@ class MCR:
     curve: Training = field(default_factory=lambda: Training(epochs=100))  # of the bend; ours
 
     def __post_init__(self):
-        check_fraction("allowed", self.allowed)
-        check_int("points", self.points, 1)
+        check_field(self, "allowed", check_fraction)
+        check_field(self, "points", check_int, 1)
+        check_field(self, "end", check_type, Training)
+        check_field(self, "curve", check_type, Training)
 
     def run(self, model: nn.Module, clean: Split, context: Context | None = None) -> DefenceResult:
         """Repair a copy of the model.
 
         Raises:
-            ValueError: for fewer than five clean images.
+            TypeError: before any work, for arguments of other types.
+            ValueError: before any work, for fewer than five clean images, and for a model that
+                cannot take them or has other classes.
             Diverged: where a stage did not stay finite.
         """
         context = context or Context()
+        model, clean = admit("clean", model, clean, context, in_parts=True)
         training, validation = held_out(clean, context)
-        start = weights(copy.deepcopy(model))
-        fine_tuned = copy.deepcopy(model)
+        start = weights(copied(model))
+        fine_tuned = copied(model)
         stages = {"MCR end": finetune("MCR end", fine_tuned, training, self.end, context)}
         end = weights(fine_tuned)
         bend = halfway(start, end, fine_tuned)
         stages["MCR"] = train_bend(bend, start, end, training, self.curve, context)
 
         def model_at(t: float) -> nn.Module:
-            repaired = copy.deepcopy(bend)
+            repaired = copied(bend)
             repaired.load_state_dict(bezier(start, end, bend, t), strict=False)
-            batches = training.images.split(self.curve.batch)
+            batches = split_rows(training.images, self.curve.batch)
             update_bn((to_float(images) for images in batches), repaired)
             return repaired.eval()
 
@@ -84,7 +89,7 @@ def weights(model: nn.Module) -> Weights:
 @torch.no_grad()
 def halfway(start: Weights, end: Weights, model: nn.Module) -> nn.Module:
     """Return a copy of the model whose parameters are halfway between the two ends."""
-    bend = copy.deepcopy(model)
+    bend = copied(model)
     for name, weight in bend.named_parameters():
         weight.copy_((start[name] + end[name]) / 2)
     return bend

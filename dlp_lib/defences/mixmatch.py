@@ -1,27 +1,33 @@
 """MixMatch (Berthelot et al. 2019, arXiv:1905.02249): DBD's third stage."""
 
-import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..checking import check_int
+from ..checking import check_field, check_int, check_number
 from ..context import Context
 from ..data import augment
 from ..data.split import Split
-from ..models.interface import to_float
+from ..models.interface import copied
 from ..store import Record
 from ..training.batchnorm import preserve_batchnorm
-from ..training.loop import Task
 from ..training.optimiser import SGD
-from ..training.stage import Stage, cycle_indices, run_task
+from ..training.stage import Drawn, Stage, cycle_indices, gather, run_task
+from ..training.steps import Task
 
-# Float images (b, 3, h, w) and soft labels (b, classes) of the labelled part; weak views
-# (views·b, 3, h, w) of the unlabelled part; and the weight of the unlabelled loss.
-Batch = tuple[Tensor, Tensor, Tensor, float]
+
+class Batch(NamedTuple):
+    """What decides a step, of b labelled and b unlabelled images; n is (1 + views)·b."""
+
+    labelled: Drawn
+    unlabelled: Drawn  # (views·b,), view by view
+    order: Tensor  # (n,) with which image each is mixed
+    share: Tensor  # (n,) in [0, 1], of MixUp
+    weight: Tensor  # () of the unlabelled loss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +46,11 @@ class MixMatch(SGD):
 
     def __post_init__(self):
         super().__post_init__()
-        check_int("epochs", self.epochs, 1)
-        check_int("views", self.views, 1)
-        if not (0 < self.temperature <= 1 and self.alpha > 0 and self.lambda_u >= 0):
-            raise ValueError(f"{self}: allowed are 0 < temperature ≤ 1, alpha > 0, lambda_u ≥ 0")
+        check_field(self, "epochs", check_int, 1)
+        check_field(self, "views", check_int, 1)
+        check_field(self, "temperature", check_number, above=0, most=1)
+        check_field(self, "alpha", check_number, above=0)
+        check_field(self, "lambda_u", check_number, least=0)
 
 
 def mixmatch(
@@ -61,51 +68,57 @@ def mixmatch(
     Raises:
         Diverged: where the loss or a weight did not stay finite.
     """
-    labelled = tampered.images[trusted]
-    classes = len(tampered.classes)
-    labels = functional.one_hot(tampered.labels[trusted], classes).float()
-    is_unlabelled = torch.ones_like(tampered.labels).index_fill(0, trusted, 0)
-    unlabelled = tampered.images[is_unlabelled.bool()]
+    if config.views == 1 and len(trusted) % config.batch == 1:
+        trusted = trusted[:-1]  # batch-norm cannot guess on a last batch of one image
+    trusted = trusted.cpu()  # rows are drawn there
+    is_unlabelled = torch.ones(len(tampered)).index_fill(0, trusted, 0)
+    unlabelled = is_unlabelled.nonzero()[:, 0]
+    count = len(trusted)
+    one_hot = functional.one_hot(tampered.labels, len(tampered.classes)).float()
+    height, width = tampered.images.shape[2:]
+    beta = torch.distributions.Beta(config.alpha, config.alpha)
 
     def batches(epoch: int) -> Iterator[Batch]:
         order = context.runtime.generator("MixMatch", "order", epoch)
         drawn = context.runtime.generator("MixMatch", "views", epoch)
-        weight = config.lambda_u * epoch / config.epochs
-        count = len(labelled)
-        labelled_rows = cycle_indices(count, count, order).to(trusted.device)
-        other_rows = cycle_indices(len(unlabelled), count, order).to(trusted.device)
+        weight = torch.tensor(config.lambda_u * epoch / config.epochs)
+        labelled_rows = trusted[cycle_indices(count, count, order)]
+        other_rows = unlabelled[cycle_indices(len(unlabelled), count, order)]
         batches_of_others = other_rows.split(config.batch)
         for rows, others in zip(labelled_rows.split(config.batch), batches_of_others, strict=True):
-            labelled_views = augment.weak(labelled[rows], drawn)
-            images = unlabelled[others]
-            views = [augment.weak(images, drawn) for _ in range(config.views)]
-            unlabelled_views = torch.cat(views)
-            yield to_float(labelled_views), labels[rows], to_float(unlabelled_views), weight
+            labelled_views = augment.draw_weak(1, len(rows), (height, width), drawn)[0]
+            others = others.repeat(config.views)
+            other_views = augment.draw_weak(1, len(others), (height, width), drawn)[0]
+            n = len(rows) + len(others)
+            share = beta.sample((n,))
+            yield Batch(
+                Drawn(rows, labelled_views),
+                Drawn(others, other_views),
+                torch.randperm(n),
+                share,
+                weight,
+            )
 
     def loss(model: nn.Module, batch: Batch) -> Tensor:
-        labelled, labels, unlabelled, weight = batch
+        labelled, _ = gather(tampered, batch.labelled)
+        unlabelled, _ = gather(tampered, batch.unlabelled)
         guesses = guess(model, unlabelled, config)
         images = torch.cat([labelled, unlabelled])
         guesses_of_views = guesses.repeat(config.views, 1)
-        soft_labels = torch.cat([labels, guesses_of_views])
-        beta = torch.distributions.Beta(config.alpha, config.alpha)
-        share = beta.sample((len(images),))
-        order = torch.randperm(len(images))
-        share = augment.move_like(share, images)
-        order = augment.move_like(order, images)
-        images, soft_labels = mixup(images, soft_labels, order, share)
+        soft_labels = torch.cat([one_hot[batch.labelled.rows], guesses_of_views])
+        images, soft_labels = mixup(images, soft_labels, batch.order, batch.share)
         n = len(labelled)
         logits = model(images)
         supervised = functional.cross_entropy(logits[:n], soft_labels[:n])
         unsupervised = functional.mse_loss(logits[n:].softmax(1), soft_labels[n:])
-        return supervised + weight * unsupervised
+        return supervised + batch.weight * unsupervised
 
-    def record(_: nn.Module) -> Record:
-        return Record({}, {"images": len(labelled) * (1 + config.views)})
+    def measure(_: nn.Module, __: int) -> Record:
+        return Record({}, {"images": count * (1 + config.views)})
 
-    average = copy.deepcopy(model).eval()
-    task = Task("MixMatch", config, batches, loss, record, average=average)
-    stage = run_task(task, model, config.epochs, context, images=labelled)
+    average = copied(model).eval()
+    task = Task("MixMatch", config, batches, loss, measure, average=average)
+    stage = run_task(task, model, config.epochs, context, images=tampered.images)
     return stage.expect_finite()
 
 

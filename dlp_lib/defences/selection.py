@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..checking import check_fraction, check_int
+from ..checking import check_choice, check_fraction, check_int, check_type
 from ..data.split import Split
 
 QUOTAS = ("per class", "total", "label_aware")
@@ -20,6 +20,46 @@ class Selection:
     trusted: Tensor  # D'_c of the paper: the least suspicious samples of every class
     quotas: tuple[int, ...]  # trusted samples of each class
     shortfall: bool  # whether some class was too small for what gamma asks of it
+
+    def table(self, tampered: Split, suspicion: Tensor, **columns: Tensor) -> list[dict]:
+        """Return what is to be known of every sample, the most suspicious one first.
+
+        ``pandas.DataFrame(rows)`` makes a table of it.
+
+        Args:
+            tampered: the training set.
+            suspicion: (n,) the score per sample by which they were selected.
+            columns: further values (n,), by their names: ``entropy=entropy(result.logits)``.
+
+        Returns:
+            A row for each of the n samples: "file" (its path, or its number as text where the set
+            comes from no files), "label" (a name), the columns, "rank" (1 is the most suspicious),
+            and "status": "suspected", "trusted" or "other".
+
+        Raises:
+            ValueError: where scores or columns are not one for each sample.
+        """
+        for name, values in {"suspicion": suspicion, **columns}.items():
+            if values.shape != tampered.labels.shape:
+                raise ValueError(
+                    f"{name}: shape {tuple(values.shape)}; allowed is ({len(tampered)},), one "
+                    "value for each sample"
+                )
+        status = dict.fromkeys(self.suspected.tolist(), "suspected")
+        status |= dict.fromkeys(self.trusted.tolist(), "trusted")
+        labels = tampered.labels.tolist()
+        values_of = {name: values.tolist() for name, values in columns.items()}
+        rows = []
+        order = suspicion.argsort(descending=True, stable=True).tolist()
+        for rank, sample in enumerate(order, start=1):
+            row = {
+                "file": str(sample) if tampered.paths is None else tampered.paths[sample],
+                "label": tampered.classes[labels[sample]],
+            }
+            for name, values in values_of.items():
+                row[name] = values[sample]
+            rows.append(row | {"rank": rank, "status": status.get(sample, "other")})
+        return rows
 
 
 def select(suspicion: Tensor, tampered: Split, gamma: float, quota: str = "per class") -> Selection:
@@ -38,9 +78,11 @@ def select(suspicion: Tensor, tampered: Split, gamma: float, quota: str = "per c
         quota: how many samples to trust; see ``selection_sizes``.
 
     Raises:
-        ValueError: as ``selection_sizes`` does, and where all samples of a class are suspected.
+        ValueError: as ``selection_sizes`` does, for scores that are NaN or not one for each
+            sample, and where all samples of a class are suspected.
     """
     count, quota_per_class = selection_sizes(tampered, gamma, quota)
+    expect_scores("suspicion", suspicion, len(tampered))
     order = suspicion.argsort(descending=True, stable=True)
     suspected = order[:count]
     others = order[count:]
@@ -58,6 +100,21 @@ def select(suspicion: Tensor, tampered: Split, gamma: float, quota: str = "per c
         trusted.append(least_suspicious)
     quotas = tuple(len(part) for part in trusted)
     return Selection(suspected, torch.cat(trusted), quotas, shortfall=quotas != tuple(wanted))
+
+
+def expect_scores(name: str, scores: Tensor, n: int) -> None:
+    """Check that scores are a number for each of n samples.
+
+    Raises:
+        TypeError: for anything but a tensor.
+        ValueError: for another shape, and for NaN.
+    """
+    check_type(name, scores, Tensor)
+    if scores.shape != (n,):
+        raise ValueError(f"{name}: of shape {tuple(scores.shape)}; allowed is ({n},), one a sample")
+    missing = int(scores.isnan().sum())
+    if missing:
+        raise ValueError(f"{name}: {missing} of {n} scores are NaN; allowed are numbers")
 
 
 def _label_aware(quota: int, labels: Tensor, classes: int) -> list[int]:
@@ -81,12 +138,12 @@ def selection_sizes(tampered: Split, gamma: float, quota: str) -> tuple[int, int
             trusts at most as many as "per class". A class gives at most half of its samples.
 
     Raises:
-        ValueError: where gamma selects no sample, or a class has fewer than two.
+        ValueError: where gamma selects no sample or leaves fewer than there are classes, and
+            where a class has fewer than two.
     """
     n = len(tampered)
     suspected = share_size("gamma", gamma, n)
-    if quota not in QUOTAS:
-        raise ValueError(f"quota={quota!r}: allowed are 'per class', 'total' and 'label_aware'")
+    check_choice("quota", quota, QUOTAS)
     sharers = len(tampered.classes) if quota == "total" else 1
     trusted = suspected // sharers
     if trusted == 0:
@@ -94,12 +151,40 @@ def selection_sizes(tampered: Split, gamma: float, quota: str) -> tuple[int, int
             f"gamma={gamma} selects no sample of {n}, or none of some class: "
             f"at least {sharers / n:.3g}"
         )
+    classes = len(tampered.classes)
+    if n - suspected < classes:
+        raise ValueError(
+            f"gamma={gamma} suspects {suspected} samples of {n}, which leaves {n - suspected} to "
+            f"trust for {classes} classes: at most {(n - classes) / n:.3g}"
+        )
     for name, members in zip(tampered.classes, _class_sizes(tampered), strict=True):
         if members < 2:
             raise ValueError(
                 f"the tampered set holds {members} samples of class {name!r}: at least 2 are needed"
             )
     return suspected, trusted
+
+
+def expect_share(name: str, share: float, n: int, leaves: int) -> int:
+    """Return how many of n samples a share is, if it is one or more and leaves enough others.
+
+    Args:
+        name: of the parameter, for the message.
+        share: strictly between 0 and 1.
+        n: number of samples.
+        leaves: how many others are needed.
+
+    Raises:
+        ValueError: where it is none, or leaves fewer.
+    """
+    count = share_size(name, share, n)
+    if count == 0:
+        raise ValueError(f"{name}={share}: no sample of {n}; allowed is at least {1 / n:.3g}")
+    if n - count < leaves:
+        raise ValueError(
+            f"{name}={share}: {count} samples of {n}; allowed is what leaves {leaves} or more"
+        )
+    return count
 
 
 def share_size(name: str, share: float, n: int) -> int:
@@ -137,8 +222,11 @@ def agreement(suspicions: list[Tensor], tampered: Split, gamma: float, window: i
     """
     count, _ = selection_sizes(tampered, gamma, "per class")
     check_int("window", window, 1)
+    if len(suspicions) == 0:
+        raise ValueError("suspicions: there are none; allowed are scores of one epoch or more")
     by_epoch = []
-    for suspicion in suspicions:
+    for epoch, suspicion in enumerate(suspicions, 1):
+        expect_scores(f"suspicions of epoch {epoch}", suspicion, len(tampered))
         by_epoch.append(suspicion.argsort(descending=True, stable=True)[:count])
     labels = tampered.labels[torch.stack(by_epoch)]  # (epochs, count)
     classes = len(tampered.classes)

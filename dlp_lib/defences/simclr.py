@@ -3,23 +3,24 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..checking import check_int
+from ..checking import check_field, check_int, check_number
 from ..context import Context
-from ..data import augment
 from ..data.operations import warp
 from ..data.split import Split
 from ..models.interface import to_float
 from ..store import Record
 from ..training.inference import logits_and_features
-from ..training.loop import Task
 from ..training.optimiser import SGD
-from ..training.stage import Stage, run_task, shuffled
+from ..training.stage import Stage, draw_epoch, run_task
+from ..training.steps import Task
 
+PROJECTION = "simclr_projection"  # what the model has for this stage
 _PROJECTED = 128  # dimensions in which views are compared; SimCLR's
 
 
@@ -38,9 +39,9 @@ class SimCLR(SGD):
 
     def __post_init__(self):
         super().__post_init__()
-        check_int("epochs", self.epochs, 1)
-        if not (self.temperature > 0 and 0 < self.crop <= 1):
-            raise ValueError(f"{self}: allowed are temperature > 0, 0 < crop ≤ 1")
+        check_field(self, "epochs", check_int, 1)
+        check_field(self, "temperature", check_number, above=0)
+        check_field(self, "crop", check_number, above=0, most=1)
 
 
 def simclr(model: nn.Module, tampered: Split, config: SimCLR, context: Context) -> Stage:
@@ -65,69 +66,91 @@ def simclr(model: nn.Module, tampered: Split, config: SimCLR, context: Context) 
         last = nn.Linear(width, _PROJECTED)
     projection = nn.Sequential(hidden, nn.ReLU(), last)
     # The optimiser takes the parameters of one module, so for this stage the model has a projection
-    model.add_module("simclr_projection", projection.to(tampered.images.device))
+    model.add_module(PROJECTION, projection.to(tampered.images.device))
     steps_per_epoch = math.ceil(len(tampered) / config.batch)
     steps = config.epochs * steps_per_epoch
 
-    def batches(epoch: int) -> Iterator[Tensor]:
+    def batches(epoch: int) -> Iterator[Batch]:
         order = context.runtime.generator("SimCLR", "order", epoch)
         drawn = context.runtime.generator("SimCLR", "views", epoch)
-        for images, _ in shuffled(tampered, config.batch, order):
-            first = view(images, config.crop, drawn)
-            second = view(images, config.crop, drawn)
-            yield to_float(torch.cat([first, second]))
+        for rows, _ in draw_epoch(tampered, config.batch, order):
+            first = draw_view(len(rows), config.crop, drawn)
+            second = draw_view(len(rows), config.crop, drawn)
+            yield Batch(rows, first, second)
 
-    def loss(model: nn.Module, views: Tensor) -> Tensor:
-        z = model.simclr_projection(model.features(views))
+    def loss(model: nn.Module, batch: Batch) -> Tensor:
+        images = tampered.images[batch.rows]
+        views = torch.cat([view(images, batch.first), view(images, batch.second)])
+        z = model.simclr_projection(model.features(to_float(views)))
         return nt_xent(z, config.temperature)
 
-    def record(_: nn.Module) -> Record:
+    def measure(_: nn.Module, __: int) -> Record:
         return Record({}, {"images": 2 * len(tampered)})
 
     def learning_rate(step: int) -> float:
         angle = math.pi * step / steps
         return config.lr / 2 * (1 + math.cos(angle))
 
-    task = Task("SimCLR", config, batches, loss, record, learning_rate)
+    task = Task("SimCLR", config, batches, loss, measure, learning_rate)
     stage = run_task(task, model, config.epochs, context, images=tampered.images)
     del model.simclr_projection
     return stage.expect_finite()
 
 
-def view(images: Tensor, crop: float, generator: torch.Generator) -> Tensor:
+class ViewDraws(NamedTuple):
+    """What decides a random view of each of n images."""
+
+    matrices: Tensor  # (n, 2, 3), of operations.warp
+    weights: Tensor  # (n, 3, 3) of the channels in each new channel
+    shifts: Tensor  # (n, 3, 1, 1) of each new channel; 255 is white
+
+
+class Batch(NamedTuple):
+    """What decides a step: b images, in two views each."""
+
+    rows: Tensor  # (b,) positions in the data
+    first: ViewDraws
+    second: ViewDraws
+
+
+def draw_view(n: int, crop: float, generator: torch.Generator) -> ViewDraws:
+    """Draw which part of each image a view shows, whether it is flipped, and its colours.
+
+    Args:
+        n: how many images.
+        crop: the least share of the area that a part shows.
+        generator: a CPU generator.
+    """
+    area, across, down, flip = torch.rand(4, n, generator=generator)
+    side = (crop + (1 - crop) * area).sqrt()
+    room = 1 - side
+    matrices = torch.zeros(n, 2, 3)
+    matrices[:, 0, 0] = side * torch.where(flip < 0.5, -1, 1)
+    matrices[:, 0, 2] = room * (2 * across - 1)
+    matrices[:, 1, 1] = side
+    matrices[:, 1, 2] = room * (2 * down - 1)
+    colours = torch.randn(n, 3, 4, generator=generator)
+    weights = colours[:, :, :3] / math.sqrt(3)
+    shifts = 30 * colours[:, :, 3:, None]
+    return ViewDraws(matrices, weights, shifts)
+
+
+def view(images: Tensor, draws: ViewDraws) -> Tensor:
     """Return parts of images, resized, flipped or not, and with other colours.
+
+    Each new channel is a random mix of the three, shifted. This replaces SimCLR's jitter, grey and
+    blur, and changes more: where colours last, they alone tell images apart. ``augment.strong``
+    mostly leaves them, and may hide a small shape.
 
     Args:
         images: (n, 3, h, w) uint8.
-        crop: the least share of the area that a part shows.
-        generator: a CPU generator.
+        draws: of ``draw_view``, on the images' device.
 
     Returns:
         (n, 3, h, w) uint8.
     """
-    draws = torch.rand(4, len(images), generator=generator)
-    area, across, down, flip = augment.move_like(draws, images)
-    side = (crop + (1 - crop) * area).sqrt()
-    room = 1 - side
-    x = room * (2 * across - 1)
-    y = room * (2 * down - 1)
-    direction = torch.where(flip < 0.5, -1, 1)
-    parts = warp(images, xx=side * direction, x1=x, yy=side, y1=y)
-    return _recolour(parts, generator)
-
-
-def _recolour(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Make each channel a random mix of the three, and shift it.
-
-    This replaces SimCLR's jitter, grey and blur, and changes more: where colours last, they alone
-    tell images apart. ``augment.strong`` mostly leaves them, and may hide a small shape.
-    """
-    centred = images - 127.5
-    draws = torch.randn(len(images), 3, 4, generator=generator)
-    weights = augment.move_like(draws, images)
-    mix = weights[:, :, :3] / math.sqrt(3)
-    shift = 30 * weights[:, :, 3:, None]
-    recoloured = torch.einsum("nij,njhw->nihw", mix, centred) + shift
+    centred = warp(images, draws.matrices) - 127.5
+    recoloured = torch.einsum("nij,njhw->nihw", draws.weights, centred) + draws.shifts
     return (recoloured + 127.5).clamp_(0, 255).to(torch.uint8)
 
 

@@ -6,16 +6,23 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from ..checking import check_int
+from ..checking import check_bool, check_choice, check_field, check_int
 from ..context import Context
 from ..data.split import Split
-from ..models.interface import to_float
 from ..store import Record
 from ..training.batchnorm import with_reestimated_batchnorm
 from ..training.inference import accuracy, collapsed, predict
-from ..training.loop import Task
 from ..training.optimiser import SGD
-from ..training.stage import Stage, cross_entropy, run_task, shuffled
+from ..training.stage import (
+    Drawn,
+    Stage,
+    cross_entropy,
+    draw_epoch,
+    gather,
+    move_to_device,
+    run_task,
+)
+from ..training.steps import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +42,9 @@ class Unlearn(SGD):
 
     def __post_init__(self):
         super().__post_init__()
-        check_int("reestimate", self.reestimate, 2)
-        if self.batchnorm not in ("train", "eval"):
-            raise ValueError(f"batchnorm={self.batchnorm!r}: allowed are 'train' and 'eval'")
+        check_field(self, "batchnorm", check_choice, ("train", "eval"))
+        check_field(self, "reestimate", check_int, 2)
+        check_field(self, "stop", check_bool)
 
 
 def unlearn(
@@ -57,8 +64,8 @@ def unlearn(
     ``stop``, it is left at the last epoch.
 
     Args:
-        model: trained in place.
-        tampered: the training set, on the context's device.
+        model: trained in place, on the context's device.
+        tampered: the training set.
         suspected: indices (m,) of the suspected samples.
         epochs: E2 of the paper, at most.
         config: learning rate and the like.
@@ -69,15 +76,18 @@ def unlearn(
         "accuracy_reestimated", the accuracy on the tampered images ("accuracy_sample"), and
         whether the model has "collapsed" on them.
     """
+    tampered = move_to_device(model, tampered, context)
     suspects = tampered.subset(suspected)
     sample = _sample(tampered, config.reestimate, context)
 
-    def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(epoch: int) -> Iterator[Drawn]:
         order = context.runtime.generator("AU", "order", epoch)
-        for images, labels in shuffled(suspects, config.batch, order):
-            yield to_float(images), labels
+        return draw_epoch(suspects, config.batch, order)
 
-    def measure(ascended: nn.Module) -> Record:
+    def loss(model: nn.Module, drawn: Drawn) -> Tensor:
+        return -cross_entropy(model, gather(suspects, drawn))
+
+    def measure(ascended: nn.Module, _: int) -> Record:
         judged = with_reestimated_batchnorm(ascended, sample.images)
         logits = predict(ascended, suspects.images)
         logits_reestimated = predict(judged, suspects.images)
@@ -93,7 +103,7 @@ def unlearn(
         return Record(tensors, facts)
 
     is_frozen = config.batchnorm == "eval"
-    task = Task("AU", config, batches, _negative_cross_entropy, measure, frozen=is_frozen)
+    task = Task("AU", config, batches, loss, measure, frozen=is_frozen)
     stage = run_task(task, model, epochs, context, images=tampered.images)
     stage = replace(stage, selected_block=_stop(stage, tampered, config), reestimated=True)
     stage.load(model)
@@ -103,10 +113,6 @@ def unlearn(
 def _sample(tampered: Split, count: int, context: Context) -> Split:
     order = torch.randperm(len(tampered), generator=context.runtime.generator("AU", "reestimate"))
     return tampered.subset(order[:count].to(tampered.images.device))
-
-
-def _negative_cross_entropy(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-    return -cross_entropy(model, batch)
 
 
 def _stop(stage: Stage, tampered: Split, config: Unlearn) -> int:

@@ -1,16 +1,16 @@
 """What recorded weights are worth: measured on test data, for tables and figures only."""
 
-import copy
 import itertools
 from collections.abc import Iterable
 from dataclasses import asdict
 
 from torch import nn
 
-from ..attacks.base import Attack
+from ..attacks.base import Attack, apply_trigger
 from ..data.split import Split
 from ..defences.base import DefenceResult
 from ..fingerprint import fingerprint
+from ..models.interface import copied, device_of
 from ..training.checkpoints import Checkpoints
 from ..training.stage import Stage
 from .metrics import Metrics, evaluate
@@ -34,16 +34,16 @@ def measure_checkpoint(
         attack: None: only CA is measured.
         reestimated: take the batch-norm statistics that unlearning estimated anew.
     """
-    test = test.to(next(model.parameters()).device)
+    test = test.to(device_of(model, test.images))
     triggered = None
     if attack is not None:
         goal = attack.goal(test.labels, len(test.classes))
-        triggered = (attack.trigger(test.images), goal)
+        triggered = (apply_trigger(attack, test.images), goal)
     key = fingerprint(evaluate, block, reestimated, test, triggered)
     name = f"{checkpoints.name}/measured-{key}"
     record = checkpoints.store.read(name)
     if record is None:
-        model = copy.deepcopy(model)
+        model = copied(model)
         checkpoints.load(model, block, reestimated)
         metrics = evaluate(model, test, attack)
         record = checkpoints.store.write(name, {}, asdict(metrics))

@@ -4,9 +4,12 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from ..attacks.base import Attack
+from ..attacks.base import Attack, apply_trigger
 from ..attacks.poisoning import Truth
+from ..checking import check_type
 from ..data.split import Split
+from ..models.interface import device_of
+from ..training.admission import expect_classes
 from ..training.inference import accuracy, collapsed, predict
 
 
@@ -31,22 +34,37 @@ def evaluate(model: nn.Module, test: Split, attack: Attack | None = None) -> Met
         attack: None: only CA is measured.
 
     Raises:
-        ValueError: where the test set holds no image of another class than the target.
+        ValueError: where the test set holds no image of another class than the target, where the
+            model has another number of classes, and for a trigger that returns anything but uint8
+            images of the same shape.
+        TypeError: for arguments of other types, and for a model that returns no logits (n, C).
     """
-    test = test.to(next(model.parameters()).device)
+    check_type("model", model, nn.Module)
+    check_type("test", test, Split)
+    test = test.to(device_of(model, test.images))
+    if attack is not None:
+        check_type("attack", attack, Attack)
+        goal, victims = _expect_victims(test, attack)
+        triggered = apply_trigger(attack, test.images[victims])
     on_clean = predict(model, test.images)
+    expect_classes(on_clean, test)
     ca = accuracy(on_clean, test.labels)
     has_collapsed = collapsed(on_clean, test.labels)
     if attack is None:
         return Metrics(ca, None, None, len(test), 0, has_collapsed)
+    on_triggered = predict(model, triggered)
+    asr = accuracy(on_triggered, goal[victims])
+    ra = accuracy(on_triggered, test.labels[victims])
+    return Metrics(ca, asr, ra, len(test), int(victims.sum()), has_collapsed)
+
+
+def _expect_victims(test: Split, attack: Attack) -> tuple[Tensor, Tensor]:
+    """Return what triggered test images are to be taken for, and which are of another class."""
     goal = attack.goal(test.labels, len(test.classes))
     victims = goal != test.labels
     if not victims.any():
         raise ValueError(f"target={attack.target}: the test set holds no image of another class")
-    on_triggered = predict(model, attack.trigger(test.images[victims]))
-    asr = accuracy(on_triggered, goal[victims])
-    ra = accuracy(on_triggered, test.labels[victims])
-    return Metrics(ca, asr, ra, len(test), int(victims.sum()), has_collapsed)
+    return goal, victims
 
 
 def filter_precision(suspected: Tensor, trusted: Tensor, truth: Truth) -> dict[str, float]:
@@ -58,6 +76,8 @@ def filter_precision(suspected: Tensor, trusted: Tensor, truth: Truth) -> dict[s
         truth: which samples are poisoned.
     """
     poisoned = truth.poisoned.double()
+    suspected = suspected.to(poisoned.device)
+    trusted = trusted.to(poisoned.device)
     return {
         "suspected": poisoned[suspected].mean().item(),
         "trusted": 1 - poisoned[trusted].mean().item(),

@@ -4,6 +4,7 @@ import ast
 import json
 from pathlib import Path
 
+from ..files import write_atomically
 from ..runtime import HOME, Runtime, environment
 
 
@@ -15,10 +16,9 @@ def report(out: str | Path, runtime: Runtime, **results) -> None:
         runtime: on which the notebook ran.
         results: plain values, lists and dicts, by name.
     """
-    folder = HOME / out
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = HOME / Path(out).expanduser()
     content = {"parameters": notebook_parameters(), "environment": environment(runtime), **results}
-    (folder / "metrics.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
+    write_atomically(folder / "metrics.json", json.dumps(content, indent=2).encode())
 
 
 def notebook_parameters() -> dict:

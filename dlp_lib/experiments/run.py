@@ -6,16 +6,21 @@ python -m dlp_lib run 00_quickstart --out build/demo --params notebooks/params/s
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import nbformat
-import papermill
-import yaml
 from bs4 import BeautifulSoup
 from nbconvert import HTMLExporter
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
+from ..checking import match_name
+from ..data.datasets import DATASETS, expect_folder
+from ..files import explain_errors, write_atomically
 from ..runtime import HOME
+from . import options as read
+from .notebook_files import check_parameters, execute_notebook, kernel_for, parameters_of
+from .values import parse
 
 NOTEBOOKS = HOME / "notebooks"
 
@@ -26,11 +31,14 @@ def find_notebook(name: str) -> Path:
     Raises:
         ValueError: where there is none of that name.
     """
-    path = NOTEBOOKS / f"{Path(name).stem}.ipynb"
-    if path.is_file():
-        return path
-    names = ", ".join(file.stem for file in sorted(NOTEBOOKS.glob("*.ipynb")))
-    raise ValueError(f"notebook={name!r}: {NOTEBOOKS} has {names or 'no notebooks'}")
+    path = Path(name).expanduser()
+    if path.name != name:  # it has a folder
+        if path.suffix != ".ipynb" or not path.is_file():
+            raise ValueError(f"notebook={name!r}: there is no such notebook")
+        return path.resolve()
+    names = [file.stem for file in sorted(NOTEBOOKS.glob("*.ipynb"))]
+    own = match_name("notebook", name.removesuffix(".ipynb"), names)
+    return NOTEBOOKS / f"{own}.ipynb"
 
 
 def choose_parameters(notebook: Path, parameters: dict, preset: dict) -> dict:
@@ -43,24 +51,16 @@ def choose_parameters(notebook: Path, parameters: dict, preset: dict) -> dict:
 
     Raises:
         ValueError: for a parameter that this notebook, or for the preset any notebook, does not
-            have. Papermill itself would only warn.
+            have, and for a value that it cannot have.
     """
-    allowed = _parameter_names(notebook)
-    known = set(allowed)
-    for other in NOTEBOOKS.glob("*.ipynb"):
-        known.update(_parameter_names(other))
-    unknown = set(parameters).difference(allowed) | set(preset).difference(known)
-    if unknown:
-        raise ValueError(
-            f"{notebook.name} has no parameter {', '.join(sorted(unknown))}: "
-            f"allowed are {', '.join(allowed)}"
-        )
-    chosen = {name: value for name, value in preset.items() if name in allowed}
-    return chosen | parameters
-
-
-def _parameter_names(notebook: Path) -> list[str]:
-    return list(papermill.inspect_notebook(str(notebook)))
+    own = parameters_of(notebook)
+    of_others = set(preset) - set(own)
+    if of_others:
+        for other in NOTEBOOKS.glob("*.ipynb"):
+            of_others.difference_update(parameters_of(other))
+    # What is left is unknown to all, and an error in the check
+    chosen = {name: preset[name] for name in preset if name in own or name in of_others}
+    return check_parameters(notebook, chosen | parameters)
 
 
 def to_html(notebook: Path) -> str:
@@ -94,42 +94,78 @@ def stage_table(metrics: dict) -> str:
     return "\n".join(lines)
 
 
-def execute(notebook: Path, parameters: dict, folder: Path) -> dict:
+def execute(notebook: Path, parameters: dict, folder: Path, kernel: str) -> dict:
     """Execute a notebook, and write it and its page into a folder.
 
     Args:
         notebook: its file.
         parameters: as ``choose_parameters`` returns them.
         folder: must be there; the parameter "out" names it too.
+        kernel: in which it runs.
 
     Returns:
         The content of its metrics.json.
+
+    Raises:
+        NotebookFailed: where a cell raises an error, naming the cell.
     """
     executed = folder / notebook.name
-    papermill.execute_notebook(str(notebook), str(executed), parameters, cwd=str(notebook.parent))
-    executed.with_suffix(".html").write_text(to_html(executed), encoding="utf-8")
+    execute_notebook(notebook, executed, parameters, kernel)
+    page = to_html(executed).encode(errors="backslashreplace")
+    write_atomically(executed.with_suffix(".html"), page)
     return json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line."""
+    """Run the command line.
+
+    Raises:
+        SystemExit: with status 2 and a sentence for what cannot work, before any work; with status
+            1 where the notebook stops at an error.
+    """
     parser = _parser()
     options = parser.parse_args(arguments)
     folder = options.out.resolve()
     try:
         notebook = find_notebook(options.notebook)
         parameters = _named_values(options.p) | {"out": str(folder)}
-        parameters = choose_parameters(notebook, parameters, _read_preset(options.params))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        parameters = choose_parameters(notebook, parameters, options.params)
+        parameters |= _absolute_folders(parameters)
+        kernel = kernel_for(notebook)
+    except ValueError as error:
         parser.error(str(error))
-    dataset = Path(str(parameters.get("dataset")))
-    if dataset.is_dir():  # as seen from here; the notebook runs in its own folder
-        parameters["dataset"] = str(dataset.resolve())
-    folder.mkdir(parents=True, exist_ok=True)
-    metrics = execute(notebook, parameters, folder)
+    with explain_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        metrics = execute(notebook, parameters, folder, kernel)
+    except RuntimeError as error:  # NotebookFailed, and a kernel that does not start or dies
+        sys.exit(f"\nrun: {error}\nUp to there: {folder / notebook.name}")
     if "stages" in metrics:
         print(stage_table(metrics), end="\n\n")
     print(f"To read: {folder / notebook.stem}.html")
+
+
+def _absolute_folders(parameters: dict) -> dict:
+    """Return the folders among parameters as seen from here: a notebook runs in its own folder.
+
+    Raises:
+        ValueError: where there is no data set of that name, and no such folder.
+    """
+    folders = {}
+    if "cache" in parameters:  # a relative one lies in the project, as the notebooks say
+        folders["cache"] = str(Path(parameters["cache"]).expanduser())
+    name = parameters.get("dataset", "shapes10")
+    if name.lower() in DATASETS:
+        return folders | {"dataset": name.lower()} if "dataset" in parameters else folders
+    folder = Path(name).expanduser()
+    beside_notebooks = NOTEBOOKS / folder
+    if not folder.is_dir() and beside_notebooks.is_dir():
+        folder = beside_notebooks
+    try:
+        expect_folder(folder)
+    except FileNotFoundError as error:
+        raise ValueError(str(error)) from None
+    return folders | {"dataset": str(folder.resolve())}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -139,8 +175,10 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("notebook", help="its name, such as 00_quickstart")
-    parser.add_argument("--out", type=Path, required=True, help="folder for what comes out")
-    parser.add_argument("--params", type=Path, metavar="FILE", help="YAML file of parameters")
+    parser.add_argument("--out", type=read.folder, required=True, help="folder for what comes out")
+    parser.add_argument(
+        "--params", type=_preset, default={}, metavar="FILE", help="YAML file of parameters"
+    )
     parser.add_argument(
         "-p",
         action="append",
@@ -155,26 +193,24 @@ def _named_values(items: list[str]) -> dict:
     """Return the parameters of ``-p``; a value is read as YAML.
 
     Raises:
-        ValueError: for an item without a name and "=".
+        ValueError: for an item without a name and "=", and for one that another option gives.
     """
     values = {}
     for item in items:
         name, equals, value = item.partition("=")
         if not (name and equals):
             raise ValueError(f"-p {item}: allowed is NAME=VALUE")
-        values[name] = yaml.safe_load(value)
+        if name == "out":
+            raise ValueError(f"-p {item}: allowed is --out FOLDER")
+        values[name] = parse(f"-p {name}", value)
     return values
 
 
-def _read_preset(path: Path | None) -> dict:
-    """Return the parameters of a YAML file.
-
-    Raises:
-        ValueError: where it holds something else.
-    """
-    if path is None:
+def _preset(text: str) -> dict:
+    """Return the parameters of a YAML file."""
+    preset = read.yaml_file(text)
+    if preset is None:  # an empty file
         return {}
-    preset = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     if not isinstance(preset, dict):
-        raise ValueError(f"--params {path}: allowed is a file of lines such as 'seed: 1'")
+        raise argparse.ArgumentTypeError(f"{text!r}: allowed is a file of lines such as 'seed: 1'")
     return preset

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ..attacks import Attack, AttackSetting, Truth, limit_to_class, poison, prepare
-from ..checking import check_int
+from ..checking import check_int, match_name
 from ..context import Context
 from ..data import Split, load
 from ..defences import DLP, Result, agreed_e1
@@ -16,6 +16,10 @@ from ..recipes import Recipe, recipe_for
 from ..training import Stage, Supervised, supervised
 
 NO_ATTACK = "none"
+
+
+def _is_no_attack(attack: str | Attack | AttackSetting) -> bool:
+    return isinstance(attack, str) and attack.lower() == NO_ATTACK
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +56,7 @@ class Scenario:
         """Return the same scenario with another attack on the same clean data.
 
         Args:
-            attack: a name of the recipe's, "none", or an attack of your own.
+            attack: a name of the recipe's in any case, "none", or an attack of your own.
             poisoning_rate: a share of the whole set; None: the recipe's, as far as the target
                 class allows it.
             target: the class that the attacker wants; None: the attack's own.
@@ -60,7 +64,7 @@ class Scenario:
         Raises:
             ValueError: for an unknown name, and as ``prepare`` and ``poison`` do.
         """
-        if attack == NO_ATTACK:
+        if _is_no_attack(attack):
             clean = torch.zeros_like(self.clean.labels, dtype=torch.bool)
             truth = Truth(clean, self.clean.labels, 0)
             return replace(self, attack=None, tampered=self.clean, truth=truth)
@@ -79,10 +83,8 @@ class Scenario:
         if isinstance(attack, Attack):
             rate = self.recipe.attacks["SIG" if attack.clean_label else "BadNets"].poisoning_rate
             return AttackSetting(attack, rate)
-        if attack not in self.recipe.attacks:
-            allowed = ", ".join([*self.recipe.attacks, NO_ATTACK])
-            raise ValueError(f"attack={attack!r}: allowed are {allowed}, and an Attack")
-        return self.recipe.attacks[attack]
+        name = match_name("attack", attack, [*self.recipe.attacks, NO_ATTACK], ", and an Attack")
+        return self.recipe.attacks[name]
 
     def undefended(self, epochs: int | None = None, **changes) -> tuple[nn.Module, Stage]:
         """Train a model on the tampered set, as one does who suspects nothing.
@@ -141,7 +143,7 @@ def scenario(
 
     Args:
         dataset: a name of data.DATASETS, or a folder.
-        attack: a name of the recipe's, "none", or an attack of your own.
+        attack: a name of the recipe's in any case, "none", or an attack of your own.
         poisoning_rate: a share of the whole set; None: the recipe's.
         target: the class that the attacker wants; None: the attack's own.
         n_train: how many training images; None: all there are.

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..files import TEMPORARY, remove_leftovers
 from ..runtime import HOME
+from . import options as read
 
 DAY = 24 * 60 * 60  # seconds
 _KEY = re.compile(r"-[0-9a-f]{32}$")
@@ -29,7 +31,7 @@ def entries(root: Path) -> list[Entry]:
     """Return what a store holds, the longest unused first."""
     found = []
     for path in root.iterdir():
-        if path.suffix == ".lock":  # it belongs to the entry of the same name
+        if path.suffix in (".lock", TEMPORARY):  # a lock belongs to the entry of the same name
             continue
         files = [path]
         if path.is_dir():
@@ -103,32 +105,50 @@ def remove(entry: Entry) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Show a store, or prune it."""
+    options = _parser().parse_args(arguments)
+    now = time.time()
+    freed = 0
+    if not options.dry_run:
+        freed = remove_leftovers(options.store.rglob(f"*{TEMPORARY}"))
+    found = entries(options.store)
+    old = to_prune(found, now, options.older_than, options.keep)
+    if not options.dry_run:
+        for entry in old:
+            remove(entry)
+    print(table(found, now))
+    if freed:
+        print(f"\nunfinished files of killed runs, {freed / 1e6:.1f} MB: removed")
+    if options.older_than is not None or options.keep is not None:
+        verb = "would be removed" if options.dry_run else "removed"
+        print(f"\n{len(old)} entries, {_size(old) / 1e6:.1f} MB: {verb}")
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m dlp_lib store", description=__doc__)
     parser.add_argument(
-        "--store", type=Path, default=HOME / "build" / "store", help="folder; default: %(default)s"
+        "--store",
+        type=read.existing_folder,
+        default=str(HOME / "build" / "store"),
+        help="folder; default: %(default)s",
     )
     parser.add_argument(
-        "--older-than", type=float, metavar="DAYS", help="remove what was not used for so long"
+        "--older-than",
+        type=read.number,
+        metavar="DAYS",
+        help="remove what was not used for so long",
     )
     parser.add_argument(
-        "--keep", metavar="SIZE", help="remove what was used longest ago, beyond 500MB, 2GB, ..."
+        "--keep",
+        type=_size_option,
+        metavar="SIZE",
+        help="remove what was used longest ago, beyond 500MB, 2GB, ...",
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would go, remove nothing")
-    options = parser.parse_args(arguments)
-    if not options.store.is_dir():
-        parser.error(f"--store {options.store}: there is no such folder")
+    return parser
+
+
+def _size_option(text: str) -> float:
     try:
-        limit = None if options.keep is None else parse_size(options.keep)
+        return parse_size(text)
     except ValueError as error:
-        parser.error(f"--keep: {error}")
-    now = time.time()
-    found = entries(options.store)
-    print(table(found, now))
-    old = to_prune(found, now, options.older_than, limit)
-    if options.older_than is None and limit is None:
-        return
-    for entry in old:
-        if not options.dry_run:
-            remove(entry)
-    verb = "would be removed" if options.dry_run else "removed"
-    print(f"\n{len(old)} entries, {_size(old) / 1e6:.1f} MB: {verb}")
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -47,7 +48,8 @@ def run(*command: str) -> Outcome:
             command,
             cwd=folder,
             capture_output=True,
-            text=True,
+            env={**os.environ, "PYTHONIOENCODING": "utf-8"},  # names of folders hold any sign
+            encoding="utf-8",
             errors="replace",
             timeout=_SECONDS_FOR_A_PROGRAM,
         )

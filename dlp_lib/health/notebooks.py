@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import site
 import sys
@@ -18,6 +19,7 @@ package = importlib.util.find_spec("dlp_lib")
 print(sys.prefix, getattr(package, "origin", ""), sep="|")"""
 _SLIDERS = Path("@jupyter-widgets", "jupyterlab-manager")
 _NOWHERE = Path("/nowhere")
+_KERNEL = "python3"
 
 
 def widgets() -> Iterator[Finding]:
@@ -53,7 +55,7 @@ def _folder_of_sliders() -> Path:
 
 def jupyter() -> Iterator[Finding]:
     """Check which JupyterLab is started, and what its notebooks run in."""
-    from jupyter_client.kernelspec import get_kernel_spec
+    from jupyter_client.kernelspec import find_kernel_specs, get_kernel_spec
 
     command = shutil.which("jupyter")
     if command and not _belongs_to_this_python(Path(command)):
@@ -62,13 +64,48 @@ def jupyter() -> Iterator[Finding]:
             f"`jupyter lab` is another environment's, {command}",
             f"make lab, or {base.PYTHON} -m jupyterlab",
         )
-    spec = get_kernel_spec("python3")
+    installed = sorted(find_kernel_specs())
+    yield _check_kernel_names(installed)
+    if _KERNEL not in installed:
+        yield Finding(
+            "problem",
+            f"Jupyter has no kernel {_KERNEL}, but {', '.join(installed) or 'none'}",
+            f"{base.PYTHON} -m ipykernel install --sys-prefix",
+        )
+        return
+    spec = get_kernel_spec(_KERNEL)
     kernel = spec.argv[0]
     if not Path(kernel).is_absolute():
         kernel = sys.executable  # Jupyter, too, takes a plain "python" for its own
     answer = base.run(kernel, "-c", KERNEL)
     yield _check_kernel(kernel, answer, spec.resource_dir)
     yield _check_origin(answer)
+
+
+def _check_kernel_names(installed: list[str]) -> Finding:
+    """Check the kernels that notebooks ask for: each has the name that its last machine gave it."""
+    strangers = []
+    for notebook in sorted((base.HOME / "notebooks").glob("*.ipynb")):
+        name = _kernel_name(notebook)
+        if name not in installed:
+            strangers.append(f"{notebook.name} ({name})")
+    if not strangers:
+        return Finding("ok", "every notebook asks for a kernel that is installed")
+    return Finding(
+        "warning",
+        f"not installed are the kernels of {', '.join(strangers)}",
+        "In JupyterLab: Kernel, Change Kernel, Python 3, and save. `python -m dlp_lib run` takes "
+        "Python 3 by itself.",
+    )
+
+
+def _kernel_name(notebook: Path) -> str:
+    """Return the name of the kernel that a notebook asks for; what is wrong where it has none."""
+    try:
+        content = json.loads(notebook.read_bytes())
+        return str(content["metadata"].get("kernelspec", {}).get("name", _KERNEL))
+    except (AttributeError, KeyError, OSError, TypeError, ValueError):
+        return "the file is damaged"
 
 
 def _check_kernel(kernel: str, answer: Outcome, folder: str) -> Finding:

@@ -74,7 +74,8 @@ def data() -> Iterator[Finding]:
 def _check_cifar10() -> Finding:
     archive = base.HOME / "data" / CIFAR10_ARCHIVE
     if not archive.is_file():
-        return Finding("ok", f"CIFAR-10 will be downloaded, when used (170 MB), to {archive}")
+        found = f"CIFAR-10 will be downloaded, when used (170 MB), to {archive}"
+        return Finding("ok", f"{found}; docs/data.md says how to put it there by hand")
     if hashlib.md5(archive.read_bytes()).hexdigest() == CIFAR10_MD5:
         return Finding("ok", f"CIFAR-10 is {archive}")
     remedy = "Delete it; it is downloaded again when used."

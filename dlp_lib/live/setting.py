@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..checking import check_fraction, check_int
+from ..checking import check_fraction, check_int, match_name
 from ..defences import Unlearn
 from ..recipes import Recipe, recipe_for
 
@@ -26,8 +26,7 @@ class LabSetting:
 
     def __post_init__(self):
         attacks = self.recipe.attacks
-        if self.attack not in attacks:
-            raise ValueError(f"attack={self.attack!r}: allowed are {', '.join(attacks)}")
+        object.__setattr__(self, "attack", match_name("attack", self.attack, attacks))
         self._set_default("poisoning_rate", attacks[self.attack].poisoning_rate)
         self._set_default("e1", self.recipe.dlp.e1)
         self._set_default("gamma", self.recipe.dlp.gamma)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ..checking import check_int
+from ..checking import check_int, match_name
 from ..runtime import Runtime
 from .wrn import WideResNet
 
@@ -116,15 +116,23 @@ def build(name: str, n_classes: int, runtime: Runtime) -> nn.Module:
     """Return a model, drawn from the seed, on the runtime's device.
 
     Args:
-        name: one of ARCHITECTURES.
+        name: one of ARCHITECTURES, in any case.
         n_classes: how many logits, 2 or more.
         runtime: seed and device.
 
     Raises:
         ValueError: for another name, and for fewer than two classes.
     """
-    if name not in ARCHITECTURES:
-        raise ValueError(f"architecture={name!r}: allowed are {', '.join(ARCHITECTURES)}")
+    name = expect_architecture(name)
     with runtime.global_stream("init"):
         model = ARCHITECTURES[name](check_int("n_classes", n_classes, 2))
     return model.to(runtime.device, memory_format=torch.channels_last)
+
+
+def expect_architecture(name: str) -> str:
+    """Return the one of ARCHITECTURES that a name stands for, written in any case.
+
+    Raises:
+        ValueError: for any other name.
+    """
+    return match_name("architecture", name, ARCHITECTURES)

@@ -2,7 +2,8 @@
 
 from .checkpoints import Checkpoints
 from .inference import Outputs, accuracy, collapsed, logits_and_features, predict
-from .loop import History, Task, train
+from .loop import History, train
 from .optimiser import SGD
 from .stage import Diverged, Stage, run_task
+from .steps import Task
 from .supervised import Supervised, supervised

@@ -1,7 +1,6 @@
 """Batch-norm's running statistics: kept as they are, or estimated anew."""
 
 import contextlib
-import copy
 import math
 from collections.abc import Iterator
 
@@ -9,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
-from ..models.interface import to_float
+from ..models.interface import copied, to_float
 
 _BATCH = 250  # images a pass
 
@@ -35,7 +34,7 @@ def with_reestimated_batchnorm(model: nn.Module, images: Tensor) -> nn.Module:
         model: left as it is.
         images: (n, 3, h, w) uint8.
     """
-    copied = copy.deepcopy(model)
+    judged = copied(model)
     parts = images.chunk(math.ceil(len(images) / _BATCH))
-    update_bn((to_float(part) for part in parts), copied)
-    return copied
+    update_bn((to_float(part) for part in parts), judged)
+    return judged

@@ -11,6 +11,25 @@ from ..store import Record, Store
 STATE = "state"  # the name of the newest state, beside the numbers of the blocks
 
 
+def block_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Return what of a model is recorded after a block, by name."""
+    return {f"model.{name}": value for name, value in model.state_dict().items()}
+
+
+def state_tensors(modules: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return what a longer run goes on from, by name.
+
+    Args:
+        modules: the model and its average.
+        optimiser: of which all slots are kept.
+    """
+    tensors = dict(modules.state_dict())
+    for index, state in optimiser.state_dict()["state"].items():
+        for slot, value in state.items():
+            tensors[f"optimiser/{index}/{slot}"] = torch.as_tensor(value)
+    return tensors
+
+
 @neutral
 class Checkpoints:
     """All that one training run has stored.
@@ -47,10 +66,9 @@ class Checkpoints:
                 break
         return rows
 
-    def write(self, block: int, model: nn.Module, extra: dict[str, Tensor], row: dict) -> None:
-        """Record a block: the model's weights, further tensors by name, and its row of History."""
-        tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
-        self.store.write(f"{self.name}/{block}", tensors | extra, row)
+    def write(self, block: int, tensors: dict[str, Tensor], row: dict) -> None:
+        """Record a block: tensors (of ``block_tensors``, and more), and its row of History."""
+        self.store.write(f"{self.name}/{block}", tensors, row)
 
     def load(self, model: nn.Module, block: int, reestimated: bool = False) -> None:
         """Load a block's weights into the model.
@@ -73,21 +91,14 @@ class Checkpoints:
                 state[name] = record.tensors[f"reestimated.{name}"]
         model.load_state_dict(state)
 
-    def write_state(
-        self, modules: nn.Module, optimiser: torch.optim.Optimizer, facts: dict[str, object]
-    ) -> None:
+    def write_state(self, tensors: dict[str, Tensor], facts: dict[str, object]) -> None:
         """Record what a longer run goes on from; it replaces the state before.
 
         Args:
-            modules: the model and its average.
-            optimiser: of which all slots are kept.
+            tensors: of ``state_tensors``.
             facts: plain values; among them "block" and "step", how many were done.
         """
-        slots: dict[str, Tensor] = {}
-        for index, state in optimiser.state_dict()["state"].items():
-            for slot, value in state.items():
-                slots[f"optimiser/{index}/{slot}"] = torch.as_tensor(value)
-        self.store.write(f"{self.name}/{STATE}", modules.state_dict() | slots, facts)
+        self.store.write(f"{self.name}/{STATE}", tensors, facts)
 
     def resume(
         self, modules: nn.Module, optimiser: torch.optim.Optimizer, recorded: int
@@ -95,7 +106,7 @@ class Checkpoints:
         """Load the newest state.
 
         Args:
-            modules: as they were given to ``write_state``; changed in place.
+            modules: as they were given to ``state_tensors``; changed in place.
             optimiser: fresh, of the same parameters; its slots are filled.
             recorded: how many blocks are recorded; a state beyond them is not used.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 
 from ..fingerprint import CannotFingerprint, fingerprint, neutral
-from ..models.interface import to_float
+from ..models.interface import to_float, uncompiled
 from ..runtime import Runtime
 from .batchnorm import preserve_batchnorm
 from .inference import keep_modes
@@ -33,7 +33,7 @@ def scratch_left_out(model: nn.Module, images: Tensor | None, runtime: Runtime) 
     if images is None:
         yield
         return
-    model = getattr(model, "_orig_mod", model)  # compiled: for a few images not worth the time
+    model = uncompiled(model)  # to compile for a few images is not worth the time
     first = images[:_SAMPLE]
     last = images[-_SAMPLE:]
     _pass_in_both_modes(model, first, runtime)

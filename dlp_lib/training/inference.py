@@ -10,11 +10,13 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ..models.interface import expect_features, to_float
+from ..models.interface import expect_features, expect_pictures, expect_rows, to_float, uncompiled
 from ..runtime import keep_freed_memory
 
 Answer = TypeVar("Answer")
-_BATCH = 256  # scores do not depend on it; larger batches fall out of the CPU's caches
+# Images a pass. On the CPU larger batches fall out of its caches, and scores do not depend on it
+_BATCH_OF_CPU = 256
+_BATCH_OF_GPU = 2048
 
 
 class Outputs(NamedTuple):
@@ -30,20 +32,28 @@ def predict(model: nn.Module, images: Tensor) -> Tensor:
     On Linux the first call changes malloc for the whole process: freed memory stays with it. See
     ``runtime.keep_freed_memory``, which also says how to prevent that.
     """
-    return torch.cat(_in_batches(model, images, model)).float()
+    name = type(uncompiled(model)).__name__
+
+    def logits(images: Tensor) -> Tensor:
+        return expect_rows(name, model(images), len(images))
+
+    return torch.cat(_in_batches(model, images, logits)).float()
 
 
 def logits_and_features(model: nn.Module, images: Tensor) -> Outputs:
     """Return logits and penultimate features of uint8 images (n, 3, h, w) from one pass.
 
     Raises:
-        TypeError: for a model without ``features`` and ``head``.
+        TypeError: for a model without ``features`` and ``head``, and where one of them returns
+            anything but a row of numbers for each image.
     """
     expect_features(model)
+    name = type(uncompiled(model)).__name__
 
     def both(images: Tensor) -> tuple[Tensor, Tensor]:
-        features = model.features(images)
-        return model.head(features), features
+        n = len(images)
+        features = expect_rows(f"{name}.features", model.features(images), n)
+        return expect_rows(f"{name}.head", model.head(features), n), features
 
     logits, features = zip(*_in_batches(model, images, both), strict=True)
     return Outputs(torch.cat(logits).float(), torch.cat(features).float())
@@ -60,15 +70,17 @@ def keep_modes(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode: a model may keep a tensor of this pass, and train later
 def _in_batches(
     model: nn.Module, images: Tensor, function: Callable[[Tensor], Answer]
 ) -> list[Answer]:
     """Return what the function gives for every batch, with the model in evaluation mode."""
+    expect_pictures(images)
     keep_freed_memory()
+    batch_size = _BATCH_OF_CPU if images.device.type == "cpu" else _BATCH_OF_GPU
     with keep_modes(model):
         model.eval()
-        return [function(to_float(batch)) for batch in images.split(_BATCH)]
+        return [function(to_float(batch)) for batch in images.split(batch_size)]
 
 
 def accuracy(logits: Tensor, labels: Tensor, mask: Tensor | None = None) -> float:

@@ -2,27 +2,28 @@
 
 A block is an epoch, or a number of steps. The pieces are read from the top down: ``train`` reads
 what is recorded and trains the rest, ``_train_blocks`` goes from block to block, ``_train_block``
-makes the steps of one.
+makes the steps of one. What a single step does is in ``steps.py``.
 """
 
 import contextlib
 import copy
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..context import Context
-from ..runtime import Runtime, environment, keep_freed_memory
-from ..store import Record
-from .checkpoints import Checkpoints
+from ..runtime import environment, keep_freed_memory
+from .batches import Stack, stacked
+from .capture import Capture, prepare_optimiser, side_stream
+from .checkpoints import Checkpoints, block_tensors, state_tensors
 from .inference import keep_modes
-from .optimiser import SGD
+from .recording import BlockRecord, Recorder
+from .steps import Step, Task, floating_point, run_eagerly
 
 # A row of plain values for every block. Every stage has these columns:
 #   block     its number; 1 is the first
@@ -37,27 +38,9 @@ from .optimiser import SGD
 #   accuracy_reestimated  of the suspects, with re-estimated batch-norm
 #   accuracy_sample       of a sample of the tampered set, with re-estimated batch-norm
 #   collapsed             whether the model has collapsed on that sample
-# FixMatch adds:
-#   confident  share of the pseudo-labels that counted
+# FixMatch adds, as whatever else its loss returns by name:
+#   confident  share of the pseudo-labels that counted; the mean of the steps
 History = list[dict]
-
-
-@dataclass(frozen=True)
-class Task:
-    """What the loop must know of a stage."""
-
-    name: str
-    config: SGD
-    batches: Callable[[int], Iterable[Any]]  # the batches of a block; 1 is the first block
-    loss: Callable[[nn.Module, Any], Tensor]  # of the model and a batch; to be minimised
-    measure: Callable[[nn.Module], Record]  # at a block's end: further tensors and columns
-    lr: Callable[[int], float] | None = None  # of the step, 0 is the first; None: the config's lr
-    average: nn.Module | None = None  # a copy of the model that follows the average of its weights
-    frozen: bool = False  # batch-norm trains in evaluation mode: its statistics stay
-
-    def learned(self, model: nn.Module) -> nn.Module:
-        """Return the module whose weights count: the average where there is one."""
-        return model if self.average is None else self.average
 
 
 def train(
@@ -107,102 +90,73 @@ def _train_blocks(
     modules = nn.ModuleDict({"model": model})
     if task.average is not None:
         modules["ema"] = task.average
+    device = next(model.parameters()).device
     optimiser = task.config.optimiser(list(model.parameters()))
-    last_block, step = checkpoints.resume(modules, optimiser, recorded=len(history))
+    last_block, number = checkpoints.resume(modules, optimiser, recorded=len(history))
     history = history[:last_block]  # blocks after the newest state are trained once more
-    batch_loss = _loss_of_batch(context.runtime, model, task.loss)
+    if context.runtime.captured:
+        prepare_optimiser(optimiser, device)
+    step = Step(modules, task, optimiser, context.runtime)
+    run = Capture(step).run if context.runtime.captured else partial(run_eagerly, step)
     keep_freed_memory()
-    for block in range(last_block + 1, blocks + 1):
-        # Dropout, and whatever else draws from torch's global stream, is seeded block by block.
-        with context.runtime.global_stream(task.name, "dropout", block):
-            row, step = _train_block(modules, task, batch_loss, block, step, optimiser)
-            measured = task.measure(task.learned(model))
-        row = {"block": block, **row, **measured.facts}
-        history.append(row)
-        # The record comes before the state: killed in between, the block is trained once more.
-        checkpoints.write(block, task.learned(model), measured.tensors, row)
-        progress_so_far = {"block": block, "step": step, **environment(context.runtime)}
-        checkpoints.write_state(modules, optimiser, progress_so_far)
-        context.progress(task.name, block, blocks, row)
-        if row["diverged"]:
-            break
+    with Recorder(checkpoints, in_background=device.type == "cuda") as recorder:
+        for block in range(last_block + 1, blocks + 1):
+            # Dropout, and whatever else draws from torch's global stream, is seeded block by block
+            random_stream = context.runtime.global_stream(task.name, "dropout", block)
+            with random_stream, side_stream(device):
+                row, number = _train_block(step, run, block, number)
+                learned = task.learned(model)
+                measured = task.measure(learned, block)
+                row = {"block": block, **row, **measured.facts}
+                tensors = block_tensors(learned) | measured.tensors
+                state = state_tensors(modules, optimiser)
+                facts = {"block": block, "step": number, **environment(context.runtime)}
+                history.append(row)
+                report = partial(context.progress, task.name, block, blocks, row)
+                recorder.write(BlockRecord(block, tensors, row, state, facts), report)
+            if row["diverged"]:
+                break
     return history
 
 
-def _loss_of_batch(
-    runtime: Runtime, model: nn.Module, loss: Callable[[nn.Module, Any], Tensor]
-) -> Callable[[Any], Tensor]:
-    """Return the loss as a function of a batch, in the runtime's precision."""
-    forward = model
-    if runtime.compiled:
-        torch.compiler.reset()  # models compiled before count against a limit
-        forward = torch.compile(model, mode="reduce-overhead", dynamic=False)
-
-    def batch_loss(batch: Any) -> Tensor:
-        with runtime.autocast():
-            return loss(forward, batch)
-
-    return batch_loss
-
-
 def _train_block(
-    modules: nn.ModuleDict,
-    task: Task,
-    batch_loss: Callable[[Any], Tensor],
-    block: int,
-    step: int,
-    optimiser: torch.optim.Optimizer,
+    step: Step, run: Callable[[Stack, int], None], block: int, number: int
 ) -> tuple[dict, int]:
     """Make the steps of one block; return its row, and how many steps were made so far."""
-    model = modules["model"]
+    task = step.task
+    modules = step.modules
+    device = next(modules.parameters()).device
     before = copy.deepcopy(modules.state_dict())
     began = time.perf_counter()
-    first_step = step
-    weights = _floating_point(model)
-    averages = [] if task.average is None else _floating_point(task.average)
-    # The losses are summed on the device and read once, so that a GPU need not wait in a step.
-    total = next(model.parameters()).new_zeros(())
-    with _training_mode(model, task.frozen):
-        for batch in task.batches(block):
-            _set_learning_rate(optimiser, task, step)
-            optimiser.zero_grad()
-            loss = batch_loss(batch)
-            loss.backward()
-            optimiser.step()
-            if averages:
-                decay = min(0.999, (1 + step) / (10 + step))  # it warms up
-                torch._foreach_lerp_(averages, weights, 1 - decay)  # one launch on a GPU
-            total += loss.detach()
-            step += 1
-    if step == first_step:
+    first = number
+    for total in step.sums.values():
+        total.zero_()
+    with _training_mode(modules["model"], task.frozen):
+        for stack in stacked(task.batches(block), device):
+            run(stack, number)
+            number += stack.steps
+    if number == first:
         raise ValueError(f"{task.name}: block {block} has no batches")
-    mean = (total / (step - first_step)).item()
-    finite = math.isfinite(mean)
-    finite = finite and all(value.isfinite().all() for value in model.state_dict().values())
-    if not finite:
+    means = _read_means(step, number - first)
+    is_finite = math.isfinite(means["loss"]) and _is_finite(modules["model"])
+    if not is_finite:
         modules.load_state_dict(before)  # not the optimiser: a run that diverged never goes on
-    row = {
-        "loss": mean if finite else None,
-        "diverged": not finite,
-        "seconds": time.perf_counter() - began,
-    }
-    return row, step
+        means["loss"] = None
+    loss = means.pop("loss")
+    seconds = time.perf_counter() - began
+    return {"loss": loss, "diverged": not is_finite, "seconds": seconds, **means}, number
 
 
-def _floating_point(module: nn.Module) -> list[Tensor]:
-    """Return weights and batch-norm statistics as views, in which later steps show."""
-    return [value for value in module.state_dict().values() if value.is_floating_point()]
+def _read_means(step: Step, steps: int) -> dict[str, float]:
+    """Return the mean over the block's steps of everything that was summed: the one wait for it."""
+    sums = torch.stack(list(step.sums.values()))
+    return dict(zip(step.sums, (sums / steps).tolist(), strict=True))
 
 
-def _set_learning_rate(optimiser: torch.optim.Optimizer, task: Task, step: int) -> None:
-    """Set the step's learning rate in every parameter group.
-
-    A group whose learning rate was twice the config's at the start has twice the step's.
-    """
-    rate = task.config.lr if task.lr is None else task.lr(step)
-    for group in optimiser.param_groups:
-        initial = group.setdefault("initial_lr", group["lr"])  # as the config made it
-        group["lr"] = initial / task.config.lr * rate
+def _is_finite(model: nn.Module) -> bool:
+    """Return whether all weights and statistics are finite."""
+    finite = [value.isfinite().all() for value in floating_point(model)]
+    return bool(torch.stack(finite).all())
 
 
 @contextlib.contextmanager

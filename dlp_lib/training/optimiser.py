@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from ..checking import check_bool, check_field, check_int, check_number
+
 
 @dataclass(frozen=True, kw_only=True)
 class SGD:
@@ -21,13 +23,13 @@ class SGD:
     batch: int = 128  # images a step; the paper's
 
     def __post_init__(self):
-        in_range = self.lr > 0 and 0 <= self.momentum < 1 and self.weight_decay >= 0
-        nesterov_has_momentum = self.momentum > 0 or not self.nesterov
-        if not in_range or not nesterov_has_momentum or self.batch < 2:
-            raise ValueError(
-                f"{self}: allowed are lr > 0, 0 ≤ momentum < 1 (nesterov > 0), "
-                "weight_decay ≥ 0, batch ≥ 2"
-            )
+        check_field(self, "lr", check_number, above=0)
+        check_field(self, "momentum", check_number, least=0, below=1)
+        check_field(self, "weight_decay", check_number, least=0)
+        check_field(self, "nesterov", check_bool)
+        check_field(self, "batch", check_int, 2)
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("momentum=0.0: allowed with nesterov are finite numbers > 0 and < 1")
 
     def optimiser(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """Make the optimiser of a model's parameters."""

@@ -3,16 +3,20 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ..context import Context
+from ..data import augment
 from ..data.split import Split
+from ..models.interface import to_float
 from .checkpoints import Checkpoints
 from .identity import scratch_left_out
-from .loop import History, Task, train
+from .loop import History, train
+from .steps import Task
 
 
 class Diverged(ArithmeticError):
@@ -54,6 +58,10 @@ class Stage:
             raise LookupError(f"{self.name}: logits of block {block} are not recorded")
         return record.tensors["logits"]
 
+    def logits_by_block(self) -> list[Tensor]:
+        """Return the recorded logits after every block, as ``logits`` does; block 1 comes first."""
+        return [self.logits(row["block"]) for row in self.history]
+
     def load(self, model: nn.Module, block: int | None = None) -> None:
         """Load the weights of a block into the model, as the stage would leave them.
 
@@ -82,6 +90,12 @@ class Stage:
         return self
 
 
+def move_to_device(model: nn.Module, split: Split, context: Context) -> Split:
+    """Move a model to the context's device, in place, and return the split there."""
+    model.to(context.runtime.device)
+    return split.to(context.runtime.device)
+
+
 def run_task(
     task: Task,
     model: nn.Module,
@@ -104,7 +118,7 @@ def run_task(
         inputs: whatever else the task depends on, and its functions do not hold.
         images: some images (n, 3, h, w), uint8, that the model takes; None: it takes others.
     """
-    functions = (train, task.batches, task.loss, task.measure, task.lr)
+    functions = (train, task.batches, task.loss, task.measure, task.lr, task.watch)
     settings = (task.name, task.config, task.average is None, task.frozen, context.runtime)
     with scratch_left_out(model, images, context.runtime):
         parts = (model, functions, settings, inputs)
@@ -114,23 +128,64 @@ def run_task(
     return Stage(task.name, checkpoints, history, len(history))
 
 
+class Drawn(NamedTuple):
+    """A batch: which samples, and their random views."""
+
+    rows: Tensor  # (b,) positions in the data
+    views: Tensor  # (b, 3), of augment.draw_weak; (b, 0) for images as they are
+
+
+def draw_epoch(
+    split: Split, batch: int, order: torch.Generator, views: torch.Generator | None = None
+) -> Iterator[Drawn]:
+    """Draw one epoch's batches, in random order.
+
+    A last batch of one image is left out, as batch-norm cannot be trained on it. A set of one image
+    gives it twice.
+
+    Args:
+        split: the data.
+        batch: images a step.
+        order: random stream of the order, on the CPU.
+        views: random stream of weak views, on the CPU; None: images as they are.
+    """
+    height, width = split.images.shape[2:]
+    rows_in_order = torch.randperm(len(split), generator=order)
+    if len(split) == 1:
+        rows_in_order = rows_in_order.repeat(2)
+    for rows in rows_in_order.split(batch):
+        if len(rows) == 1:
+            continue
+        draws = torch.empty(len(rows), 0)
+        if views is not None:
+            draws = augment.draw_weak(1, len(rows), (height, width), views)[0]
+        yield Drawn(rows, draws)
+
+
+def gather(split: Split, drawn: Drawn) -> tuple[Tensor, Tensor]:
+    """Return the float images (b, 3, h, w) and the labels (b,) of a batch, on the data's device."""
+    images = split.images[drawn.rows]
+    if drawn.views.shape[1]:
+        images = augment.apply_weak(images, drawn.views)
+    return to_float(images), split.labels[drawn.rows]
+
+
 def cross_entropy(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
     """Return the mean cross-entropy, in nats, of a batch of float images and their labels."""
     images, labels = batch
     return functional.cross_entropy(model(images), labels)
 
 
-def shuffled(
-    split: Split, batch: int, generator: torch.Generator
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield one epoch's batches of uint8 images and labels, in random order.
+def split_rows(rows: Tensor, batch: int) -> list[Tensor]:
+    """Split rows into batches; a last one of a single row is joined to the batch before it.
 
-    A last batch of one image is left out, as batch-norm cannot be trained on it.
+    Batch-norm cannot be trained on one row.
     """
-    order = torch.randperm(len(split), generator=generator).to(split.images.device)
-    for rows in order.split(batch):
-        if len(rows) > 1 or len(split) == 1:
-            yield split.images[rows], split.labels[rows]
+    batches = list(rows.split(batch))
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        last = batches.pop()
+        batches[-1] = torch.cat([batches[-1], last])
+    return batches
 
 
 def cycle_indices(n: int, count: int, generator: torch.Generator) -> Tensor:

@@ -6,15 +6,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..checking import check_bool, check_field
 from ..context import Context
-from ..data import augment
 from ..data.split import Split
-from ..models.interface import to_float
 from ..store import Record
 from .inference import accuracy, predict
-from .loop import Task
 from .optimiser import SGD
-from .stage import Stage, cross_entropy, run_task, shuffled
+from .stage import Drawn, Stage, cross_entropy, draw_epoch, gather, move_to_device, run_task
+from .steps import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +25,10 @@ class Supervised(SGD):
     """
 
     augment: bool = False  # flip and crop; the paper does not say
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_field(self, "augment", check_bool)
 
 
 def supervised(
@@ -41,8 +44,8 @@ def supervised(
     Every epoch records the logits of all samples: "logits" (n, classes).
 
     Args:
-        model: trained in place.
-        tampered: the training set, on the context's device.
+        model: trained in place, on the context's device.
+        tampered: the training set.
         epochs: E1 of the paper.
         config: learning rate and the like.
         context: device, random streams, store and progress.
@@ -52,19 +55,21 @@ def supervised(
     Returns:
         The stage; its History has the column "accuracy", of all samples after the epoch.
     """
+    tampered = move_to_device(model, tampered, context)
     watched: list[Tensor] = []  # logits of the probe, a step each
 
-    def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        order = context.runtime.generator("SL", "order", epoch)
-        drawn = context.runtime.generator("SL", "augment", epoch)
-        for images, labels in shuffled(tampered, config.batch, order):
-            if probe is not None:
-                watched.append(predict(model, tampered.images[probe]))
-            if config.augment:
-                images = augment.weak(images, drawn)
-            yield to_float(images), labels
+    def watch(model: nn.Module) -> None:
+        watched.append(predict(model, tampered.images[probe]))
 
-    def measure(model: nn.Module) -> Record:
+    def batches(epoch: int) -> Iterator[Drawn]:
+        order = context.runtime.generator("SL", "order", epoch)
+        views = context.runtime.generator("SL", "augment", epoch) if config.augment else None
+        return draw_epoch(tampered, config.batch, order, views)
+
+    def loss(model: nn.Module, drawn: Drawn) -> Tensor:
+        return cross_entropy(model, gather(tampered, drawn))
+
+    def measure(model: nn.Module, _: int) -> Record:
         logits = predict(model, tampered.images)
         tensors = {"logits": logits}
         if watched:
@@ -73,5 +78,6 @@ def supervised(
         hits = accuracy(logits, tampered.labels)
         return Record(tensors, {"accuracy": hits, "images": len(tampered)})
 
-    task = Task("SL", config, batches, cross_entropy, measure)
+    watch_probe = None if probe is None else watch
+    task = Task("SL", config, batches, loss, measure, watch=watch_probe)
     return run_task(task, model, epochs, context, images=tampered.images)

@@ -316,6 +316,10 @@ picks.unstack().reindex(["none", *PAPER_ATTACKS]).fillna("never")
 # defender cannot tell that from a clean set. It is a rule of thumb of this course and not from the paper, it needs a single target class, and it says nothing of
 # all-to-all attacks.
 #
+# An alarm can even do harm. On shapes with 3 % of BadNets and another seed, all suspects of an early epoch were clean samples of one easy class. DLP then unlearned those, and the backdoor
+# became stronger. `agreed_e1`, which applies the rule, therefore has a flag, `is_doubtful`. Poison makes some samples of a class easy and leaves the others hard. So the flag asks about the tenth of the
+# class that the model is least sure of. If the model is right on it as often as on other classes, then the whole class is easy, and its suspects may be clean. What a defender sees cannot tell the two apart.
+#
 # ### Or not choose at all?
 #
 # "Learned first" is a statement about *all* epochs so far, yet the filter looks at the last one only. What if we rank samples by their **mean

@@ -6,11 +6,12 @@ The paper's own experiments: the name cifar10, with --help for its options.
 
 import argparse
 import sys
-from pathlib import Path
 
+from ...console import say
 from ...context import Context, print_progress
 from ...runtime import HOME, Runtime, environment
 from ...store import Store
+from .. import options as read
 from ..scenario import NO_ATTACK, Scenario, scenario
 from .cifar10 import command as cifar10
 from .files import FOLDER, write
@@ -48,11 +49,13 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"{', '.join(TABLES)}, or {ALL}",
     )
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--n-train", type=int, default=5000, help="training images of shapes10")
-    parser.add_argument("--store", type=Path, default=HOME / "build" / "store")
-    parser.add_argument("--out", type=Path, default=FOLDER)
+    parser.add_argument("--seeds", nargs="+", type=read.whole_number(0), default=[0, 1, 2])
+    parser.add_argument("--device", type=read.device, default="auto")
+    parser.add_argument(
+        "--n-train", type=read.whole_number(1), default=5000, help="training images of shapes10"
+    )
+    parser.add_argument("--store", type=read.folder, default=HOME / "build" / "store")
+    parser.add_argument("--out", type=read.folder, default=FOLDER)
     return parser
 
 
@@ -65,7 +68,7 @@ def _record(name: str, options: argparse.Namespace) -> None:
         for row in TABLES[name](base):
             row = {"seed": seed, **row}
             rows.append(row)
-            print(row, flush=True)
+            say(row)
     write(name, rows, _made(name, base), options.out)
 
 

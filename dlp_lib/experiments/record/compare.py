@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from ...defences import DefenceResult, clean_part, defend
+from ...defences import Defence, DefenceResult, clean_part, defend
 from ...evaluation import evaluate
 from ..scenario import Scenario
 from .settings import GAMMA, NONE_AND_ATTACKS
@@ -28,9 +28,19 @@ def measure_baselines(base: Scenario) -> Iterator[dict]:
 
 def defence_results(scene: Scenario) -> Iterator[tuple[str, DefenceResult]]:
     """Yield "none" with the undefended model, and every defence of the recipe with its result."""
-    clean, _ = clean_part(scene.clean, scene.test, scene.context)
-    undefended, stage = scene.undefended()
-    yield "none", DefenceResult(undefended, {"SL": stage})
+    yield "none", defence_result(scene, None)
     for name, method in scene.recipe.defences.items():
-        untrained = scene.untrained()
-        yield name, defend(method, untrained, undefended, scene.tampered, clean, scene.context)
+        yield name, defence_result(scene, method)
+
+
+def defence_result(scene: Scenario, method: Defence | None) -> DefenceResult:
+    """Return what a defence comes to; None: the undefended model."""
+    if method is None:
+        undefended, stage = scene.undefended()
+        return DefenceResult(undefended, {"SL": stage})
+    clean, _ = clean_part(scene.clean, scene.test, scene.context)
+    untrained = scene.untrained()
+    trained = untrained
+    if method.starts == "trained":
+        trained, _ = scene.undefended()
+    return defend(method, untrained, trained, scene.tampered, clean, scene.context)

@@ -7,12 +7,7 @@ from ...attacks import Truth
 from ...data import Split
 from ...defences import Result
 from ...evaluation import filter_precision
-from ...training import Stage, accuracy
-
-
-def logits_by_epoch(stage: Stage) -> list[Tensor]:
-    """Return the recorded logits (n, classes) after every epoch of stage 1, on the CPU."""
-    return [stage.logits(row["block"]) for row in stage.history]
+from ...training import accuracy
 
 
 def subset_accuracies(logits: Tensor, tampered: Split, poisoned: Tensor) -> dict[str, float]:

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
+from ...files import write_atomically
 from ...runtime import HOME
-from ...store import write_atomically
 
 FOLDER = HOME / "data" / "recorded"
 PAPER = HOME / "data" / "paper.json"

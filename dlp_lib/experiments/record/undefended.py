@@ -12,7 +12,7 @@ from ...evaluation import evaluate
 from ...recipes import PAPER_ATTACKS
 from ...training import Stage, accuracy, logits_and_features, predict
 from ..scenario import NO_ATTACK, Scenario
-from .facts import logits_by_epoch, subset_accuracies
+from .facts import subset_accuracies
 from .settings import ATTACKS, GAMMA, NONE_AND_ATTACKS
 
 FIXED_E1 = (4, 10, 20)
@@ -103,7 +103,7 @@ def measure_epochs(base: Scenario) -> Iterator[dict]:
 def _epoch_rows(stage: Stage, scene: Scenario) -> Iterator[dict]:
     tampered = scene.tampered.to("cpu")  # where recorded logits are
     poisoned = scene.truth.poisoned.cpu()
-    logits = logits_by_epoch(stage)
+    logits = stage.logits_by_block()
     entropies = torch.stack([entropy(outputs) for outputs in logits])
     lasting = agreement(list(-entropies), tampered, GAMMA)
     for epoch in range(1, len(logits) + 1):
@@ -124,7 +124,7 @@ def measure_speed(base: Scenario) -> Iterator[dict]:
         poisoned = scene.truth.poisoned.cpu()
         for variant, changes in SPEED_VARIANTS.items():
             _, stage = scene.undefended(SPEED_EPOCHS, **changes)
-            for epoch, logits in enumerate(logits_by_epoch(stage), 1):
+            for epoch, logits in enumerate(stage.logits_by_block(), 1):
                 shares = subset_accuracies(logits, tampered, poisoned)
                 yield {"attack": name, "variant": variant, "epoch": epoch, **shares}
 

@@ -8,6 +8,7 @@ from .execute import sweep
 from .grid import grid_points
 from .job import Outdated
 from .pool import Pool
+from .security import make_credentials, read_credentials
 
 # For dask.config.set before a LocalCluster, on Linux. By default Dask has its workers return freed
 # memory at once. The next batch asks for it again, and training takes twice as long. In bytes.

@@ -2,26 +2,20 @@
 
 import argparse
 import contextlib
-import importlib
-import re
 import sys
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Executor
 from pathlib import Path
 
-import yaml
 from tqdm import tqdm
 
-from ...runtime import HOME
-from ..trials import Notebook
+from ...console import AGAIN, sentence_of
+from ...files import explain_errors, write_atomically
+from .. import options as read
 from .execute import OnProgress, sweep
 from .job import Outdated
-
-KEYS = ("trial", "notebook", "grid", "seeds", "store")  # of a plan
-DEFAULT_SEEDS = [0]
-DEFAULT_STORE = HOME / "build" / "store"
-# Such as 5e-4: YAML takes it for text, as it has no point.
-WITHOUT_POINT = re.compile(r"[-+]?\d+[eE][-+]?\d+")
+from .plan import ALLOW_CODE, check_plan
+from .security import check_credentials, read_credentials, scheduler_address
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m dlp_lib sweep") -> None:
@@ -30,26 +24,26 @@ def main(arguments: list[str] | None = None, prog: str = "python -m dlp_lib swee
     Args:
         arguments: the words after the program's name; None: those of this process.
         prog: the program's name in messages.
+
+    Raises:
+        SystemExit: with status 2 and a sentence for what cannot work, before any trial; with status
+            1 where a trial has failed, and where something stopped the sweep.
     """
     parser = _parser(prog)
     options = parser.parse_args(arguments)
-    bar = tqdm(unit="trial")
+    _check_dask(parser, options)
     try:
-        plan = read_plan(options.file)
-        if options.out:
-            options.out.touch()
-        with _executor(options) as executor:
-            progress = _show_on(bar)
-            table = sweep(**plan, executor=executor, on_progress=progress, retry=options.retry)
-    except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
+        plan = check_plan(options.file, options.allow_code)
+    except ValueError as error:
+        parser.error(f"file: {error}")
+    try:
+        table = _sweep(plan, options)
+    except ValueError as error:
         parser.error(str(error))
-    except (KeyboardInterrupt, BrokenExecutor, Outdated) as stop:
-        sys.exit(
-            f"\nstopped: {stop or 'Ctrl-C'}\n"
-            "Finished trials are kept, and the same command does the rest."
-        )
-    finally:
-        bar.close()
+    except (KeyboardInterrupt, OSError) as stop:
+        sys.exit(f"\n{prog}: {sentence_of(stop)}")
+    except (BrokenExecutor, Outdated) as stop:
+        sys.exit(f"\n{prog}: stopped: {stop}. {AGAIN}")
     _print_table(table, options.out)
 
 
@@ -57,19 +51,62 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=prog, description=__doc__)
     parser.add_argument(
         "file",
-        type=Path,
-        help="YAML: trial (module:function) or notebook (a path), grid, seeds (default: 0), "
+        type=read.yaml_file,
+        help="YAML: trial (run_dlp or run_defence) or notebook (a path), grid, seeds (default: 0), "
         "store (default: build/store)",
     )
     parser.add_argument(
-        "--workers", type=int, help="processes on this machine; default: one a GPU, else one a core"
+        "--workers",
+        type=read.whole_number(1),
+        help="processes on this machine; default: one a GPU, else one a core",
     )
     parser.add_argument(
-        "--dask", metavar="ADDRESS", help="run on the workers of this Dask scheduler instead"
+        "--dask",
+        type=scheduler_address,
+        metavar="ADDRESS",
+        help="run on the workers of this Dask scheduler instead",
+    )
+    parser.add_argument(
+        "--tls",
+        type=read.existing_folder,
+        metavar="FOLDER",
+        help="for --dask tls://…: folder with ca.pem, cert.pem and key.pem",
+    )
+    parser.add_argument(
+        ALLOW_CODE,
+        action="store_true",
+        help="take a trial from any module (module:function), or a notebook from any folder: "
+        "both run as you",
     )
     parser.add_argument("--retry", action="store_true", help="do failed trials again")
-    parser.add_argument("--out", type=Path, metavar="CSV", help="write the table there as well")
+    parser.add_argument(
+        "--out", type=read.new_file, metavar="CSV", help="write the table there as well"
+    )
     return parser
+
+
+def _check_dask(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Check that an address with TLS has credentials, and credentials such an address."""
+    has_tls = options.dask is not None and options.dask.startswith("tls://")
+    if has_tls and options.tls is None:
+        parser.error(f"--dask {options.dask}: this needs --tls FOLDER as well")
+    if options.tls is not None and not has_tls:
+        parser.error(f"--tls {options.tls}: this needs --dask tls://HOST:PORT as well")
+    if options.tls is not None:
+        try:
+            check_credentials(options.tls)
+        except ValueError as error:
+            parser.error(f"--tls {error}")
+
+
+def _sweep(plan: dict, options: argparse.Namespace):
+    """Return the table of a plan."""
+    if options.out:
+        with explain_errors(options.out.parent), options.out.open("a"):
+            pass  # hours before the table is written, it is known that it can be
+    with _executor(options) as executor, tqdm(unit="trial") as bar:
+        progress = _show_on(bar)
+        return sweep(**plan, executor=executor, on_progress=progress, retry=options.retry)
 
 
 @contextlib.contextmanager
@@ -79,7 +116,8 @@ def _executor(options: argparse.Namespace) -> Iterator[Executor | int | None]:
         return
     from distributed import Client
 
-    with Client(options.dask) as client:
+    security = read_credentials(options.tls) if options.tls else None
+    with Client(options.dask, security=security) as client:
         yield client.get_executor(pure=False)
 
 
@@ -93,56 +131,12 @@ def _show_on(bar: tqdm) -> OnProgress:
 
 
 def _print_table(table, out: Path | None) -> None:
-    print(table.to_string(index=False))
     if out:
-        table.to_csv(out, index=False)
+        write_atomically(out, table.to_csv(index=False).encode(errors="backslashreplace"))
+    print(table.to_string(index=False))
     failed = int(table["error"].notna().sum())
     if failed:
         sys.exit(
             f"{failed} of {len(table)} trials have failed: see the column error; "
             "--retry does them again"
         )
-
-
-def read_plan(path: Path) -> dict:
-    """Return the arguments of ``sweep`` that a YAML file gives.
-
-    Raises:
-        ValueError: for what is no plan.
-    """
-    plan = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(plan, dict) or "grid" not in plan:
-        raise ValueError("the plan needs a grid, and either a trial or a notebook")
-    if ("trial" in plan) == ("notebook" in plan):
-        raise ValueError("the plan needs either a trial or a notebook")
-    unknown = sorted(set(plan) - set(KEYS))
-    if unknown:
-        raise ValueError(
-            f"{', '.join(unknown)}: allowed are trial, notebook, grid, seeds and store"
-        )
-    trial = Notebook(plan["notebook"]) if "notebook" in plan else _import_trial(plan["trial"])
-    return {
-        "trial": trial,
-        "grid": to_numbers(plan["grid"]),
-        "seeds": plan.get("seeds", DEFAULT_SEEDS),
-        "store": plan.get("store", DEFAULT_STORE),
-    }
-
-
-def _import_trial(trial: str):
-    module, _, name = str(trial).partition(":")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"trial={trial!r}: allowed is module:function ({error})") from None
-
-
-def to_numbers(value):
-    """Return nested dicts and lists with 5e-4 and the like as numbers."""
-    if isinstance(value, dict):
-        return {name: to_numbers(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [to_numbers(part) for part in value]
-    if isinstance(value, str) and WITHOUT_POINT.fullmatch(value):
-        return float(value)
-    return value

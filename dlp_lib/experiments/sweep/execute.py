@@ -13,6 +13,7 @@ from concurrent.futures import (
 from pathlib import Path
 
 from ...checking import check_int
+from ...files import CannotWrite
 from .grid import grid_points
 from .job import Job, Outdated, Trial, identity, run_job
 from .pool import Pool, default_workers
@@ -56,10 +57,11 @@ def sweep(
         ValueError: before anything runs, for what cannot work.
         Outdated: where a worker has older code than this process.
         BrokenExecutor: where a given executor is gone for good.
+        CannotWrite: where the store's folder cannot be written; it says what to do.
     """
     import pandas
 
-    jobs = _jobs(trial, grid_points(grid, seeds), Path(store).resolve(), retry)
+    jobs = _jobs(trial, grid_points(grid, seeds), Path(store).expanduser().resolve(), retry)
     progress = _Progress(jobs, on_progress)
     progress.read_records()
     if isinstance(executor, Executor):
@@ -169,7 +171,7 @@ def _outcome(future: Future, job: Job) -> dict:
         raise BrokenExecutor(
             "the executor cancelled a trial: is its scheduler gone? Finished trials are kept"
         ) from None
-    except (BrokenExecutor, Outdated):
+    except (BrokenExecutor, Outdated, CannotWrite):
         raise
     except Exception:
         return job.write({}, traceback.format_exc(), 0.0)

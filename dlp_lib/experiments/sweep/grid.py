@@ -2,9 +2,10 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ...checking import check_int
+from ..values import to_python
 
 # Names that a point may not hold: the trial's folder, and columns of the table.
 RESERVED = {"store", "seconds", "error"}
@@ -22,18 +23,20 @@ def grid_points(grid: dict[str, list] | list[dict], seeds: Sequence[int]) -> lis
         ValueError: for anything else, and where there is no point.
     """
     taken = RESERVED | {"seed"}
+    if isinstance(seeds, (str, dict)) or not isinstance(seeds, Iterable):
+        raise ValueError(f"seeds={seeds!r}: allowed are lists of whole numbers, such as [0, 1]")
     points = []
     for row in _combinations(grid):
-        point = {name: _to_python(value) for name, value in row.items()}
+        point = {name: to_python(value) for name, value in row.items()}
         for name, value in point.items():
-            if name in taken or not is_plain(value):
+            if name in taken or not isinstance(name, str) or not is_plain(value):
                 names = ", ".join(sorted(taken))
                 raise ValueError(
                     f"grid: {name}={value!r}: allowed are finite numbers, text, bool and None, "
                     f"under other names than {names}"
                 )
         for seed in seeds:
-            points.append(point | {"seed": check_int("seeds", _to_python(seed))})
+            points.append(point | {"seed": check_int("seeds", to_python(seed))})
     if not points:
         raise ValueError("grid, seeds: one of their lists is empty, so there is nothing to do")
     return points
@@ -57,11 +60,3 @@ def _combinations(grid: dict[str, list] | list[dict]) -> list[dict]:
 
 def _as_list(values) -> list | tuple:
     return values if isinstance(values, (list, tuple)) else [values]
-
-
-def _to_python(value):
-    """Return a number of NumPy's as Python's own: the two are equal, but their hashes are not."""
-    is_numpy = type(value).__module__ == "numpy"
-    if is_numpy and getattr(value, "ndim", 1) == 0:
-        return value.item()
-    return value

@@ -10,12 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...files import CannotWrite, write_atomically
 from ...fingerprint import CannotFingerprint, fingerprint
 from ...runtime import Runtime, environment
-from ...store import digest, lock, write_atomically
+from ...store import digest, lock
 from .grid import RESERVED, is_plain
 
 Trial = Callable[[dict], dict]
+_CHECKSUM = "sha256"  # over the trial's code and all other fields of a record
+_FIELDS = {"parameters", "result", "error", "seconds", _CHECKSUM}
 
 
 class Outdated(RuntimeError):
@@ -44,12 +47,17 @@ class Job:
         return self.folder / "trials" / self.name / f"{key}.json"
 
     def read(self) -> dict | None:
-        """Return the trial's record, if there is one that counts."""
+        """Return the trial's record, if there is one that counts.
+
+        One that is damaged, or was written for other parameters or other code, brings a warning.
+        """
         try:
-            record = json.loads(self.path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+            data = self.path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
             return None
-        except ValueError as error:
+        try:
+            record = self._parse(data)
+        except Exception as error:  # whatever damage does to a parser, the answer is the same
             warnings.warn(
                 f"trial record {self.path.name} is damaged ({error}): doing it again", stacklevel=2
             )
@@ -58,8 +66,23 @@ class Job:
             return None
         return record
 
+    def _parse(self, data: bytes) -> dict:
+        """Return a record from the bytes of its file; ValueError where it is not as written."""
+        record = json.loads(data)
+        if not isinstance(record, dict) or not _FIELDS.issubset(record):
+            raise ValueError(f"it is not a dict with {', '.join(sorted(_FIELDS))}")
+        if digest(record["parameters"]) != digest(_as_json(self.parameters)):
+            raise ValueError(f"it was written for {record['parameters']}")
+        if record.pop(_CHECKSUM) != digest(self.code, record):
+            raise ValueError("its checksum does not match")
+        return record
+
     def write(self, result: dict, error: str | None, seconds: float) -> dict:
-        """Store the trial's record, and return it."""
+        """Store the trial's record, and return it.
+
+        Raises:
+            CannotWrite: where the store's folder cannot be written.
+        """
         record = {
             "parameters": self.parameters,
             "result": result,
@@ -70,7 +93,9 @@ class Job:
         with contextlib.suppress(ValueError):
             runtime = Runtime(device=self.parameters.get("device", "auto"))
             record["environment"] = environment(runtime)
-        write_atomically(self.path, json.dumps(record, allow_nan=False, indent=1).encode())
+        record = _as_json(record)
+        signed = record | {_CHECKSUM: digest(self.code, record)}
+        write_atomically(self.path, json.dumps(signed, allow_nan=False, indent=1).encode())
         return record
 
     def row(self, record: dict) -> dict:
@@ -81,11 +106,17 @@ class Job:
         return {**self.point, **record["result"], "seconds": record["seconds"], "error": error}
 
 
+def _as_json(value: dict) -> dict:
+    """Return plain values as they come back from a JSON file."""
+    return json.loads(json.dumps(value, allow_nan=False))
+
+
 def run_job(job: Job) -> dict:
     """Return the job's record, in a worker; run the trial unless another process has done so.
 
     Raises:
         Outdated: where this process has loaded other code of the trial.
+        CannotWrite: where the store's folder cannot be written.
     """
     if identity(job.trial) != (job.name, job.code):
         raise Outdated(
@@ -103,13 +134,16 @@ def _run(job: Job) -> dict:
         returned = job.trial(job.parameters | {"store": str(job.folder)})
         _check_result(returned, job.point)
         result = returned
+    except CannotWrite:  # a full disk is no failure of the trial
+        raise
     except (Exception, SystemExit):  # the other trials go on
         error = traceback.format_exc()
     return job.write(result, error, time.perf_counter() - began)
 
 
 def _check_result(result: dict, point: dict) -> None:
-    if not isinstance(result, dict) or not all(map(is_plain, result.values())):
+    is_flat = isinstance(result, dict) and all(map(is_plain, result.values()))
+    if not is_flat or not all(isinstance(name, str) for name in result):
         raise ValueError(
             f"the trial returned {result!r}: allowed are flat dicts of finite numbers, text, "
             "bool, None"

@@ -3,19 +3,25 @@
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
-from ...checking import check_fraction, check_int
+from ...checking import match_name
 from ...context import Context
 from ...data.datasets import DATASETS, expect_folder
 from ...defences import DLP, Defence, DefenceResult, clean_part, defend
 from ...evaluation import after_each, evaluate, filter_precision
-from ...models import ARCHITECTURES
 from ...recipes import Recipe, recipe_for
 from ...runtime import Runtime
 from ...store import Store
 from ..scenario import Scenario, scenario
+from ..values import check_value
 
 UNDEFENDED = "none"
 SHARES = ("ca", "asr", "ra")
+
+
+def _check_text(name: str, value) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{name}={value!r}: allowed is text")
+    return value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,20 +56,16 @@ class DLPTrial:
     device: str = "auto"
 
     def __post_init__(self):
-        if self.dataset not in DATASETS:
+        if _check_text("dataset", self.dataset).lower() in DATASETS:
+            object.__setattr__(self, "dataset", self.dataset.lower())
+        else:
             expect_folder(Path(self.dataset).expanduser())
-        self._check_name("attack", self.recipe.attacks)
-        self._check_name("architecture", ARCHITECTURES)
-        if self.n_train is not None:
-            check_int("n_train", self.n_train, 1)
-        if self.image_size is not None:
-            check_int("image_size", self.image_size, 1)
-        if self.poisoning_rate is not None:
-            check_fraction("poisoning_rate", self.poisoning_rate)
         self._fill_in_defaults()
-        # Both raise for settings that cannot work.
-        Runtime(self.seed, self.device)
-        self.dlp()
+        for field in fields(self):
+            checked = check_value(field.name, getattr(self, field.name))
+            object.__setattr__(self, field.name, checked)
+        _check_text("order", self.order)
+        self.dlp()  # raises for settings that cannot work
 
     @classmethod
     def from_parameters(cls, parameters: dict) -> "DLPTrial":
@@ -77,10 +79,7 @@ class DLPTrial:
         unknown = sorted(set(values) - set(allowed))
         if unknown:
             raise ValueError(f"no parameter {', '.join(unknown)}: allowed are {', '.join(allowed)}")
-        try:
-            return cls(**values)
-        except TypeError as error:  # text where a number is needed
-            raise ValueError(f"{parameters}: {error}") from None
+        return cls(**values)
 
     @property
     def recipe(self) -> Recipe:
@@ -118,11 +117,6 @@ class DLPTrial:
             context=Context(Runtime(self.seed, self.device), Store(store)),
         )
 
-    def _check_name(self, parameter: str, allowed: dict) -> None:
-        value = getattr(self, parameter)
-        if value not in allowed:
-            raise ValueError(f"{parameter}={value!r}: allowed are {', '.join(allowed)}")
-
     def _fill_in_defaults(self) -> None:
         for name, value in self._defaults().items():
             if getattr(self, name) is None:
@@ -154,8 +148,7 @@ class DefenceTrial(DLPTrial):
     def __post_init__(self):
         super().__post_init__()
         allowed = (UNDEFENDED, "DLP", *self.recipe.defences)
-        self._check_name("defence", dict.fromkeys(allowed))
-        check_int("epochs", self.epochs, 1)
+        object.__setattr__(self, "defence", match_name("defence", self.defence, allowed))
 
     def method(self) -> Defence | None:
         """Return the defence with its settings; None: there is none."""

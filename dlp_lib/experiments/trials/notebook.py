@@ -7,6 +7,14 @@ from pathlib import Path
 
 from ...fingerprint import fingerprint, neutral
 from ...store import digest
+from ..notebook_files import (
+    NotebookFailed,
+    check_parameters,
+    execute_notebook,
+    kernel_for,
+    parameters_of,
+    read_notebook,
+)
 from .flatten import flatten
 
 NOT_RESULTS = ("parameters", "environment")  # of metrics.json
@@ -35,9 +43,11 @@ class Notebook:
     attempts: int = 3  # how often a kernel may fail to start
 
     def __post_init__(self):
-        if not Path(self.path).is_file():
+        is_path = isinstance(self.path, (str, Path))
+        path = Path(self.path).expanduser() if is_path else None
+        if path is None or not path.is_file():
             raise ValueError(f"notebook={self.path!r}: there is no such file")
-        object.__setattr__(self, "path", str(Path(self.path).resolve()))
+        object.__setattr__(self, "path", str(path.resolve()))
 
     def __fingerprint__(self) -> tuple:
         """The notebook's code, and all that it could import of this library."""
@@ -54,33 +64,19 @@ class Notebook:
         return self._read_code()
 
     def _read_code(self) -> str:
-        import nbformat
-
-        cells = nbformat.read(self.path, 4).cells
+        cells = read_notebook(Path(self.path)).cells
         return "\n".join(cell.source for cell in cells if cell.cell_type == "code")
 
-    def check(self, parameters: dict) -> None:
-        """Check parameters against the notebook's own; papermill itself only warns.
+    def check(self, parameters: dict) -> dict:
+        """Return parameters as the notebook takes them; papermill itself would only warn.
 
         Raises:
-            ValueError: for a parameter that the notebook does not have.
+            ValueError: for a parameter that the notebook does not have, and for a wrong value.
         """
-        own = self._parameters()
-        title = Path(self.path).name
-        if "out" not in own:
-            raise ValueError(f"{title} has no parameter out, the folder for its metrics.json")
-        allowed = [name for name in own if name not in ("out", "cache")]
-        unknown = sorted(set(parameters) - set(allowed))
-        if unknown:
-            raise ValueError(
-                f"{title} has no parameter {', '.join(unknown)} to sweep: "
-                f"allowed are {', '.join(allowed)}"
-            )
-
-    def _parameters(self) -> list[str]:
-        import papermill
-
-        return list(papermill.inspect_notebook(self.path))
+        path = Path(self.path)
+        if "out" not in parameters_of(path):
+            raise ValueError(f"{path.name} has no parameter out, the folder for its metrics.json")
+        return check_parameters(path, parameters, hidden=("out", "cache"))
 
     def __call__(self, parameters: dict) -> dict:
         """Execute the notebook, and return what it wrote.
@@ -90,6 +86,7 @@ class Notebook:
 
         Raises:
             RuntimeError: where the notebook has changed since the sweep began.
+            NotebookFailed: where a cell raises an error.
         """
         if self._read_code() != self.source:
             raise RuntimeError(f"{self.path} has changed since the sweep began")
@@ -97,7 +94,7 @@ class Notebook:
         folder = self._folder(Path(parameters["store"]), values)
         metrics = folder / "metrics.json"
         metrics.unlink(missing_ok=True)
-        own = self._parameters()
+        own = parameters_of(Path(self.path))
         for name, place in {"out": str(folder), "cache": parameters["store"]}.items():
             if name in own:
                 values[name] = place
@@ -115,17 +112,15 @@ class Notebook:
 
     def _execute(self, executed: Path, parameters: dict) -> None:
         """Execute the notebook; a kernel that does not start is tried again."""
-        import papermill
         from nbclient.exceptions import DeadKernelError
 
-        cwd = str(Path(self.path).parent)
+        notebook = Path(self.path)
+        kernel = kernel_for(notebook)
         for attempt in range(1, self.attempts + 1):
             try:
-                papermill.execute_notebook(
-                    self.path, str(executed), parameters, cwd=cwd, progress_bar=False
-                )
+                execute_notebook(notebook, executed, parameters, kernel, progress_bar=False)
                 return
-            except DeadKernelError:  # it died in the middle of a cell
+            except (DeadKernelError, NotebookFailed):  # it stopped in the middle of a cell
                 raise
             except RuntimeError:  # jupyter_client's: the kernel did not start
                 if attempt == self.attempts:

@@ -1,27 +1,31 @@
 """The paper's experiments with the paper's settings, run by run, in the order of their worth.
 
-They take 50,000 images of CIFAR-10, and a GPU. What is recorded already is left out, so that
---minutes divides the work into sittings. With --dataset, --n-train, --steps and --mu it is a
-smaller experiment, and its records say so.
+They take 50,000 images of CIFAR-10, and a GPU. What is recorded already is left out, and a stage
+goes on where it was, so that --minutes divides the work into sittings. With --pack they may be on
+different machines: the folder keeps the tables, and what the next sitting needs of the store, in
+volumes of at most 15 MiB. With --dataset, --n-train, --steps and --mu it is a smaller experiment,
+and its records say so.
 """
 
 import argparse
 import fnmatch
 import itertools
 import math
-import time
 from dataclasses import replace
 from pathlib import Path
 
-from ....context import Context, print_progress
+from ....context import Context
 from ....recipes import CIFAR10, PAPER_ATTACKS, Recipe
-from ....runtime import HOME, Runtime, environment
-from ....store import Store, lock
+from ....runtime import HOME, Runtime
+from ....store import Store
+from ... import options as read
 from ...scenario import NO_ATTACK, Scenario, scenario
 from ..files import FOLDER
-from .collect import add, expect_settings, is_missing
-from .parts import PARTS, Part
-from .tables import TABLES, measure
+from ..packed_store import PackedStore
+from .collect import expect_settings
+from .pack import Pack
+from .parts import DEFENCES, PARTS, SCHEDULES, Part
+from .sitting import Sitting
 
 STEPS = 10_000  # of FixMatch; the paper does not say
 
@@ -34,74 +38,111 @@ def main(arguments: list[str] | None, prog: str) -> None:
         prog: the program's name in messages.
 
     Raises:
-        ValueError: where the folder holds records that were made with other settings.
+        SystemExit: with status 2, for what cannot work, before any training; also where the folder
+            holds records that were made with other settings.
     """
     parser = _parser(prog)
     options = parser.parse_args(arguments)
-    parts = _parts(options.parts)
+    parts = _parts(options)
     if not parts:
         names = "; ".join(part.name for part in PARTS)
         parser.error(f"--parts {' '.join(options.parts)}: allowed are patterns of {names}")
-    end = time.monotonic() + 60 * options.minutes
-    base = _scenario(options)
-    settings = _settings(base, options)
-    expect_settings(settings, options.out)
-    for seed, part in itertools.product(options.seeds, parts):
-        if is_missing(part, seed, options.out) and time.monotonic() <= end:
-            runtime = replace(base.context.runtime, seed=seed)
-            context = replace(base.context, runtime=runtime)
-            _record(replace(base, context=context), part, settings, options.out)
+    if options.pack and options.pack.exists() and not options.pack.is_dir():
+        parser.error(f"--pack {options.pack}: allowed is a folder")
+    store = PackedStore(options.store)
+    pack = Pack(options.pack, store, options.out) if options.pack else None
+    sitting = Sitting(options.minutes, store, options.out, pack)
+    try:
+        base = _scenario(options, store, sitting)
+        settings = _settings(base, options)
+        expect_settings(settings, options.out)
+    except ValueError as error:
+        parser.error(str(error))
+    if pack:
+        pack.unpack(settings)
+    sitting.measure(base, itertools.product(options.seeds, parts), settings)
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--dataset", default="cifar10", help="or a folder of images of 32×32")
-    parser.add_argument("--n-train", type=int, help="training images (default: all)")
-    parser.add_argument("--n-test", type=int, help="test images (default: all)")
-    parser.add_argument("--steps", type=int, default=STEPS, help="of FixMatch")
+    parser.add_argument(
+        "--dataset", type=read.dataset, default="cifar10", help="or a folder of images of 32×32"
+    )
+    parser.add_argument(
+        "--n-train", type=read.whole_number(1), help="training images (default: all)"
+    )
+    parser.add_argument("--n-test", type=read.whole_number(1), help="test images (default: all)")
+    parser.add_argument("--steps", type=read.whole_number(0), default=STEPS, help="of FixMatch")
     parser.add_argument(
         "--mu",
-        type=int,
+        type=read.whole_number(1),
         default=CIFAR10.dlp.fixmatch.mu,
         help="unlabelled images for each labelled one",
     )
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--seeds", nargs="+", type=read.whole_number(0), default=[0])
     parser.add_argument(
         "--parts", nargs="+", default=["*"], metavar="PATTERN", help='such as "BadNets*"'
     )
     parser.add_argument(
-        "--minutes", type=float, default=math.inf, help="after which no part is begun"
+        "--defences",
+        nargs="+",
+        choices=DEFENCES,
+        metavar="NAME",
+        help=f"only Table 3, and of it these defences: {', '.join(DEFENCES)}",
     )
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--precision", default="float32")
+    parser.add_argument(
+        "--schedule",
+        choices=SCHEDULES,
+        default=SCHEDULES[0],
+        help="of the other defences: their papers' epochs, or a quarter of them",
+    )
+    parser.add_argument(
+        "--minutes",
+        type=read.number,
+        default=math.inf,
+        help="after which it ends, at a block's end",
+    )
+    parser.add_argument(
+        "--pack", type=Path, metavar="FOLDER", help="keeps what the next sitting needs"
+    )
+    parser.add_argument("--device", type=read.device, default="auto")
+    parser.add_argument("--precision", type=read.precision, default="float32")
     parser.add_argument("--compiled", action="store_true")
-    parser.add_argument("--store", type=Path, default=HOME / "build" / "store")
-    parser.add_argument("--out", type=Path, default=FOLDER / "cifar10-full")
+    parser.add_argument("--captured", action="store_true", help="steps as CUDA graphs")
+    parser.add_argument("--store", type=read.folder, default=HOME / "build" / "store")
+    parser.add_argument("--out", type=read.folder, default=FOLDER / "cifar10-full")
     return parser
 
 
-def _parts(patterns: list[str]) -> list[Part]:
-    """Return the parts that a pattern names."""
-    return [
-        part
-        for part in PARTS
-        if any(fnmatch.fnmatchcase(part.name, pattern) for pattern in patterns)
-    ]
+def _parts(options: argparse.Namespace) -> list[Part]:
+    """Return the parts that the options ask for."""
+    parts = []
+    for part in PARTS:
+        if part.schedule not in (None, options.schedule):
+            continue
+        if options.defences and part.defence not in options.defences:
+            continue
+        if any(fnmatch.fnmatchcase(part.name, pattern) for pattern in options.parts):
+            parts.append(part)
+    return parts
 
 
-def _scenario(options: argparse.Namespace) -> Scenario:
+def _scenario(options: argparse.Namespace, store: Store, sitting: Sitting) -> Scenario:
     """Return the clean data set, with a recipe of the size that the options ask for."""
-    device = options.device
-    runtime = Runtime(device=device, precision=options.precision, compiled=options.compiled)
-    store = Store(options.store)
+    runtime = Runtime(
+        device=options.device,
+        precision=options.precision,
+        compiled=options.compiled,
+        captured=options.captured,
+    )
     scene = scenario(
         options.dataset,
         NO_ATTACK,
         n_train=options.n_train,
         n_test=options.n_test,
-        context=Context(runtime, store, print_progress),
+        context=Context(runtime, store, sitting.progress),
         recipe=CIFAR10,
     )
     return replace(scene, recipe=_recipe(len(scene.clean), options.steps, options.mu))
@@ -131,16 +172,3 @@ def _settings(scene: Scenario, options: argparse.Namespace) -> dict:
     settings["precision"] = options.precision
     settings["epochs"] = recipe.epochs
     return settings
-
-
-def _record(base: Scenario, part: Part, settings: dict, folder: Path) -> None:
-    """Measure one part, and write its rows."""
-    runtime = base.context.runtime
-    tables = measure(base, part)
-    with lock(folder.with_suffix(".lock")):  # other processes may record into the same folder
-        for table, rows in tables.items():
-            what = TABLES[table].__doc__
-            made = {"what": what, "settings": settings, **environment(runtime)}
-            rows = [{"seed": runtime.seed, **row} for row in rows]
-            add(table, rows, made, folder)
-    print(f"recorded: seed {runtime.seed}, {part.name}", flush=True)

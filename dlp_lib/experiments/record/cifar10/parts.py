@@ -5,10 +5,13 @@ from dataclasses import dataclass, field, replace
 
 from ....defences import DLP
 from ....models import ARCHITECTURES
-from ....recipes import PAPER_ATTACKS
+from ....recipes import CIFAR10, PAPER_ATTACKS
 from ...scenario import NO_ATTACK
 
 WRN = "WRN-16-1"
+NO_DEFENCE = "none"
+DEFENCES = (NO_DEFENCE, *CIFAR10.defences)  # of Table 3, DLP left out
+SCHEDULES = ("paper", "shorter")
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,20 @@ class Part:
     poisoning_rate: float | None = None  # None: the recipe's
     stop: bool = True  # unlearning ends where the suspects are at chance; the paper has all of E2
     architecture: str = WRN
+    defence: str | None = None  # of Table 3: a name of the recipe's, or "none"; None: DLP's tables
+    shorter: bool = False  # the defence has the shorter schedule, not its paper's
+
+    @property
+    def scenario(self) -> tuple:
+        """What parts have in common that share a trained stage 1."""
+        return self.attack, self.poisoning_rate, self.architecture
+
+    @property
+    def schedule(self) -> str | None:
+        """Which of SCHEDULES the part is of; None: it is of neither."""
+        if self.defence in (None, NO_DEFENCE):
+            return None
+        return SCHEDULES[self.shorter]
 
     def dlp(self, default: DLP) -> DLP:
         """Return DLP with the settings of this part."""
@@ -63,7 +80,15 @@ _OTHER_MODELS = [
     Part(f"{name}, {architecture}", name, architecture=architecture)
     for architecture, name in itertools.product(_OTHER_ARCHITECTURES, _WITH_ALL_ARCHITECTURES)
 ]
-_BASELINES = [Part(f"{name}, baselines", name, ("baselines",), _SL) for name in _NONE_AND_ATTACKS]
+_BASELINES = [
+    Part(f"{name}, defence {defence}", name, ("baselines",), _SL, defence=defence)
+    for defence, name in itertools.product(DEFENCES, _NONE_AND_ATTACKS)
+]
+_SHORTER = [
+    replace(part, name=f"{part.name}, shorter", shorter=True)
+    for part in _BASELINES
+    if part.defence != NO_DEFENCE
+]
 
 PARTS: tuple[Part, ...] = (
     *_LEARNED,
@@ -73,4 +98,5 @@ PARTS: tuple[Part, ...] = (
     *_UNDEFENDED,
     *_OTHER_MODELS,
     *_BASELINES,
+    *_SHORTER,
 )

@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 
 from ....attacks import limit_to_class
-from ....defences import PAPER_FILTERS, Result, clean_part, select
+from ....defences import PAPER_FILTERS, Result, clean_part, select, selection_sizes
 from ....evaluation import after_each, audit, evaluate, filter_precision
 from ....training import logits_and_features
 from ...scenario import Scenario
-from ..compare import defence_results
-from ..facts import filter_facts, logits_by_epoch, subset_accuracies
-from .parts import Part
+from ..compare import defence_result
+from ..facts import filter_facts, subset_accuracies
+from .parts import NO_DEFENCE, Part
+from .schedules import describe, shorten
 
 UNLEARNING_EPOCHS = (1, 2, 3, 5, 10, 20)  # that are measured, and the one where it stops
 GAMMAS = (0.001, 0.01, 0.05, 0.1)
@@ -29,7 +30,7 @@ def epochs(run: Run) -> Iterator[dict]:
     """Fig. 1: training accuracy of the clean and the poisoned subset by epoch of stage 1."""
     tampered = run.scene.tampered.to("cpu")  # where recorded logits are
     poisoned = run.scene.truth.poisoned.cpu()
-    for epoch, logits in enumerate(logits_by_epoch(run.result.stages["SL"]), 1):
+    for epoch, logits in enumerate(run.result.stages["SL"].logits_by_block(), 1):
         yield {"epoch": epoch, **subset_accuracies(logits, tampered, poisoned)}
 
 
@@ -95,12 +96,22 @@ def undefended(run: Run) -> Iterator[dict]:
 
 
 def baselines(run: Run) -> Iterator[dict]:
-    """Table 3: the other defences with their papers' settings, without the clean part."""
+    """Table 3: another defence, by its paper's schedule or a shorter one; without the clean part.
+
+    "schedule" says which, and "epochs" how many of each stage that were.
+    """
     scene = run.scene
+    part = run.part
+    method = None
+    if part.defence != NO_DEFENCE:
+        method = scene.recipe.defences[part.defence]
+    if part.shorter:
+        method = shorten(method)
+    result = defence_result(scene, method)
     _, test = clean_part(scene.clean, scene.test, scene.context)
-    for name, result in defence_results(scene):
-        metrics = evaluate(result.model, test, scene.attack)
-        yield {"defence": name, **asdict(metrics), "images": result.total("images")}
+    metrics = evaluate(result.model, test, scene.attack)
+    facts = {"defence": part.defence, "schedule": part.schedule, "epochs": describe(result)}
+    yield {**facts, **asdict(metrics), "images": result.total("images")}
 
 
 TABLES: dict[str, Callable[[Run], Iterator[dict]]] = {
@@ -113,20 +124,51 @@ TABLES: dict[str, Callable[[Run], Iterator[dict]]] = {
 }
 
 
+SHARING = ("undefended", "baselines")  # they read what other parts read or train on, too
+READING_BLOCKS = ("epochs", "unlearning")  # they read blocks that no stage was left with
+
+
+def check(base: Scenario, part: Part) -> None:
+    """Check, before any work, that there are enough images for a part.
+
+    Raises:
+        ValueError: naming gamma, or the share of the clean images.
+    """
+    dlp = part.dlp(base.recipe.dlp)
+    gammas = GAMMAS if "filters" in part.tables else (dlp.gamma,)
+    for gamma in gammas:
+        selection_sizes(base.clean, gamma, dlp.quota)
+    if part.defence is not None:
+        clean_part(base.clean, base.test, base.context)
+
+
 def measure(base: Scenario, part: Part) -> dict[str, list[dict]]:
     """Return a part's rows for each of its tables."""
+    run = defend(attack(base, part), part)
+    return {name: rows(run, name) for name in part.tables}
+
+
+def attack(base: Scenario, part: Part) -> Scenario:
+    """Return the part's scenario."""
     scene = replace(base, architecture=part.architecture)
-    scene = scene.attacked_by(part.attack, part.poisoning_rate)
+    return scene.attacked_by(part.attack, part.poisoning_rate)
+
+
+def defend(scene: Scenario, part: Part) -> Run:
+    """Run DLP with the part's settings."""
     dlp = part.dlp(scene.recipe.dlp)
-    run = Run(scene, part, dlp.run(scene.untrained(), scene.tampered, scene.context))
+    return Run(scene, part, dlp.run(scene.untrained(), scene.tampered, scene.context))
+
+
+def rows(run: Run, table: str) -> list[dict]:
+    """Return a part's rows for one of its tables."""
+    scene = run.scene
+    part = run.part
     facts = {"part": part.name, "attack": part.attack}
     facts["alpha"] = _poisoning_rate(scene, part)
     facts["poisoned_images"] = int(scene.truth.poisoned.sum())
     facts["architecture"] = part.architecture
-    tables = {}
-    for name in part.tables:
-        tables[name] = [{**facts, **row} for row in TABLES[name](run)]
-    return tables
+    return [{**facts, **row} for row in TABLES[table](run)]
 
 
 def _poisoning_rate(scene: Scenario, part: Part) -> float | None:

@@ -1,0 +1,96 @@
+"""How a defender may choose E1, the epochs of supervised learning, and when to doubt the choice."""
+
+from torch import Tensor
+
+from ..checking import check_number, check_type
+from ..data.split import Split
+from ..training.inference import accuracy
+from ..training.stage import Stage
+from .filters import entropy
+from .selection import agreement, selection_sizes
+
+_HARDEST = 0.1  # share of a class: the samples that the model is least sure of; ours
+
+
+class AgreedE1(int):
+    """The epoch that ``agreed_e1`` chose: a number like any other, with what speaks against it."""
+
+    label: int  # the class that most suspects have
+    hardest: float  # accuracy on the tenth of that class that the model is least sure of
+    others: float  # accuracy on the samples of all other classes
+    # Whether ``hardest`` is at least ``others``: the class is easy as a whole. Then the suspects
+    # may be its clean samples, and nothing that a defender sees tells
+    is_doubtful: bool
+
+    def __new__(cls, epoch: int, label: int, hardest: float, others: float) -> "AgreedE1":
+        """Return an epoch with what is known of its suspects' class."""
+        chosen = super().__new__(cls, epoch)
+        chosen.label = label
+        chosen.hardest = hardest
+        chosen.others = others
+        chosen.is_doubtful = hardest >= others
+        return chosen
+
+
+def agreed_e1(
+    stage: Stage, tampered: Split, gamma: float, threshold: float = 0.98
+) -> AgreedE1 | None:
+    """Choose E1 as a defender may: the first epoch at which the suspects' agreement lasts.
+
+    The paper does not say how to choose E1; see ``selection.agreement``.
+
+    Suspects also agree where they are clean, if the model learns one class before all others. So
+    the answer has a flag, ``is_doubtful``. Poison makes some samples of a class easy, and leaves
+    the others as hard as they were. The flag is set where even the hardest tenth of the suspects'
+    class is recognised as often as the samples of other classes. Such a class is easy as a whole,
+    and the suspects may be its clean samples. DLP can then raise ASR: it unlearns clean samples,
+    and may trust poisoned ones. Another gamma, or a later E1, may give other suspects. A choice
+    without the flag can be wrong as well.
+
+    Args:
+        stage: a recorded stage 1.
+        tampered: its training set.
+        gamma: filtering rate of the suspects.
+        threshold: from which agreement on counts, above 0 and at most 1.
+
+    Returns:
+        The epoch, with the flag; or None where no epoch reaches the threshold, as it should be
+        without poison.
+
+    Raises:
+        ValueError: for a gamma or a threshold that is not allowed.
+        TypeError: for arguments of other types.
+    """
+    threshold = check_number("threshold", threshold, above=0, most=1)
+    check_type("stage", stage, Stage)
+    check_type("tampered", tampered, Split)
+    tampered = tampered.to("cpu")  # where recorded logits are
+    logits_by_epoch = stage.logits_by_block()
+    suspicions = [-entropy(logits) for logits in logits_by_epoch]
+    lasting = agreement(suspicions, tampered, gamma) >= threshold
+    if not lasting.any():
+        return None
+    epoch = int(lasting.double().argmax()) + 1
+    suspicion = suspicions[epoch - 1]
+    count, _ = selection_sizes(tampered, gamma, "per class")
+    suspected = suspicion.argsort(descending=True, stable=True)[:count]
+    label = int(tampered.labels[suspected].mode().values)
+    logits = logits_by_epoch[epoch - 1]
+    hardest = accuracy_on_hardest(logits, suspicion, tampered.labels, label)
+    others = accuracy(logits, tampered.labels, tampered.labels != label)
+    return AgreedE1(epoch, label, hardest, others)
+
+
+def accuracy_on_hardest(logits: Tensor, suspicion: Tensor, labels: Tensor, label: int) -> float:
+    """Return the accuracy on the tenth of a class that is the least suspicious.
+
+    Args:
+        logits: (n, classes).
+        suspicion: (n,) minus the entropy of every sample.
+        labels: (n,).
+        label: of the class.
+    """
+    members = (labels == label).nonzero()[:, 0]
+    count = max(1, round(_HARDEST * len(members)))
+    hardest = members[suspicion[members].argsort(stable=True)[:count]]
+    return accuracy(logits[hardest], labels[hardest])

@@ -1,0 +1,1 @@
+"""``python -m dlp_lib defend``: a defence on a folder of one's own images, and what it found."""

@@ -1,0 +1,118 @@
+"""Values of parameters by the parameters' names, for notebooks and for trials."""
+
+import math
+import re
+
+from ..checking import check_fraction, check_int, match_name
+from ..defences.selection import QUOTAS
+from ..models import ARCHITECTURES
+from ..recipes import CIFAR10
+from ..runtime import Runtime
+
+# Such as 5e-4: YAML takes it for text, as it has no point.
+_WITHOUT_POINT = re.compile(r"[-+]?\d+[eE][-+]?\d+")
+# Whole numbers, and the least of each
+_WHOLE = {
+    "n_train": 1,
+    "n_test": 1,
+    "image_size": 1,
+    "e1": 1,
+    "e1s": 1,
+    "e2": 0,
+    "e2s": 0,
+    "epochs": 1,
+    "cooldown_epochs": 0,
+    "short": 1,
+    "reestimate": 2,
+    "finetune_steps": 0,
+    "finetune_batch": 1,
+    "batch": 1,
+    "mu": 1,
+    "seed": 0,
+    "seeds": 0,
+}
+_FRACTIONS = ("poisoning_rate", "gamma", "rule_gamma", "threshold", "alphas", "gammas", "rates")
+_FLAGS = ("stop", "choose_e1", "papers_settings")
+# Words, of which each may be written in any case
+_CHOICES = {
+    "attack": list(CIFAR10.attacks),
+    "attack_names": list(CIFAR10.attacks),
+    "architecture": list(ARCHITECTURES),
+    "architecture_names": list(ARCHITECTURES),
+    "methods": list(CIFAR10.defences),
+    "quota": list(QUOTAS),
+}
+# Where None stands for the data set's own, or for the recipe's
+_OPTIONAL = (
+    "n_train", "n_test", "image_size", "poisoning_rate", "target", "unlearn_lr", "finetune_steps",
+)  # fmt: skip
+
+
+def to_python(value):
+    """Return a number of NumPy's or torch's as Python's own: equal ones have other hashes."""
+    is_foreign = type(value).__module__ in ("numpy", "torch")
+    if is_foreign and getattr(value, "ndim", 1) == 0:
+        return value.item()
+    return value
+
+
+def to_numbers(value):
+    """Return nested dicts and lists with 5e-4 and the like as numbers; 5e3 is a whole one."""
+    if isinstance(value, dict):
+        return {name: to_numbers(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [to_numbers(part) for part in value]
+    if isinstance(value, str) and _WITHOUT_POINT.fullmatch(value):
+        number = float(value)
+        return int(number) if number.is_integer() else number
+    return value
+
+
+def parse(name: str, text: str):
+    """Return the value that a text of one parameter stands for, read as YAML.
+
+    Raises:
+        ValueError: naming the parameter, for a text that is not YAML.
+    """
+    import yaml
+
+    try:
+        return to_numbers(yaml.safe_load(text))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{name}={text}: allowed are values of YAML ({reason})") from None
+
+
+def check_value(name: str, value):
+    """Return the value of a parameter as notebooks and trials take it.
+
+    Args:
+        name: the parameter's; of one that is not known here, any value is allowed.
+        value: what the caller gave; of a list, one item.
+
+    Raises:
+        ValueError: naming the parameter, for a value that it cannot have.
+    """
+    value = to_python(value)
+    if value is None and name in _OPTIONAL:
+        return None
+    if name in _WHOLE:
+        return check_int(name, value, _WHOLE[name])
+    if name in _FRACTIONS:
+        return check_fraction(name, value)
+    if name in _CHOICES:
+        return match_name(name, value, _CHOICES[name])
+    if name in _FLAGS and not isinstance(value, bool):
+        raise ValueError(f"{name}={value!r}: allowed are true and false")
+    if name == "unlearn_lr":
+        return _check_positive(name, value)
+    if name == "device":
+        Runtime(device=value)
+    return value
+
+
+def _check_positive(name: str, value) -> float:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value) or value <= 0:
+        raise ValueError(f"{name}={value!r}: allowed are finite numbers above 0")
+    return value

@@ -14,9 +14,10 @@ INTRODUCTION = """\
 <h1 style="font-size: 150%; margin: 8px 4px">Live lab: E1, gamma and E2 of DLP</h1>
 <p style="margin: 4px; line-height: 1.4; max-width: 75em">Move a slider, and the figures beside it
 follow. What is not recorded yet is trained while you look, and the figures appear one by one. On
-shapes10 the first visit trains for a minute or two on two cores; later visits read what it has
-recorded. <i>Fine-tune</i> runs stage 3 from where you are. <i>Copy</i> shows the setting as code.
-Dashed frames hold what only a teacher knows. Notebook 07 asks questions about this page.</p>"""
+shapes10 the first visit trains for about a minute on two free cores, and for some minutes on a busy
+machine; later visits read what it has recorded. <i>Fine-tune</i> runs stage 3 from where you are.
+<i>Copy</i> shows the setting as code. Dashed frames hold what only a teacher knows. Notebook 07
+asks questions about this page.</p>"""
 
 
 def open_page(

@@ -10,6 +10,7 @@ from voila.app import Voila
 from voila.tornado.handler import TornadoVoilaHandler
 
 UNUSED = 2 * 3600  # seconds after which a page that is open, but not used, loses its kernel
+STARTING = 120  # seconds that a page may take until it reaches its new kernel
 # Voila's own way to draw widgets. Other extensions of JupyterLab have nothing to do here.
 EXTENSIONS = ["@jupyter-widgets/jupyterlab-manager", "@voila-dashboards/widgets-manager8"]
 LOADING = "The page is starting: Python and PyTorch take about ten seconds."
@@ -40,19 +41,20 @@ class Kernels(AsyncMappingKernelManager):
 
     def __init__(self, **options):
         super().__init__(**options)
-        self._seen: dict[str, float] = {}  # when a kernel had a page last, in seconds
+        self._deadlines: dict[str, float] = {}  # until when a kernel may be without a page
 
     async def cull_kernel_if_idle(self, kernel_id: str) -> None:
         """End a kernel whose page is gone, whatever it computes, or has not been used for long."""
         now = time.monotonic()
         if self._kernel_connections.get(kernel_id, 0):
-            self._seen[kernel_id] = now
+            self._deadlines[kernel_id] = now + self.cull_idle_timeout
             idle = time.time() - self._kernels[kernel_id].last_activity.timestamp()
             is_over = idle > UNUSED
         else:
-            is_over = now - self._seen.setdefault(kernel_id, now) > self.cull_idle_timeout
+            starting = now + max(STARTING, self.cull_idle_timeout)
+            is_over = now > self._deadlines.setdefault(kernel_id, starting)
         if is_over:
-            self._seen.pop(kernel_id)
+            del self._deadlines[kernel_id]
             await self.shutdown_kernel(kernel_id)
 
 

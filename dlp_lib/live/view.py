@@ -192,8 +192,9 @@ class Live:
     def _finish(self, job: Job) -> None:
         if job is not self._job:
             return
-        self._end("ready")
+        self._job = None
         self.redraw()
+        self._end("ready")
         if job.is_finetuning:
             e2 = job.setting.e2
             if e2 != self.controls["e2"].value:

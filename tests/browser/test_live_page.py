@@ -1,5 +1,6 @@
 """The live lab's own page from its first visit on: what a class does to it, it survives."""
 
+import contextlib
 import random
 import re
 import time
@@ -34,8 +35,9 @@ class Site:
     def kernels(self):
         found = []
         for child in self._process.children():
-            if "ipykernel_launcher" in " ".join(child.cmdline()):
-                found.append(child)
+            with contextlib.suppress(psutil.Error):  # it ends in this moment
+                if "ipykernel_launcher" in " ".join(child.cmdline()):
+                    found.append(child)
         return found
 
     def wait_for_kernels(self, count, seconds=40):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from .checking import check_type, shown
 from .fingerprint import neutral
 from .runtime import Runtime
 from .store import Store
@@ -30,6 +31,12 @@ class Context:
     store: Store = field(default_factory=Store)  # of stages; by default in memory
     # Called after every block that was computed, not read: stage, block, blocks, row of History.
     progress: Progress = no_progress
+
+    def __post_init__(self):
+        check_type("runtime", self.runtime, Runtime)
+        check_type("store", self.store, Store)
+        if not callable(self.progress):
+            raise TypeError(f"progress={shown(self.progress)}: allowed is a function")
 
     def __fingerprint__(self) -> Runtime:
         """Only the runtime decides what a stage comes to."""

@@ -156,6 +156,11 @@ SETTINGS = [  # a call, and what its message says
     (lambda: TrojanNN(lr=INF), "lr=inf: allowed are finite numbers > 0"),
     (lambda: TrojanNN(activation=None), "activation=None: allowed are finite numbers > 0"),
     (lambda: WaNet(strength=INF), "strength=inf: allowed are finite numbers > 0"),
+    (lambda: Context(runtime="cuda"), "runtime='cuda': allowed is Runtime"),
+    (lambda: Context(store="folder"), "store='folder': allowed is Store"),
+    (lambda: Context(progress=True), "progress=True: allowed is a function"),
+    (lambda: Runtime(seed=-1), "seed=-1: allowed are whole numbers (int) ≥ 0"),
+    (lambda: Runtime(compiled="no"), "compiled='no': allowed are True and False"),
     (lambda: WaNet(pattern_seed="1"), "pattern_seed='1': allowed are whole numbers (int) ≥ 0"),
 ]
 

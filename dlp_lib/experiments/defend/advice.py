@@ -51,8 +51,8 @@ def _agreed(outcome: Outcome, e1: AgreedE1) -> str:
         text += (
             " <strong>There is doubt.</strong> The model knows even the hardest tenth of the class "
             f"<bdi>{name}</bdi> ({e1.hardest:.0%} right) as well as other classes "
-            f"({e1.others:.0%}). So the whole class may be easy, and the suspects its harmless "
-            "images."
+            f"({e1.others:.0%}). So the whole class may be easy, and the suspects harmless images "
+            "of it. The pictures below, the gap in the histogram and the disputed labels decide."
         )
     return text
 

@@ -83,7 +83,7 @@ def test_another_seed_is_another_run(name, case, same_state):
         ("NAD", nad, "attention"),
         ("NAD", nad, "captured"),
         ("ABL", abl, "bounded"),
-        ("ABL", sys.modules["dlp_lib.defences.unlearn"], "_negative_cross_entropy"),
+        ("ABL", sys.modules["dlp_lib.defences.unlearn"], "cross_entropy"),
         ("ANP", anp, "adversary"),
         ("ANP", anp, "perturbed"),
         ("DBD", simclr, "nt_xent"),

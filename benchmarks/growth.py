@@ -105,7 +105,7 @@ def main() -> None:
     counts = COUNTS
     fitted = FITTED
     if arguments.quick:
-        counts = (1000, 4000, 8000)
+        counts = (600, 1200, 2400)
         fitted = counts[1:]
     rounds: list[dict[int, dict]] = []
     for round_ in range(arguments.rounds):

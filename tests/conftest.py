@@ -5,6 +5,7 @@ from typing import NamedTuple
 import matplotlib
 import pytest
 import torch
+from longest_first import LONGEST_FIRST
 from torch import nn
 
 from dlp_lib import BadNets, Context, Runtime, Split, Supervised, poison, supervised, wrn_16_1
@@ -18,25 +19,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers and their children share the 
     torch.set_num_threads(share)
 
 TESTS = Path(__file__).resolve().parent
-# A worker takes a whole file. Where one of these came last, the other workers would wait for it.
-LONGEST_FIRST = (
-    "notebooks/test_notebooks.py",
-    "test_sweep.py",
-    "test_book.py",
-    "browser/test_live_lab.py",
-    "test_record.py",
-    "test_live_copying.py",
-    "test_benchmarks.py",
-    "test_dlp.py",
-    "test_dask.py",
-    "notebooks/test_exercises.py",
-    "notebooks/test_regression.py",
-    "test_live_view.py",
-    "test_readme.py",
-    "test_attacks.py",
-    "test_records.py",
-    "test_defences.py",
-)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -52,7 +52,9 @@ class Page(HTMLParser):
 def built(tmp_path_factory):
     folder = tmp_path_factory.mktemp("book")
     code = "out = Path(sys.argv[1]); build.collect(out / 'src'); "
-    code += "sys.exit(build.sphinx(out / 'src', out / 'html'))"
+    # Without pages of the source code, which take as long as all others
+    code += "options = ['-D', 'extensions=myst_nb,sphinx.ext.autodoc']; "
+    code += "sys.exit(build.sphinx(out / 'src', out / 'html', options=options))"
     return run(code, folder), folder / "html"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import LONGEST_FIRST
+from longest_first import LONGEST_FIRST
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "dlp_lib"

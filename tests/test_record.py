@@ -118,8 +118,9 @@ def shares(rows):
     return found
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_every_table_can_be_measured(name, base, monkeypatch):
+@pytest.fixture
+def quick_tables(base, monkeypatch):
+    """Fewer architectures and epochs, and attacks that are fitted in three steps."""
     few = ["WRN-16-1", "MobileNetV2"]  # the others take minutes
     monkeypatch.setattr("dlp_lib.experiments.record.stages.ARCHITECTURES", few)
     monkeypatch.setattr("dlp_lib.experiments.record.undefended.FIXED_E1", (1, 2))
@@ -127,22 +128,26 @@ def test_every_table_can_be_measured(name, base, monkeypatch):
     for attack in ("TrojanNN", "LCA"):
         monkeypatch.setitem(ATTACKS, attack, base.recipe.attacks[attack])
     monkeypatch.setattr("dlp_lib.attacks.surrogate.EPOCHS", 2)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_table_can_be_measured(name, base, quick_tables):
     rows = list(TABLES[name](base))
     assert len(rows) >= 4
     assert all(0 <= share <= 1 for share in shares(rows))
 
 
-def test_the_tables_have_the_papers_attacks_and_no_others(base):
+def test_the_tables_have_the_papers_attacks_and_no_others(base, quick_tables):
     """A sixth attack of a recipe makes no table longer."""
     assert set(ATTACKS) == {*PAPER_ATTACKS, "all-to-all"}
     assert {part.attack for part in cifar10.PARTS} == {*PAPER_ATTACKS, NO_ATTACK}
-    sixth = {**SHAPES10.attacks, "sixth": SHAPES10.attacks["BadNets"]}
+    sixth = {**base.recipe.attacks, "sixth": SHAPES10.attacks["BadNets"]}
     larger = replace(base, recipe=replace(base.recipe, attacks=sixth))
     names = {row["attack"] for row in TABLES["epochs"](larger)}
     assert names == {*PAPER_ATTACKS, NO_ATTACK}
 
 
-def test_the_stages_are_those_of_the_pipeline(base):
+def test_the_stages_are_those_of_the_pipeline(base, quick_tables):
     """Table 1 tells DLP's own stages, its costs, and an undefended model of as many images."""
     rows = [row for row in TABLES["stages"](base) if row["attack"] == "BadNets"]
     assert [row["stage"] for row in rows] == ["SL", "AU", "ASSFT", "undefended"]

@@ -145,7 +145,8 @@ def test_a_store_keeps_clean_and_poisoned_arrays_apart():
 
     def last_loss(split, store):
         context = Context(Runtime(0), store)
-        stage = supervised(wrn_16_1(10, context.runtime), split, 1, Supervised(batch=10), context)
+        model = wrn_16_1(len(split.classes), context.runtime)
+        stage = supervised(model, split, 1, Supervised(batch=10), context)
         return stage.history[-1]["loss"]
 
     honest = last_loss(Split.from_arrays(*shapes10.draw(20)), Store())

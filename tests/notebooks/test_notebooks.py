@@ -237,8 +237,8 @@ MUTATIONS = {  # a file, and what is put in the place of what
     ),
     "the order of entropy is reversed": (
         "defences/selection.py",
-        "order = suspicion.argsort(descending=True",
-        "order = suspicion.argsort(descending=False",
+        "order = suspicion.argsort(descending=True, stable=True)\n",
+        "order = suspicion.argsort(descending=False, stable=True)\n",
     ),
     "the mask is shifted by one": (
         "attacks/poisoning.py",

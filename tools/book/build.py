@@ -9,7 +9,7 @@ import shutil
 import struct
 import sys
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import nbformat
@@ -152,14 +152,21 @@ def _place(path: Path) -> Path:
     return path.resolve().relative_to(ROOT)
 
 
-def sphinx(source: Path, out: Path, builder: str = "html") -> int:
-    """Run Sphinx with the book's settings, and return its exit status; a warning is an error."""
+def sphinx(source: Path, out: Path, builder: str = "html", options: Sequence[str] = ()) -> int:
+    """Run Sphinx with the book's settings, and return its exit status; a warning is an error.
+
+    Args:
+        source: what ``collect`` wrote.
+        out: where the pages go.
+        builder: "html" or "linkcheck".
+        options: further ones of Sphinx's command line.
+    """
     from sphinx.cmd.build import main as build
 
     strict = ["-W", "--keep-going", "--nitpicky", "--fresh-env", "--quiet"]
     trees = out.parent / f"{out.name}-doctrees"
     folders = ["--conf-dir", str(BOOK), "--doctree-dir", str(trees), str(source), str(out)]
-    return build([*strict, "--builder", builder, *folders])
+    return build([*strict, *options, "--builder", builder, *folders])
 
 
 def main(arguments: list[str] | None = None) -> int:

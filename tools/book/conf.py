@@ -39,7 +39,7 @@ viewcode_follow_imported_members = False  # all names are described where they a
 # Looking up what other packages document would take a network
 nitpick_ignore_regex = [
     ("py:class", r"(?!dlp_lib\.)\w+(\.\w+)+"),
-    ("py:class", "Axes|DataFrame|Figure"),  # imported for type checkers only
+    ("py:class", "Axes|DataFrame|Figure|Security"),  # imported for type checkers only
     ("py:exc", "BrokenExecutor"),
 ]
 

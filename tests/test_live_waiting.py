@@ -22,6 +22,13 @@ def never():
     """A job that nothing stops, and nobody is told of."""
 
 
+def until(condition, seconds=20):
+    """Wait until a condition holds, or some seconds have passed."""
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+
+
 def small(folder, steps=2):
     return Lab(Context(Runtime(0), Store(folder)), n_train=200, n_test=40, epochs=2, steps=steps)
 
@@ -64,12 +71,14 @@ def test_two_pages_on_an_empty_store_train_once_and_both_have_all_rows(tmp_path,
 
     def counted(self, block, *arguments):
         written.append((self.name, block))
-        time.sleep(0.1)  # so that the other has to wait
+        until(lambda: waits)  # the other page waits
+        if len(written) > 1:
+            until(lambda: 1 in waits)  # and has seen the first row
         write(self, block, *arguments)
 
     monkeypatch.setattr(Checkpoints, "write", counted)
     labs = [small(tmp_path), small(tmp_path)]
-    waits = []
+    waits = []  # rows that a page had while it was waiting
 
     def job(lab):
         def tell():

@@ -141,3 +141,22 @@ def test_copies_on_the_cpu_share_no_memory():
     assert event is None
     tensor.zero_()
     assert copied.tolist() == [1, 1, 1]
+
+
+def test_other_threads_have_the_global_stream_while_a_block_is_written(tampered, monkeypatch):
+    taken = []
+
+    class Asking(Store):
+        def write(self, name, tensors, facts):
+            def take():
+                with Runtime().global_stream("other"):
+                    taken.append(name)
+
+            other = threading.Thread(target=take, daemon=True)
+            other.start()
+            other.join(5)
+            return super().write(name, tensors, facts)
+
+    store = Asking()
+    learn(tampered[0].subset(slice(64)), store, epochs=1)
+    assert len(taken) == 2  # the block and the state

@@ -101,12 +101,13 @@ def _train_blocks(
     keep_freed_memory()
     with Recorder(checkpoints, in_background=device.type == "cuda") as recorder:
         for block in range(last_block + 1, blocks + 1):
-            # Dropout, and whatever else draws from torch's global stream, is seeded block by block
-            random_stream = context.runtime.global_stream(task.name, "dropout", block)
-            with random_stream, side_stream(device):
-                row, number = _train_block(step, run, block, number)
-                learned = task.learned(model)
-                measured = task.measure(learned, block)
+            with side_stream(device):
+                # Dropout, and whatever else draws from torch's global stream, is seeded block by
+                # block. Other threads wait for that stream, so nothing is written meanwhile.
+                with context.runtime.global_stream(task.name, "dropout", block):
+                    row, number = _train_block(step, run, block, number)
+                    learned = task.learned(model)
+                    measured = task.measure(learned, block)
                 row = {"block": block, **row, **measured.facts}
                 tensors = block_tensors(learned) | measured.tensors
                 state = state_tensors(modules, optimiser)

@@ -64,7 +64,7 @@ class Store:
         """
         from safetensors.torch import save
 
-        tensors = _separate(tensors)
+        tensors = separate(tensors)
         text = json.dumps(facts, allow_nan=False)
         header = {"facts": text, "name": name, "sha256": digest(name, tensors, text)}
         data = save(tensors, header)
@@ -130,13 +130,13 @@ class Store:
         return self.root / f"{name}{SUFFIX}"
 
 
-def _separate(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def separate(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Return contiguous tensors on the CPU, none of which shares memory with another.
 
     safetensors knows no others. Tied weights are one tensor under two names: the second is copied.
     Whoever loads the tensors restores their memory format.
     """
-    separate: dict[str, torch.Tensor] = {}
+    separated: dict[str, torch.Tensor] = {}
     storages: set[int] = set()
     for name, value in tensors.items():
         value = value.detach().cpu().contiguous()
@@ -144,8 +144,14 @@ def _separate(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         if storage in storages:
             value = value.clone()
         storages.add(storage)
-        separate[name] = value
-    return separate
+        separated[name] = value
+    return separated
+
+
+def header_of(data: bytes) -> dict[str, str]:
+    """Return what stands beside the tensors in the header of a safetensors file."""
+    length = int.from_bytes(data[:8], "little")
+    return json.loads(data[8 : 8 + length])["__metadata__"]
 
 
 def _parse(name: str, data: bytes) -> Record:
@@ -153,8 +159,7 @@ def _parse(name: str, data: bytes) -> Record:
     from safetensors.torch import load
 
     tensors = load(data)
-    header_length = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + header_length])["__metadata__"]
+    header = header_of(data)
     if header["name"] != name:
         raise ValueError(f"it was written as {header['name']}")
     if header["sha256"] != digest(name, tensors, header["facts"]):

@@ -287,3 +287,9 @@ def test_a_stage_moves_model_and_data_to_the_contexts_device(name, case, moves):
 def test_clean_images_come_to_the_contexts_device(case, moves):
     clean_part(case.tampered, case.test, elsewhere())
     assert moves["data"] == ["cuda:1"]
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_names_a_model_that_is_none(name, case):
+    with pytest.raises(TypeError, match="model='WRN-16-1': allowed is Module"):
+        STAGES[name]("WRN-16-1", case.tampered, Context(Runtime(0)))

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ..data.split import Split
+from ..files import write_atomically
 from ..runtime import Runtime
-from ..store import write_atomically
 from .poisoning import Truth
 
 PARTS = ("train", "test")

@@ -15,10 +15,10 @@ from ..data import augment
 from ..data.split import Split
 from ..models.interface import copied, to_float
 from ..store import Record
-from ..training.admission import expect_indices, expect_learner
+from ..training.admission import admit_in_place, expect_indices
 from ..training.batchnorm import preserve_batchnorm
 from ..training.optimiser import SGD
-from ..training.stage import Drawn, Stage, cycle_indices, gather, move_to_device, run_task
+from ..training.stage import Drawn, Stage, cycle_indices, gather, run_task
 from ..training.steps import Losses, Task
 
 
@@ -73,8 +73,7 @@ def fixmatch(
             that cannot take the images, has another number of classes, or has no weight to train.
     """
     check_type("config", config, FixMatch)
-    tampered = move_to_device(model, tampered, context)
-    expect_learner("tampered", model, tampered, context)
+    tampered = admit_in_place("tampered", model, tampered, context)
     expect_indices("trusted", trusted, len(tampered))
     trusted = trusted.cpu()  # rows are drawn there
     is_unlabelled = torch.ones(len(tampered)).index_fill(0, trusted, 0)

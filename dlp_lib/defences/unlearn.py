@@ -10,19 +10,11 @@ from ..checking import check_bool, check_choice, check_field, check_int, check_t
 from ..context import Context
 from ..data.split import Split
 from ..store import Record
-from ..training.admission import expect_indices, expect_learner
+from ..training.admission import admit_in_place, expect_indices
 from ..training.batchnorm import with_reestimated_batchnorm
 from ..training.inference import accuracy, collapsed, predict
 from ..training.optimiser import SGD
-from ..training.stage import (
-    Drawn,
-    Stage,
-    cross_entropy,
-    draw_epoch,
-    gather,
-    move_to_device,
-    run_task,
-)
+from ..training.stage import Drawn, Stage, cross_entropy, draw_epoch, gather, run_task
 from ..training.steps import Task
 
 
@@ -85,8 +77,7 @@ def unlearn(
     """
     epochs = check_int("epochs", epochs)
     check_type("config", config, Unlearn)
-    tampered = move_to_device(model, tampered, context)
-    expect_learner("tampered", model, tampered, context)
+    tampered = admit_in_place("tampered", model, tampered, context)
     expect_indices("suspected", suspected, len(tampered))
     suspects = tampered.subset(suspected)
     sample = _sample(tampered, config.reestimate, context)

@@ -16,13 +16,9 @@ from .doing import Doing, Report, Tell
 from .plan import Planner
 from .recordings import Recordings
 from .setting import LabSetting, ascent_key, finetuning_key, scenario_key
-from .trainer import Trainer
+from .trainer import Trainer, no_call
 
 PATIENCE = 0.2  # seconds between two reports while another thread trains
-
-
-def _no_call() -> None:
-    """Do nothing."""
 
 
 class Lab:
@@ -56,7 +52,7 @@ class Lab:
         self.epochs = epochs
         self._planner = Planner(context, n_train, n_test, image_size, steps)
         self._lock = threading.Lock()  # the page's thread and a notebook's cell may both ask
-        self._report = Report(_no_call, _no_call)  # of the newest call of work or finetune
+        self._report = Report(no_call, no_call)  # of the newest call of work or finetune
         self._recordings = Recordings()
 
     def recommended(self, dataset: str = "shapes10", seed: int = 0) -> LabSetting:

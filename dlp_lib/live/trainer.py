@@ -16,7 +16,7 @@ from .recordings import Recordings
 from .setting import LabSetting, ascent_key, finetuning_key, scenario_key
 
 
-def _no_call() -> None:
+def no_call() -> None:
     """Do nothing."""
 
 
@@ -57,7 +57,7 @@ class Trainer:
         self,
         setting: LabSetting,
         progress: Progress = no_progress,
-        while_waiting: Callable[[], None] = _no_call,
+        while_waiting: Callable[[], None] = no_call,
     ) -> Context:
         runtime = replace(self._context.runtime, seed=setting.seed)
         return Context(runtime, self._context.store.calling(while_waiting), progress)
@@ -79,7 +79,7 @@ class Trainer:
         setting: LabSetting,
         epochs: int,
         progress: Progress = no_progress,
-        while_waiting: Callable[[], None] = _no_call,
+        while_waiting: Callable[[], None] = no_call,
     ) -> Stage:
         """Run stage 1, or read it. No epochs: only find out where it is recorded."""
         scenario = self._recordings.scenarios[scenario_key(setting)]
@@ -117,7 +117,7 @@ class Trainer:
         def climb(
             epochs: int,
             progress: Progress = no_progress,
-            while_waiting: Callable[[], None] = _no_call,
+            while_waiting: Callable[[], None] = no_call,
         ) -> Stage:
             context = self._context_of(setting, progress, while_waiting)
             start = copy.deepcopy(model)

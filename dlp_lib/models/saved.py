@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ..checking import check_int
-from ..store import write_atomically
+from ..files import write_atomically
+from ..store import header_of, separate
 from .architectures import ARCHITECTURES, expect_architecture
 
 _KEY = "dlp_lib"  # of the header's JSON
@@ -37,9 +38,7 @@ def save_model(
     from safetensors.torch import save
 
     check_int("image_size", image_size, 1)
-    tensors: dict[str, Tensor] = {}
-    for name, value in model.state_dict().items():
-        tensors[name] = value.detach().cpu().contiguous().clone()  # safetensors knows no others
+    tensors = separate(model.state_dict())
     _expect_tensors(tensors, _empty(architecture, len(classes)), f"architecture={architecture!r}")
     facts = {
         "architecture": architecture,
@@ -84,8 +83,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict]:
     data = path.read_bytes()
     try:
         tensors = load(data)
-        header_length = int.from_bytes(data[:8], "little")
-        facts = json.loads(json.loads(data[8 : 8 + header_length])["__metadata__"][_KEY])
+        facts = json.loads(header_of(data)[_KEY])
         _expect_facts(facts)
     except (SafetensorError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: not a model that dlp_lib has saved ({error!r})") from None

@@ -7,10 +7,9 @@ from torch.nn.parameter import is_lazy
 from ..checking import check_type
 from ..context import Context
 from ..data.split import Split
-from ..models.interface import copied, expect_features, expect_rows, to_float, uncompiled
+from ..models.interface import copied, expect_features, expect_rows, uncompiled
 from ..runtime import Runtime
-from .batchnorm import preserve_batchnorm
-from .inference import keep_modes, logits_and_features, predict
+from .inference import logits_and_features, outputs_in_both_modes, predict
 
 _SAMPLE = 4  # images that pass
 _TOLERANCE = 1e-3  # of logits, between two ways through a model
@@ -49,9 +48,7 @@ def admit(
             another number of classes, has no weights to train, or gives other logits than its
             features and its head.
     """
-    check_type(role, model, nn.Module)
-    check_type(name, data, Split)
-    check_type("context", context, Context)
+    _expect_types(name, model, data, context, role)
     if has_features:
         expect_features(model)
     _expect_weights(model, trains, role)
@@ -59,38 +56,42 @@ def admit(
         model = uncompiled(model)
     model = copied(model).to(context.runtime.device)
     data = data.to(context.runtime.device)
-    expect_learner(name, model, data, context, trains=trains, role=role)
+    _expect_learner(name, model, data, context, trains=trains, role=role)
     if has_features:
         _expect_features_and_head(model, data.images[:_SAMPLE])
     return model, data
 
 
-def expect_learner(
-    name: str,
-    model: nn.Module,
-    data: Split,
-    context: Context,
-    *,
-    trains: bool = True,
-    role: str = "model",
-) -> None:
-    """Check that a model can be trained in place on images, as ``admit`` does for a copy.
+def admit_in_place(name: str, model: nn.Module, data: Split, context: Context) -> Split:
+    """Check what a stage was given, as ``admit`` does; return the images on the context's device.
 
     Args:
         name: of the images, as the caller wrote it.
-        model: on the device of the images.
+        model: moved to the context's device, to be trained in place.
         data: labelled images.
-        context: whose random stream the passes draw from.
-        trains: False where no weight of the model itself is to be trained.
-        role: what the caller calls the model.
+        context: whose device both come to.
 
     Raises:
         TypeError: as ``admit`` does.
         ValueError: as ``admit`` does.
     """
+    _expect_types(name, model, data, context, "model")
+    model.to(context.runtime.device)
+    data = data.to(context.runtime.device)
+    _expect_learner(name, model, data, context, trains=True, role="model")
+    return data
+
+
+def _expect_types(name: str, model: nn.Module, data: Split, context: Context, role: str) -> None:
     check_type(role, model, nn.Module)
     check_type(name, data, Split)
     check_type("context", context, Context)
+
+
+def _expect_learner(
+    name: str, model: nn.Module, data: Split, context: Context, *, trains: bool, role: str
+) -> None:
+    """Check that a model can be trained on images that are on its device."""
     if len(data) < 2:
         raise ValueError(f"{name}: a set of {len(data)} images; at least 2 are needed")
     _expect_weights(model, trains, role)
@@ -177,25 +178,15 @@ def _expect_weights(model: nn.Module, trains: bool, role: str) -> None:
 
 
 def _logits_in_both_modes(model: nn.Module, images: Tensor, runtime: Runtime, role: str) -> Tensor:
-    """Return the logits of evaluation mode; the model keeps its modes, weights and statistics."""
-    model = uncompiled(model)  # to compile for a few images is not worth the time
-    name = type(model).__name__
-    random_stream = runtime.global_stream("admission")
-    with keep_modes(model), preserve_batchnorm(model), random_stream:
-        for mode in (True, False):
-            model.train(mode)
-            logits = expect_rows(name, _call(model, images, role), len(images))
-    return logits
-
-
-def _call(model: nn.Module, images: Tensor, role: str) -> object:
+    """Return the logits of evaluation mode; those of training mode are checked as well."""
+    name = type(uncompiled(model)).__name__
     try:
-        return model(to_float(images))
+        outputs = outputs_in_both_modes(model, images, runtime)
     except ValueError:  # in the model's own words, as the library's models have them
         raise
     except Exception as error:
         shape = tuple(images.shape)
         reason = " ".join(str(error).split())
-        raise ValueError(
-            f"{role}: {type(model).__name__} cannot take images of shape {shape}: {reason}"
-        ) from error
+        raise ValueError(f"{role}: {name} cannot take images of shape {shape}: {reason}") from error
+    _, logits = [expect_rows(name, output, len(images)) for output in outputs]
+    return logits

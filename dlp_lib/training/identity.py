@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 
 from ..fingerprint import CannotFingerprint, fingerprint, neutral
-from ..models.interface import to_float, uncompiled
+from ..models.interface import uncompiled
 from ..runtime import Runtime
-from .batchnorm import preserve_batchnorm
-from .inference import keep_modes
+from .inference import outputs_in_both_modes
 
 Attribute = tuple[nn.Module, str]
 _SAMPLE = 4  # images a pass
@@ -36,9 +35,9 @@ def scratch_left_out(model: nn.Module, images: Tensor | None, runtime: Runtime) 
     model = uncompiled(model)  # to compile for a few images is not worth the time
     first = images[:_SAMPLE]
     last = images[-_SAMPLE:]
-    _pass_in_both_modes(model, first, runtime)
+    outputs_in_both_modes(model, first, runtime)
     before = _plain_attributes(model)
-    _pass_in_both_modes(model, last.flip(0), runtime)
+    outputs_in_both_modes(model, last.flip(0), runtime)
     after = _plain_attributes(model)
     scratch = [attribute for attribute in after if after[attribute] != before.get(attribute)]
     values = {}
@@ -67,14 +66,6 @@ class FixedModel:
     def __fingerprint__(self) -> str:
         with scratch_left_out(self.model, self.images, self.runtime):
             return fingerprint(self.model)
-
-
-def _pass_in_both_modes(model: nn.Module, images: Tensor, runtime: Runtime) -> None:
-    random_stream = runtime.global_stream("fingerprint")
-    with keep_modes(model), preserve_batchnorm(model), random_stream:
-        for mode in (True, False):
-            model.train(mode)
-            model(to_float(images))
 
 
 def _plain_attributes(model: nn.Module) -> dict[Attribute, str]:

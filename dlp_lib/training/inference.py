@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from ..models.interface import expect_features, expect_pictures, expect_rows, to_float, uncompiled
-from ..runtime import keep_freed_memory
+from ..runtime import Runtime, keep_freed_memory
+from .batchnorm import preserve_batchnorm
 
 Answer = TypeVar("Answer")
 # Images a pass. On the CPU larger batches fall out of its caches, and scores do not depend on it
@@ -68,6 +69,29 @@ def keep_modes(model: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes.items():
             module.training = mode
+
+
+def outputs_in_both_modes(
+    model: nn.Module, images: Tensor, runtime: Runtime
+) -> tuple[object, object]:
+    """Return what a model gives in training mode, and then in evaluation mode.
+
+    The model keeps its modes, weights and statistics. One that ``torch.compile`` wrapped passes as
+    the model inside: to compile for a few images is not worth the time.
+
+    Args:
+        model: of any output.
+        images: (n, 3, h, w) uint8, a few.
+        runtime: for the random stream of the passes.
+    """
+    model = uncompiled(model)
+    random_stream = runtime.global_stream("admission")
+    with keep_modes(model), preserve_batchnorm(model), random_stream:
+        model.train()
+        in_training = model(to_float(images))
+        model.eval()
+        in_evaluation = model(to_float(images))
+    return in_training, in_evaluation
 
 
 @torch.no_grad()  # not inference_mode: a model may keep a tensor of this pass, and train later

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..checking import check_type
 from ..context import Context
 from ..data import augment
 from ..data.split import Split
@@ -89,19 +88,6 @@ class Stage:
                 "finite. A lower learning rate may help"
             )
         return self
-
-
-def move_to_device(model: nn.Module, split: Split, context: Context) -> Split:
-    """Move a model to the context's device, in place, and return the split there.
-
-    Raises:
-        TypeError: for arguments of other types.
-    """
-    check_type("model", model, nn.Module)
-    check_type("tampered", split, Split)
-    check_type("context", context, Context)
-    model.to(context.runtime.device)
-    return split.to(context.runtime.device)
 
 
 def run_task(

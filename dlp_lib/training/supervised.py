@@ -10,10 +10,10 @@ from ..checking import check_bool, check_field, check_int, check_type
 from ..context import Context
 from ..data.split import Split
 from ..store import Record
-from .admission import expect_indices, expect_learner
+from .admission import admit_in_place, expect_indices
 from .inference import accuracy, predict
 from .optimiser import SGD
-from .stage import Drawn, Stage, cross_entropy, draw_epoch, gather, move_to_device, run_task
+from .stage import Drawn, Stage, cross_entropy, draw_epoch, gather, run_task
 from .steps import Task
 
 
@@ -64,8 +64,7 @@ def supervised(
     """
     epochs = check_int("epochs", epochs)
     check_type("config", config, Supervised)
-    tampered = move_to_device(model, tampered, context)
-    expect_learner("tampered", model, tampered, context)
+    tampered = admit_in_place("tampered", model, tampered, context)
     if probe is not None:
         expect_indices("probe", probe, len(tampered))
     watched: list[Tensor] = []  # logits of the probe, a step each

@@ -17,10 +17,11 @@ from ...context import Context
 from ...data import Split
 from ...data.folder import load_training
 from ...defences import DLP, selection_sizes
+from ...files import write_atomically
 from ...models import ARCHITECTURES, build, expect_architecture, save_model
 from ...recipes import recipe_for
 from ...runtime import HOME, Runtime
-from ...store import Store, write_atomically
+from ...store import Store
 from ...training import Diverged, predict
 from .estimate import estimate
 from .progress import STAGES, Bars, duration

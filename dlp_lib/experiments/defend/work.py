@@ -80,7 +80,6 @@ def run(
             method = replace(method, e1=search.agreed)
     result = method.run(model, tampered, context)
     answers = predict(result.model, tampered.images).argmax(1).cpu()
-    at_home = tampered.to("cpu")
     name = "entropy" if isinstance(method, DLP) else "loss"
     score = 0.0 - result.suspicion.cpu()  # both are the less, the more suspicious
     at_home = tampered.to("cpu")

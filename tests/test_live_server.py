@@ -2,7 +2,6 @@
 
 import ast
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -31,9 +30,7 @@ class Manager(Kernels):
     def ends_after(self, monkeypatch, seconds):
         """Whether the kernel ends at a look at some time, in seconds since the process began."""
         monkeypatch.setattr(server.time, "monotonic", lambda: seconds)
-        # In a thread of its own: a browser of other tests has an event loop in this one
-        with ThreadPoolExecutor(1) as thread:
-            thread.submit(lambda: asyncio.run(self.cull_kernel_if_idle("one"))).result()
+        asyncio.run(self.cull_kernel_if_idle("one"))
         return bool(self.ended)
 
 

@@ -3,7 +3,6 @@ import html
 import re
 import shlex
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import ipywidgets
@@ -277,9 +276,7 @@ def test_a_thread_hands_its_work_to_the_loop():
         await asyncio.sleep(0.05)
         return done == [asyncio.get_running_loop()]
 
-    # In a thread of its own: a browser of other tests has an event loop in this one
-    with ThreadPoolExecutor(1) as thread:
-        assert thread.submit(lambda: asyncio.run(main())).result()
+    assert asyncio.run(main())
 
 
 def test_explore_draws_anew_when_a_control_moves():

@@ -1,0 +1,98 @@
+"""Where the values of claims come from: metrics of notebooks' runs, and recorded tables."""
+
+import json
+import statistics
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from dlp_lib.experiments import record
+
+FOLDER = Path(__file__).resolve().parents[2] / "data" / "runs"
+
+_TAKES: dict[str, Callable] = {
+    "mean": statistics.mean,
+    "least": min,
+    "most": max,
+    "last": lambda values: values[-1],
+}
+_OPERATIONS: dict[str, Callable[[float, float], float]] = {
+    "difference": lambda one, other: one - other,
+    "ratio": lambda one, other: one / other,
+}
+
+
+class SourceError(Exception):
+    """A claim speaks of something that is not there."""
+
+
+class Sources:
+    """The values that claims of one notebook can speak of.
+
+    Args:
+        notebook: its name without an ending.
+        folder: of the runs' metrics, NAME.json.
+    """
+
+    def __init__(self, notebook: str, folder: Path = FOLDER):
+        self.notebook = notebook
+        self.folder = folder
+
+    def value(self, of: Mapping) -> Any:
+        """Return what ``of`` names.
+
+        Args:
+            of: ``{run: [key, …]}``, ``{record: NAME, where: {column: value}, column: NAME}``, or
+                ``{difference: [of, of]}`` and ``{ratio: [of, of]}``. The first two may have
+                ``take``: mean, least, most or last of the values that they name.
+
+        Raises:
+            SourceError: where there is no such value.
+        """
+        for operation, function in _OPERATIONS.items():
+            if operation in of:
+                one, other = (self.value(part) for part in of[operation])
+                return function(one, other)
+        values = self._of_run(of["run"]) if "run" in of else self._of_record(of)
+        if "take" not in of:
+            return values
+        return _TAKES[of["take"]](values)
+
+    def _of_run(self, path: list) -> Any:
+        value = _metrics(self.folder / f"{self.notebook}.json")
+        for place, key in enumerate(path):
+            try:
+                value = value[key]
+            except (KeyError, IndexError, TypeError):
+                raise SourceError(f"the run has no {path[: place + 1]}") from None
+        return value
+
+    @staticmethod
+    def _of_record(of: Mapping) -> list:
+        name, where, column = of["record"], of.get("where", {}), of["column"]
+        rows = [row for row in _rows(name) if _matches(row, where)]
+        if not rows:
+            raise SourceError(f"the record {name} has no row with {where}")
+        if column not in rows[0]:
+            raise SourceError(f"the record {name} has no column {column}")
+        return [row[column] for row in rows if row[column] is not None]
+
+
+def _matches(row: Mapping, where: Mapping) -> bool:
+    return all(row.get(column) == value for column, value in where.items())
+
+
+@cache
+def _metrics(path: Path) -> dict:
+    if not path.exists():
+        raise SourceError(f"there is no run: {path.name}")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@cache
+def _rows(name: str) -> list[dict]:
+    try:
+        return record.read(name)
+    except FileNotFoundError:
+        raise SourceError(f"there is no record: {name}") from None

@@ -21,18 +21,21 @@ NEUTRAL = "#666666"
 SERIES = (CLEAN, POISONED, RECOVERED, "#8D00F2", "#734517", "#CC79A7", "#000000", "#1F1F99")
 
 
-def show(figure: "Figure", alt: str, **display_options) -> None:
+def show(figure: "Figure", alt: str, number: int | None = None, **display_options) -> None:
     """Display a figure in a notebook with its alternative text, and close it.
 
     Args:
         figure: the figure.
         alt: what it shows, for readers who cannot see it.
+        number: of the figure in its notebook, written below it; None writes nothing.
         display_options: of IPython's ``display``. With ``display_id`` and ``update`` the figure
             replaces one that was shown before.
     """
     from IPython.display import display
     from matplotlib import pyplot
 
+    if number is not None:
+        figure.text(0, 0, f"Figure {number}", va="top", size="small", color=NEUTRAL)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100, bbox_inches="tight")
     pyplot.close(figure)

@@ -133,7 +133,7 @@ def agreement(
 
 
 def roc(ax: "Axes", scores: dict[str, Tensor], poisoned: Tensor) -> "Axes":
-    """Draw every filter's ROC curve: poison found over clean samples accused.
+    """Draw every filter's ROC curve: poison found over clean samples accused, and chance.
 
     Args:
         ax: the axes to draw on.
@@ -149,6 +149,7 @@ def roc(ax: "Axes", scores: dict[str, Tensor], poisoned: Tensor) -> "Axes":
             style = {"color": next(other_colours), "linestyle": _OTHER_LINE}
         false_positives, true_positives, _ = roc_curve(poisoned.cpu(), score.cpu())
         ax.plot(100 * false_positives, 100 * true_positives, label=plain(name), **style)
+    ax.plot([0, 100], [0, 100], color=NEUTRAL, linewidth=0.8, label="chance")
     ax.set(xlabel="clean samples accused (%)", ylabel="poison found (%)")
     ax.set(xlim=(-1, 101), ylim=(-1, 104))
     return ax

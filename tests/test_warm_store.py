@@ -293,7 +293,7 @@ def test_a_link_out_of_the_store_is_not_followed(packed, tmp_path):
 def test_a_full_disk_is_told_before_anything_is_written(packed, tmp_path, monkeypatch):
     full = shutil.disk_usage(tmp_path)._replace(free=10)
     monkeypatch.setattr(load.shutil, "disk_usage", lambda _: full)
-    with pytest.raises(OSError, match="there is no room for 0 MB. Make room"):
+    with pytest.raises(OSError, match=r"there is no room for 0 MB\. Make room"):
         load.load(packed, tmp_path / "other")
 
 

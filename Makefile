@@ -10,7 +10,7 @@ BIN := .venv/bin
 endif
 READY := .venv/installed
 
-.PHONY: help demo test lab live store student instructor book linkcheck lint outputs recorded benchmarks sync clean
+.PHONY: help demo test lab live store student instructor grade book linkcheck lint outputs recorded benchmarks sync clean
 help:            ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
 
@@ -41,6 +41,9 @@ student: $(READY) ## notebooks for students, without solutions: build/student
 
 instructor: $(READY) ## notebooks for instructors: build/instructor; GRADER=nbgrader or otter prepares them for it
 	$(BIN)/python -m tools.kit instructor --out build/instructor $(if $(GRADER),--grader $(GRADER))
+
+grade: $(READY)  ## points of submitted notebooks: NOTEBOOK=03_entropy_filtering FILES="submitted/*/*.ipynb"; build/grades.csv
+	$(BIN)/python -m tools.grade $(NOTEBOOK) $(FILES) --out build/grades.csv
 
 book: $(READY)   ## notebooks, guides and the library as pages: build/book/html; SOLUTIONS=none leaves solutions out
 	$(BIN)/python -m tools.book.build $(if $(SOLUTIONS),--solutions $(SOLUTIONS))

@@ -15,6 +15,7 @@ WORKFLOWS = {path.name: yaml.safe_load(path.read_text("utf-8")) for path in FOLD
 MAKEFILE = (HOME / "Makefile").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z]+):.*##", MAKEFILE, re.MULTILINE))
 SCRIPT = (HOME / ".ci" / "run").read_text(encoding="utf-8")
+PAGES = [HOME / "README.md", HOME / "CONTRIBUTING.md", *sorted((HOME / "docs").glob("*.md"))]
 each_workflow = pytest.mark.parametrize("workflow", WORKFLOWS.values(), ids=WORKFLOWS)
 
 
@@ -29,13 +30,19 @@ def actions(workflow):
     return [(*step["uses"].split("@"), step.get("with", {})) for step in used]
 
 
-def missing(command):
-    """What a line of a shell names and the project does not have."""
+def missing_commands(command):
+    """What a line of a shell wants make or this package to do, and they cannot."""
     found = re.findall(r"\bmake ([a-z]+)", command)
     lacking = [f"make {target}" for target in found if target not in TARGETS]
     for name in re.findall(r"python -m dlp_lib ([a-z]+)", command):
         if name not in COMMANDS:
             lacking.append(f"dlp_lib {name}")
+    return lacking
+
+
+def missing(command):
+    """What a line of a shell names and the project does not have, files included."""
+    lacking = missing_commands(command)
     for notebook in re.findall(r"dlp_lib run (\S+)", command):
         if not (HOME / "notebooks" / f"{notebook}.ipynb").is_file():
             lacking.append(notebook)
@@ -57,6 +64,13 @@ def test_what_a_workflow_calls_is_there(workflow):
 @pytest.mark.parametrize("line", SCRIPT.splitlines())
 def test_what_the_script_calls_is_there(line):
     assert missing(line.partition("#")[0]) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_what_a_guide_calls_is_there(page):
+    blocks = re.findall(r"```(?:sh|bat)\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    lines = [line.partition("#")[0] for block in blocks for line in block.splitlines()]
+    assert [lacking for line in lines for lacking in missing_commands(line)] == []
 
 
 def test_the_script_can_be_run():

@@ -13,10 +13,13 @@ import contextlib
 import csv
 import io
 import json
+import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -116,6 +119,12 @@ def grade_apart(name: str, path: Path) -> list[Mark]:
     return [Mark(*mark) for mark in json.loads(lines[-1].removeprefix(_MARKS))]
 
 
+def _grade_all(name: str, paths: Sequence[Path]) -> Iterator[list[Mark]]:
+    """Yield what ``grade_apart`` returns of each; as many run at once as there are cores."""
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        yield from threads.map(partial(grade_apart, name), paths)
+
+
 def labels(paths: Sequence[Path]) -> list[str]:
     """Return what tells paths apart: their first part that is not the same in all."""
     for parts in zip(*(path.parts for path in paths), strict=False):
@@ -147,8 +156,8 @@ def main(arguments: list[str] | None = None) -> None:
     if not options.submissions:
         parser.error("submissions: at least one is needed")
     rows = []
-    for label, path in zip(labels(options.submissions), options.submissions, strict=True):
-        marks = grade_apart(options.name, path)
+    found = _grade_all(options.name, options.submissions)
+    for label, marks in zip(labels(options.submissions), found, strict=True):
         rows.append([label, sum(mark.points for mark in marks), *[mark.points for mark in marks]])
         print(f"{label}: {rows[-1][1]} points", flush=True)
         for number, mark in enumerate(marks, 1):

@@ -70,26 +70,28 @@ def write_atomically(path: Path, data: bytes) -> None:
         try:
             _write(temporary, data)
             temporary.replace(path)
-            note_use("wrote", path)
         except BaseException:
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise
+    note_use("wrote", path)
 
 
 def note_use(verb: str, path: Path) -> None:
     """Add a line on a file to the notes, where the environment names a file for them.
 
-    So whoever starts a notebook learns which records it used, whichever process used them.
+    So whoever starts a notebook learns which records it used, whichever process used them. Notes
+    that cannot be written are left out: no work depends on them.
 
     Args:
         verb: "read" or "wrote".
         path: of the file that was used.
     """
     notes = os.environ.get(USE)
-    if notes:
-        with Path(notes).open("a", encoding="utf-8") as file:
-            file.write(f"{verb} {path.resolve()}\n")
+    if not notes:
+        return
+    with contextlib.suppress(OSError), Path(notes).open("a", encoding="utf-8") as file:
+        file.write(f"{verb} {path.resolve()}\n")
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -3,14 +3,16 @@
 import hashlib
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
+import toy_trials
 from safetensors.torch import save
 
 from dlp_lib import Context, Runtime, Store, Supervised, supervised, wrn_16_1
-from dlp_lib.experiments import store_command
+from dlp_lib.experiments import store_command, sweep
 from dlp_lib.experiments.record import volumes
 from dlp_lib.experiments.record.volumes import Contents, Member
 from dlp_lib.experiments.warm_store import files, load, pack, reading
@@ -340,6 +342,22 @@ def test_what_a_notebook_reads_is_noted_once_it_computes_nothing(notebook, root)
     first = f"{RUN}/1.safetensors"
     assert pack.used_by(notebook, {}, root) == {first, other, f"LCA-{KEY}.safetensors"}
     assert (root / f"scratch-{KEY}.safetensors").exists()  # computed, and not needed again
+
+
+def test_the_record_of_a_trial_is_noted_packed_and_loaded(tmp_path):
+    def sum_up(root):
+        with ThreadPoolExecutor(1) as thread, pack._noting(tmp_path / "notes"):
+            table = sweep.sweep(toy_trials.add, {"a": 1, "b": 2}, [0], root, thread)
+        return table["sum"].tolist(), pack._parse_notes(tmp_path / "notes", root)
+
+    trained = tmp_path / "trained"
+    _, used = sum_up(trained)
+    (name,) = used["wrote"]
+    assert name.startswith("trials/toy_trials.add/")
+    pack.pack([name], trained, tmp_path / "pack")
+    load.load(tmp_path / "pack", tmp_path / "loaded")
+    (tmp_path / "notes").unlink()
+    assert sum_up(tmp_path / "loaded") == ([3], {"read": {name}, "wrote": set()})
 
 
 def test_the_commands_pack_and_load(notebook, root, tmp_path, monkeypatch, capsys):

@@ -10,7 +10,7 @@ BIN := .venv/bin
 endif
 READY := .venv/installed
 
-.PHONY: help demo test lab live student instructor book linkcheck lint outputs recorded benchmarks sync clean
+.PHONY: help demo test lab live store student instructor grade book linkcheck lint outputs recorded benchmarks sync clean
 help:            ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
 
@@ -33,11 +33,17 @@ lab: $(READY)    ## JupyterLab on the notebooks; FOLDER=build/student: on what `
 live: $(READY)   ## the live lab as a page of its own, on this machine alone
 	$(BIN)/python -m dlp_lib.live
 
+store: $(READY)  ## what the notebooks need of the store, for a class: build/course; NOTEBOOKS="00_quickstart ..." takes some
+	$(BIN)/python -m dlp_lib store pack build/course $(if $(NOTEBOOKS),--notebooks $(NOTEBOOKS)) $(if $(PARAMS),--params $(PARAMS))
+
 student: $(READY) ## notebooks for students, without solutions: build/student
 	$(BIN)/python -m tools.kit student --out build/student
 
 instructor: $(READY) ## notebooks for instructors: build/instructor; GRADER=nbgrader or otter prepares them for it
 	$(BIN)/python -m tools.kit instructor --out build/instructor $(if $(GRADER),--grader $(GRADER))
+
+grade: $(READY)  ## points of submitted notebooks: NOTEBOOK=03_entropy_filtering FILES="submitted/*/*.ipynb"; build/grades.csv
+	$(BIN)/python -m tools.grade $(NOTEBOOK) $(FILES) --out build/grades.csv
 
 book: $(READY)   ## notebooks, guides and the library as pages: build/book/html; SOLUTIONS=none leaves solutions out
 	$(BIN)/python -m tools.book.build $(if $(SOLUTIONS),--solutions $(SOLUTIONS))

@@ -24,7 +24,7 @@ COMMANDS = {
     "record": Command("experiments.record.command", "measure tables that take hours"),
     "sweep": Command("experiments.sweep.command", "run a grid of trials from a file"),
     "defend": Command("experiments.defend.command", "find suspects in a folder of images"),
-    "store": Command("experiments.store_command", "show what the store holds, or prune it"),
+    "store": Command("experiments.store_command", "show, prune, pack or load what is stored"),
     "doctor": Command("doctor", "find what is wrong with an installation"),
 }
 

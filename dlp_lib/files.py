@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+USE = "DLP_LIB_NOTE_USE"  # an environment variable: the file in which ``note_use`` writes
 TEMPORARY = ".tmp"  # how the name of a file ends that is being written
 OLD = 60 * 60  # seconds; no write takes that long, so whoever wrote the file has been killed
 _NO_ROOM = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
@@ -73,6 +74,24 @@ def write_atomically(path: Path, data: bytes) -> None:
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise
+    note_use("wrote", path)
+
+
+def note_use(verb: str, path: Path) -> None:
+    """Add a line on a file to the notes, where the environment names a file for them.
+
+    So whoever starts a notebook learns which records it used, whichever process used them. Notes
+    that cannot be written are left out: no work depends on them.
+
+    Args:
+        verb: "read" or "wrote".
+        path: of the file that was used.
+    """
+    notes = os.environ.get(USE)
+    if not notes:
+        return
+    with contextlib.suppress(OSError), Path(notes).open("a", encoding="utf-8") as file:
+        file.write(f"{verb} {path.resolve()}\n")
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import torch
 
-from .files import explain_errors, write_atomically
+from .files import explain_errors, note_use, write_atomically
 from .fingerprint import CannotFingerprint, fingerprint, neutral
 
 SUFFIX = ".safetensors"
@@ -81,12 +81,15 @@ class Store:
         except (KeyError, FileNotFoundError, NotADirectoryError):
             return None
         try:
-            return _parse(name, data)
+            record = parse_record(name, data)
         except Exception as error:  # whatever damage does to a parser, the answer is the same
             warnings.warn(
                 f"stored record {name} is damaged ({error}): computing it again", stacklevel=2
             )
             return None
+        if self.root is not None:
+            note_use("read", self._path(name))
+        return record
 
     def get_or_compute(
         self, name: str, compute: Callable[[], dict[str, torch.Tensor]]
@@ -154,8 +157,17 @@ def header_of(data: bytes) -> dict[str, str]:
     return json.loads(data[8 : 8 + length])["__metadata__"]
 
 
-def _parse(name: str, data: bytes) -> Record:
-    """Read a safetensors file; ValueError where it is not what was written under the name."""
+def parse_record(name: str, data: bytes) -> Record:
+    """Return the record that a safetensors file holds.
+
+    Args:
+        name: under which it was written.
+        data: all bytes of the file.
+
+    Raises:
+        ValueError: where it was written under another name, or was altered.
+        Exception: of many kinds, for what is no such file.
+    """
     from safetensors.torch import load
 
     tensors = load(data)

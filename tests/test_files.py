@@ -112,3 +112,22 @@ def test_a_full_disk_is_no_failure_of_the_trial(tmp_path):
     with ThreadPoolExecutor(1) as executor, pytest.raises(files.CannotWrite, match="no room here"):
         sweep.sweep(toy_trials.fills_the_disk, {}, [0], tmp_path, executor)
     assert not list(tmp_path.rglob("*.json"))
+
+
+def test_use_is_noted_where_the_environment_asks_for_it(tmp_path, monkeypatch):
+    notes = tmp_path / "notes"
+    files.write_atomically(tmp_path / "before", b"")
+    monkeypatch.setenv(files.USE, str(notes))
+    files.write_atomically(tmp_path / "one", b"")
+    files.note_use("read", tmp_path / "two")
+    folder = tmp_path.resolve()
+    assert notes.read_text("utf-8").splitlines() == [
+        f"wrote {folder / 'one'}",
+        f"read {folder / 'two'}",
+    ]
+
+
+def test_a_place_for_notes_that_is_gone_stops_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv(files.USE, str(tmp_path / "gone" / "notes"))
+    files.write_atomically(tmp_path / "one", b"data")
+    assert (tmp_path / "one").read_bytes() == b"data"

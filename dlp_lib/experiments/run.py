@@ -188,7 +188,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("notebook", help="its name, such as 00_quickstart")
     parser.add_argument("--out", type=read.folder, required=True, help="folder for what comes out")
     parser.add_argument(
-        "--params", type=_preset, default={}, metavar="FILE", help="YAML file of parameters"
+        "--params", type=preset, default={}, metavar="FILE", help="YAML file of parameters"
     )
     parser.add_argument(
         "-p",
@@ -217,11 +217,11 @@ def _named_values(items: list[str]) -> dict:
     return values
 
 
-def _preset(text: str) -> dict:
+def preset(text: str) -> dict:
     """Return the parameters of a YAML file."""
-    preset = read.yaml_file(text)
-    if preset is None:  # an empty file
+    parameters = read.yaml_file(text)
+    if parameters is None:  # an empty file
         return {}
-    if not isinstance(preset, dict):
+    if not isinstance(parameters, dict):
         raise argparse.ArgumentTypeError(f"{text!r}: allowed is a file of lines such as 'seed: 1'")
-    return preset
+    return parameters

@@ -1,6 +1,11 @@
-"""python -m dlp_lib store: what a store holds, how old it is, and how to make it smaller."""
+"""python -m dlp_lib store: what a store holds, how old it is, and how to make it smaller.
+
+Two commands of its own carry it to other machines: ``store pack FOLDER`` packs what the notebooks
+need, and ``store load PACK`` puts that into a store. Each has its own --help.
+"""
 
 import argparse
+import importlib
 import re
 import shutil
 import time
@@ -13,6 +18,7 @@ from ..runtime import HOME
 from . import options as read
 
 DAY = 24 * 60 * 60  # seconds
+_CARRY = {"pack": ".warm_store.pack", "load": ".warm_store.load"}  # the modules of commands
 _KEY = re.compile(r"-[0-9a-f]{32}$")
 _UNITS = {"kB": 1e3, "MB": 1e6, "GB": 1e9}
 
@@ -104,7 +110,15 @@ def remove(entry: Entry) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Show a store, or prune it."""
+    """Show a store, or prune it; or pack one, or load a pack.
+
+    Args:
+        arguments: what follows ``store``.
+    """
+    if arguments and arguments[0] in _CARRY:
+        module = importlib.import_module(_CARRY[arguments[0]], __package__)
+        module.main(arguments[1:])
+        return
     options = _parser().parse_args(arguments)
     now = time.time()
     freed = 0
@@ -124,7 +138,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m dlp_lib store", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m dlp_lib store",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
         "--store",
         type=read.existing_folder,

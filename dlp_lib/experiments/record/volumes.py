@@ -9,15 +9,24 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 
-from ...store import SUFFIX, Record, Store
+from ...store import SUFFIX, Record, Store, header_of, parse_record
 
 LIMIT = 15 * 2**20  # bytes of a volume
+Piece = tuple[dict, bytes]  # what a volume says of a piece that it holds, and the piece
 _SLACK = 2048  # bytes for what a volume says of itself
 _OF_A_PIECE = 160  # bytes that the file's header spends on one
+
+
+class Data(Protocol):
+    """Bytes, or what reads them piece by piece when they are written."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice) -> bytes: ...
 
 
 class Member(NamedTuple):
@@ -25,7 +34,7 @@ class Member(NamedTuple):
 
     name: str
     facts: dict  # plain JSON
-    data: bytes
+    data: Data  # bytes, where it was read
 
 
 @dataclass(frozen=True)
@@ -37,8 +46,8 @@ class Contents:
     members: list[Member]
 
 
-class _Piece(NamedTuple):
-    """A part of a member, as large as a volume has room for."""
+class _Cut(NamedTuple):
+    """Where a member is cut, so that the part fits into a volume."""
 
     member: Member
     start: int
@@ -79,8 +88,8 @@ def write(folder: Path, contents: Contents, limit: int = LIMIT) -> int:
         facts["shared"] = contents.shared
         facts["pieces"] = [piece.entry() for piece in pieces]
         store.write(f"volume-{number}", tensors, facts)
-    for path in _paths(folder):
-        if path not in _expected(folder, len(volumes)):
+    for path in paths_of(folder):
+        if path not in expected(folder, len(volumes)):
             path.unlink()
     return len(volumes)
 
@@ -98,7 +107,7 @@ def read(folder: Path, warn: bool = True) -> Contents:
     store = Store(folder)
     found: list[Record] = []
     lost = []
-    for path in _paths(folder):
+    for path in paths_of(folder):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the store's own words are about single results
             record = store.read(path.name.removesuffix(SUFFIX))
@@ -109,7 +118,7 @@ def read(folder: Path, warn: bool = True) -> Contents:
     newest = {"generation": 0, "of": 0, "shared": {}}
     if found:
         newest = max(found, key=lambda record: record.facts["generation"]).facts
-    for path in _expected(folder, newest["of"]):
+    for path in expected(folder, newest["of"]):
         if not path.exists():
             lost.append(f"{path} is missing")
     for what in lost if warn else ():
@@ -117,21 +126,34 @@ def read(folder: Path, warn: bool = True) -> Contents:
     return Contents(newest["generation"], newest["shared"], _members(found))
 
 
-def _paths(folder: Path) -> list[Path]:
+def read_file(path: Path) -> Record:
+    """Return one volume, whatever its file is called now.
+
+    Raises:
+        ValueError: where it was altered.
+        Exception: of many kinds, for what is no such file.
+    """
+    data = path.read_bytes()
+    return parse_record(header_of(data)["name"], data)
+
+
+def paths_of(folder: Path) -> list[Path]:
+    """Return the files of the volumes that a folder has."""
     return sorted(folder.glob(f"volume-*{SUFFIX}"))
 
 
-def _expected(folder: Path, count: int) -> list[Path]:
+def expected(folder: Path, count: int) -> list[Path]:
+    """Return the files that ``count`` volumes have."""
     return [folder / f"volume-{number}{SUFFIX}" for number in range(1, count + 1)]
 
 
-def _fill(contents: Contents, limit: int) -> Iterator[list[_Piece]]:
+def _fill(contents: Contents, limit: int) -> Iterator[list[_Cut]]:
     """Yield the pieces of each volume; only the last one has room left."""
     room_of_all = limit - _SLACK - _length(contents.shared)
     room = room_of_all
-    pieces: list[_Piece] = []
+    pieces: list[_Cut] = []
     for member in contents.members:
-        overhead = _OF_A_PIECE + _length(_Piece(member, 0, 0).entry())
+        overhead = _OF_A_PIECE + _length(_Cut(member, 0, 0).entry())
         if overhead >= room_of_all:
             raise ValueError(f"limit={limit}: allowed are more than {limit - room_of_all} bytes")
         start = 0
@@ -141,7 +163,7 @@ def _fill(contents: Contents, limit: int) -> Iterator[list[_Piece]]:
                 pieces = []
                 room = room_of_all
             stop = min(len(member.data), start + room - overhead)
-            pieces.append(_Piece(member, start, stop))
+            pieces.append(_Cut(member, start, stop))
             room -= overhead + stop - start
             start = stop
             if start == len(member.data):
@@ -156,18 +178,31 @@ def _length(facts: dict) -> int:
 
 def _members(found: list[Record]) -> list[Member]:
     """Put the pieces together; of a member that was written more than once, the newest counts."""
-    pieces: dict[tuple[int, str], list[tuple[dict, bytes]]] = {}
+    pieces: dict[tuple[int, str], list[Piece]] = {}
     for record in found:
-        for place, entry in enumerate(record.facts["pieces"]):
-            tensor = record.tensors.get(str(place))
-            data = b"" if tensor is None else tensor.numpy().tobytes()
+        for entry, data in pieces_of(record):
             key = (record.facts["generation"], entry["name"])
             pieces.setdefault(key, []).append((entry, data))
     members: dict[str, Member] = {}
     for (_, name), parts in sorted(pieces.items(), key=lambda item: item[0]):
-        in_order = sorted(parts, key=lambda part: part[0]["start"])
-        data = b"".join(part for _, part in in_order)
-        entry = in_order[0][0]
-        if len(data) == entry["size"]:
-            members[name] = Member(name, entry["facts"], data)
+        member = joined(parts)
+        if member is not None:
+            members[name] = member
     return list(members.values())
+
+
+def pieces_of(volume: Record) -> Iterator[Piece]:
+    """Yield what a volume says of each piece that it holds, and the bytes of it."""
+    for place, entry in enumerate(volume.facts["pieces"]):
+        tensor = volume.tensors.get(str(place))
+        yield entry, b"" if tensor is None else tensor.numpy().tobytes()
+
+
+def joined(pieces: list[Piece]) -> Member | None:
+    """Return the member that pieces make up; None where one is missing."""
+    in_order = sorted(pieces, key=lambda piece: piece[0]["start"])
+    data = b"".join(part for _, part in in_order)
+    entry = in_order[0][0]
+    if len(data) != entry["size"]:
+        return None
+    return Member(entry["name"], entry["facts"], data)

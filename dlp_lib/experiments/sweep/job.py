@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...files import CannotWrite, write_atomically
+from ...files import CannotWrite, note_use, write_atomically
 from ...fingerprint import CannotFingerprint, fingerprint
 from ...runtime import Runtime, environment
 from ...store import digest, lock
@@ -64,6 +64,7 @@ class Job:
             return None
         if self.retry and record["error"]:
             return None
+        note_use("read", self.path)
         return record
 
     def _parse(self, data: bytes) -> dict:

@@ -11,6 +11,7 @@ from .filters import FILTERS, PAPER_FILTERS, entropy
 from .finetuning import Training
 from .fixmatch import FixMatch, fixmatch
 from .fp import FP
+from .immunise import TriggerEstimate, estimate_trigger
 from .mcr import MCR
 from .mixmatch import MixMatch
 from .nad import NAD

@@ -23,6 +23,7 @@ from ..training.supervised import Supervised, supervised
 from .base import Result
 from .filters import entropy
 from .fixmatch import FixMatch, fixmatch
+from .immunise import estimate_trigger
 from .selection import QUOTAS, Selection, select, selection_sizes
 from .unlearn import Unlearn, unlearn
 
@@ -128,7 +129,11 @@ class DLP:
         stays[selection.trusted] = True
         positions = stays.cumsum(0) - 1  # of the samples that stay, among themselves
         trusted = positions[selection.trusted]
-        stage = fixmatch(model, tampered.subset(stays), trusted, self.fixmatch, context)
+        trigger = None
+        if self.fixmatch.immunise > 0:
+            trigger = estimate_trigger(tampered, selection.suspected)
+        rest = tampered.subset(stays)
+        stage = fixmatch(model, rest, trusted, self.fixmatch, context, trigger)
         return stage.expect_finite()
 
 

@@ -185,6 +185,21 @@ def test_the_command_keeps_rows_and_where_they_come_from(tmp_path, monkeypatch, 
     assert "invalid choice: 'rate'" in capsys.readouterr().err
 
 
+def test_a_seed_with_other_images_is_added_to_a_table(tmp_path, monkeypatch):
+    rows = lambda base: [{"pixel": int(base.clean.images[0, 0, 0, 0])}]  # noqa: E731
+    monkeypatch.setitem(TABLES, "rates", rows)
+    folders = ["--store", str(tmp_path), "--out", str(tmp_path), "--n-train", "20"]
+    command.main(["rates", "--seeds", "1", "2", *folders])
+    command.main(["rates", "--seeds", "2", "--data-seed", "5", "--add", *folders])
+    command.main(["rates", "--seeds", "0", "--add", *folders])
+    zero, one, two = record.read("rates", tmp_path)
+    assert [row["seed"] for row in (zero, one, two)] == [0, 1, 2]
+    assert [row.get("data_seed") for row in (zero, one, two)] == [None, None, 5]
+    assert zero["pixel"] == one["pixel"] != two["pixel"]
+    command.main(["rates", "--seeds", "0", *folders])
+    assert len(record.read("rates", tmp_path)) == 1
+
+
 def test_agreed_e1_is_the_first_epoch_of_lasting_agreement(tampered, context, model):
     stage = supervised(model, tampered[0], 8, Supervised(lr=0.05), context)
     suspicions = [-entropy(logits) for logits in stage.logits_by_block()]

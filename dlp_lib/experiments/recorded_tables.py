@@ -1,7 +1,7 @@
 """Tables of what was recorded: all defences, all architectures, and DLP at its limits."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from ..evaluation import Metrics
@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 FILTER_TITLES = {"suspected": "suspects poisoned", "trusted": "trusted clean"}
 SHARE_TITLES = {"ca": "CA", "asr": "ASR", "ra": "RA"}
 UNDEFENDED_TITLES = {"ca": "CA, undefended", "asr": "ASR, undefended"}
+BEYOND_TITLES = {
+    "ca": "CA",
+    "asr": "ASR",
+    "ra": "RA",
+    "target_recall": "recall of the target",
+    "least_recall": "least recall of a class",
+}
 DLP_TITLES = {"ca": "CA, DLP", "asr": "ASR, DLP"}
 
 
@@ -94,6 +101,25 @@ def table_of_cases(*names: str) -> "pandas.DataFrame":
     table = pandas.concat([dlp, undefended], axis=1)
     in_order = table.loc[list(names)]
     return in_order.rename_axis("per cent")
+
+
+def table_beyond(seeds: Collection[int]) -> "pandas.DataFrame":
+    """Return what every method of the record "beyond" came to, attack by attack.
+
+    Args:
+        seeds: whose runs count. Those that are not recorded are left out.
+
+    Returns:
+        "mean (least–most)" in per cent, and the mean of the image passes with gradient.
+    """
+    import pandas
+
+    rows = [row for row in read("beyond") if row["seed"] in seeds]
+    by = ["attack", "method"]
+    table = spread(rows, by, list(BEYOND_TITLES)).rename(columns=BEYOND_TITLES)
+    images = pandas.DataFrame(rows).groupby(by, sort=False)["images"].mean()
+    table["images"] = images.map("{:,.0f}".format)
+    return table.rename_axis(["per cent", ""])
 
 
 def _recorded_cases() -> list[dict]:

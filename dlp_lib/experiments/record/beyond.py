@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 
-from ...defences import DefenceResult
+from torch import nn
+
 from ...evaluation import evaluate
 from ..scenario import Scenario
 from .compare import defence_result
@@ -35,22 +36,29 @@ def measure_beyond(base: Scenario) -> Iterator[dict]:
 
 def _rows(scene: Scenario) -> Iterator[dict]:
     epochs = scene.recipe.epochs + scene.recipe.cooldown_epochs
-    undefended = evaluate(scene.converged(), scene.test, scene.attack)
     images = epochs * len(scene.tampered)
-    yield {"method": "undefended", **asdict(undefended), "images": images}
+    yield {"method": "undefended", **_measured(scene.converged(), scene), "images": images}
     for method, (changes, of_fixmatch) in VARIANTS.items():
         fixmatch = replace(scene.recipe.dlp.fixmatch, **of_fixmatch)
         agreed, result = scene.defended(GAMMA, fixmatch=fixmatch, **changes)
         facts = e1_facts(agreed, result)
         if scene.attack is not None:
             facts |= filter_facts(result, scene.truth)
-        yield {"method": method, **facts, **_measured(result, scene)}
+        yield {"method": method, **facts, **_measured(result.model, scene), **result.costs()}
     for method in OTHERS:
         if method in scene.recipe.defences:
             result = defence_result(scene, scene.recipe.defences[method])
-            yield {"method": method, **_measured(result, scene)}
+            yield {"method": method, **_measured(result.model, scene), **result.costs()}
 
 
-def _measured(result: DefenceResult, scene: Scenario) -> dict:
-    metrics = evaluate(result.model, scene.test, scene.attack)
-    return {**asdict(metrics), **result.costs()}
+def _measured(model: nn.Module, scene: Scenario) -> dict:
+    """Return the fields of Metrics, and two recalls by name.
+
+    They are that of the class that the attacker wants, and that of the class recognised worst.
+    """
+    metrics = evaluate(model, scene.test, scene.attack)
+    target = None
+    if scene.attack is not None:
+        target = metrics.recalls[scene.attack.target]
+    recalls = {"target_recall": target, "least_recall": metrics.least_recall}
+    return {**asdict(metrics), **recalls}

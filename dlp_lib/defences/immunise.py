@@ -2,10 +2,10 @@
 
 It then stands on every class alike, and tells nothing. This is not DLP's paper's. We found no
 earlier work that does just this. Chan & Ong 2019 (arXiv:1911.08040) come nearest: they extract a
-poison signal from a model, and train with images to which it is added. Neural Cleanse (Wang et al. 2019)
-and I-BAU (Zeng et al. 2022, arXiv:2110.03735) unlearn a trigger that is found by optimisation, and
-need clean data. Aseervatham et al. 2025 (arXiv:2506.01444) extract a trigger from the tampered set,
-to find poisoned samples.
+poison signal from a model, and train with images to which it is added. Neural Cleanse (Wang et al.
+2019) and I-BAU (Zeng et al. 2022, arXiv:2110.03735) unlearn a trigger that is found by
+optimisation, and need clean data. Aseervatham et al. 2025 (arXiv:2506.01444) extract a trigger from
+the tampered set, to find poisoned samples.
 """
 
 from typing import NamedTuple

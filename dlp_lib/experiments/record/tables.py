@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from ..scenario import Scenario
-from .beyond import measure_beyond
+from .beyond import measure_beyond, measure_evasions
 from .compare import measure_baselines
 from .limits import measure_limits
 from .stages import measure_architectures, measure_orders, measure_stages
@@ -27,4 +27,5 @@ TABLES: dict[str, Callable[[Scenario], Iterator[dict]]] = {
     "baselines": measure_baselines,
     "limits": measure_limits,
     "beyond": measure_beyond,
+    "evasions": measure_evasions,
 }

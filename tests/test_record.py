@@ -20,7 +20,7 @@ from dlp_lib import (
 )
 from dlp_lib.attacks import AttackSetting
 from dlp_lib.defences import DLP, FP, Training, agreed_e1, agreement
-from dlp_lib.experiments import NO_ATTACK, Scenario, record, report
+from dlp_lib.experiments import NO_ATTACK, Scenario, record, recorded_tables, report
 from dlp_lib.experiments.record import cifar10, command
 from dlp_lib.experiments.record.cifar10 import collect, sitting
 from dlp_lib.experiments.record.cifar10 import command as cifar10_command
@@ -198,6 +198,21 @@ def test_a_seed_with_other_images_is_added_to_a_table(tmp_path, monkeypatch):
     assert zero["pixel"] == one["pixel"] != two["pixel"]
     command.main(["rates", "--seeds", "0", *folders])
     assert len(record.read("rates", tmp_path)) == 1
+
+
+def test_the_table_beyond_the_paper_tells_recalls_and_image_passes(monkeypatch):
+    facts = {"attack": "none", "method": "DLP", "asr": None, "ra": None, "target_recall": None}
+    rows = [
+        {**facts, "seed": seed, "ca": ca, "least_recall": 0.5, "images": 1000 + seed}
+        for seed, ca in enumerate((0.9, 0.7, 0.2))
+    ]
+    monkeypatch.setattr(recorded_tables, "read", lambda name: rows)
+    table = recorded_tables.table_beyond((0, 1))
+    row = table.loc["none", "DLP"]
+    assert row[["CA", "ASR", "least recall of a class"]].tolist() == [
+        "80.0 (70.0–90.0)", "–", "50.0 (50.0–50.0)"
+    ]  # fmt: skip
+    assert row["images"] == "1,000"
 
 
 def test_agreed_e1_is_the_first_epoch_of_lasting_agreement(tampered, context, model):

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..checking import (
+    check_bool,
     check_choice,
     check_field,
     check_fraction,
@@ -21,6 +22,7 @@ from ..training.admission import admit
 from ..training.stage import Stage
 from ..training.supervised import Supervised, supervised
 from .base import Result
+from .bearers import find_bearers
 from .filters import entropy
 from .fixmatch import FixMatch, fixmatch
 from .immunise import estimate_trigger
@@ -49,6 +51,9 @@ class DLP:
     quota: str = "per class"
     # Share of the set, lowest entropy first, that stage 3 does not see; not the paper's
     exclude_easiest: float = 0.0
+    # Whether stage 3 does not see the samples that bear the suspects' trigger, where it is clear;
+    # see bearers.find_bearers. Not the paper's
+    exclude_bearers: bool = False
     supervised: Supervised = field(default_factory=Supervised)
     unlearn: Unlearn = field(default_factory=Unlearn)
     fixmatch: FixMatch = field(default_factory=FixMatch)
@@ -60,6 +65,7 @@ class DLP:
         check_field(self, "order", _check_order)
         check_field(self, "quota", check_choice, QUOTAS)
         check_field(self, "exclude_easiest", check_number, least=0, below=1)
+        check_field(self, "exclude_bearers", check_bool)
         check_field(self, "supervised", check_type, Supervised)
         check_field(self, "unlearn", check_type, Unlearn)
         check_field(self, "fixmatch", check_type, FixMatch)
@@ -85,6 +91,10 @@ class DLP:
         logits = learned.logits().to(tampered.images.device)
         suspicion = -entropy(logits)
         selection = select(suspicion, tampered, self.gamma, self.quota)
+        bearers = selection.suspected[:0]
+        if self.exclude_bearers:
+            bearers = find_bearers(tampered, selection.suspected).usable(tampered)
+            selection = select(suspicion, tampered, self.gamma, self.quota, bearers)
         stages = {"SL": learned}
         for name in self.order[1:]:
             if name == "AU":
@@ -92,8 +102,11 @@ class DLP:
                     model, tampered, selection.suspected, self.e2, self.unlearn, context
                 )
             else:
-                stages[name] = self._finetune(model, tampered, suspicion, selection, context)
-        return Result(model.eval(), stages, logits, suspicion, selection)
+                stages[name] = self._finetune(
+                    model, tampered, suspicion, selection, bearers, context
+                )
+        found = bearers if self.exclude_bearers else None
+        return Result(model.eval(), stages, logits, suspicion, selection, found)
 
     def _expect_sizes(self, tampered: Split) -> None:
         """Check that every stage has samples, before any of them runs."""
@@ -119,19 +132,22 @@ class DLP:
         tampered: Split,
         suspicion: Tensor,
         selection: Selection,
+        bearers: Tensor,
         context: Context,
     ) -> Stage:
-        """Run stage 3, without the samples that ``exclude_easiest`` leaves out."""
+        """Run stage 3, without the bearers and the samples that ``exclude_easiest`` leaves out."""
         count = self._count_easiest(tampered)
         easiest = suspicion.argsort(descending=True, stable=True)[:count]
         stays = torch.ones_like(tampered.labels, dtype=torch.bool)
         stays[easiest] = False
+        stays[bearers] = False
         stays[selection.trusted] = True
         positions = stays.cumsum(0) - 1  # of the samples that stay, among themselves
         trusted = positions[selection.trusted]
         trigger = None
         if self.fixmatch.immunise > 0:
-            trigger = estimate_trigger(tampered, selection.suspected)
+            shown_by = bearers if len(bearers) else selection.suspected
+            trigger = estimate_trigger(tampered, shown_by)
         rest = tampered.subset(stays)
         stage = fixmatch(model, rest, trusted, self.fixmatch, context, trigger)
         return stage.expect_finite()

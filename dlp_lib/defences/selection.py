@@ -62,7 +62,13 @@ class Selection:
         return rows
 
 
-def select(suspicion: Tensor, tampered: Split, gamma: float, quota: str = "per class") -> Selection:
+def select(
+    suspicion: Tensor,
+    tampered: Split,
+    gamma: float,
+    quota: str = "per class",
+    left_out: Tensor | None = None,
+) -> Selection:
     """Suspect the n·gamma most suspicious samples, and trust the least suspicious of each class.
 
     The quota "label_aware" is not the paper's. A class then gives fewer trusted samples, the more
@@ -76,6 +82,8 @@ def select(suspicion: Tensor, tampered: Split, gamma: float, quota: str = "per c
         tampered: the training set.
         gamma: filtering rate, a share of the set.
         quota: how many samples to trust; see ``selection_sizes``.
+        left_out: indices (k,) of samples that are not to be trusted, beside the suspects. They do
+            not count as members of their class either, of which at most half is trusted.
 
     Raises:
         ValueError: as ``selection_sizes`` does, for scores that are NaN or not one for each
@@ -86,10 +94,15 @@ def select(suspicion: Tensor, tampered: Split, gamma: float, quota: str = "per c
     order = suspicion.argsort(descending=True, stable=True)
     suspected = order[:count]
     others = order[count:]
+    members = _class_sizes(tampered)
+    if left_out is not None:
+        stays = torch.ones_like(tampered.labels, dtype=torch.bool)
+        stays[left_out] = False
+        others = others[stays[others]]
+        members = _class_sizes(tampered.subset(stays))
     wanted = [quota_per_class] * len(tampered.classes)
     if quota == "label_aware":
         wanted = _label_aware(quota_per_class, tampered.labels[suspected], len(tampered.classes))
-    members = _class_sizes(tampered)
     labels = tampered.labels[others]
     trusted: list[Tensor] = []
     for label, name in enumerate(tampered.classes):

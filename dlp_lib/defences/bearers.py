@@ -5,6 +5,8 @@ anew from those whom it finds. It is not DLP's paper's. The distance that it fin
 statistic without its sample sizes: a sign of poison, beside the suspects' lasting agreement.
 """
 
+import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -15,7 +17,10 @@ from ..data.split import Split
 from ..training.admission import expect_indices
 
 _BATCH = 256  # images at a time, so that memory does not grow with the set
-_SIDE = 32  # pixels; larger images are averaged, as the covariance has (3·side²)² entries
+# Larger images are averaged to that many pixels a side, as the covariance has (3·side²)² entries,
+# and to fewer, so that there are some samples for each pixel. Both are ours
+_SIDE = 32
+_SAMPLES_FOR_EACH_PIXEL = 5
 _RIDGE = 8.0  # standard deviation of noise that is added to every pixel, in 1/255; ours
 _ROUNDS = 10  # at most; ours
 # From here on the distance is a sign. On shapes10 a fixed trigger has 600 and more, and clean
@@ -53,7 +58,8 @@ def find_bearers(
     lies at another place in each image, or warps it, is not found.
 
     Args:
-        tampered: the training set. Images of more than 32 pixels a side are averaged to 32.
+        tampered: the training set. Images of more than 32 pixels a side are averaged to 32, and to
+            fewer where there are not five samples for each value of an image.
         suspected: indices (m,) of the suspects.
         pixels: of the set, where it is asked more than once; None: they are computed.
 
@@ -94,6 +100,7 @@ class PixelCovariance:
 
     def __init__(self, images: Tensor):
         self.images = images
+        self.side = side_for(images)
         self.mean = torch.cat([rows.sum(0, keepdim=True) for rows in self._batches()]).sum(0)
         self.mean = self.mean / len(images)
         d = len(self.mean)
@@ -120,14 +127,21 @@ class PixelCovariance:
         scores = [(rows - middle) @ direction for rows in self._batches()]
         return torch.cat(scores), float(direction @ difference)
 
-    def _batches(self):
+    def _batches(self) -> Iterator[Tensor]:
         """Yield the pixels (b, d), float64 in 1/255, of some images at a time."""
         for batch in self.images.split(_BATCH):
-            yield _reduced(batch.double()).flatten(1)
+            yield _reduced(batch.double(), self.side).flatten(1)
 
 
-def _reduced(images: Tensor) -> Tensor:
-    """Return images (n, 3, h, w) averaged to 32 pixels a side, where they have more."""
+def side_for(images: Tensor) -> int:
+    """Return to how many pixels a side images (n, 3, h, w) are averaged, where they have more."""
+    n, channels, height, width = images.shape
+    enough = math.isqrt(n // (_SAMPLES_FOR_EACH_PIXEL * channels))
+    return max(2, min(_SIDE, enough, max(height, width)))
+
+
+def _reduced(images: Tensor, side: int) -> Tensor:
+    """Return images (n, 3, h, w) averaged to so many pixels a side, where they have more."""
     height, width = images.shape[2:]
-    size = (min(height, _SIDE), min(width, _SIDE))
+    size = (min(height, side), min(width, side))
     return images if size == (height, width) else functional.adaptive_avg_pool2d(images, size)

@@ -52,7 +52,8 @@ class DLP:
     # Share of the set, lowest entropy first, that stage 3 does not see; not the paper's
     exclude_easiest: float = 0.0
     # Whether stage 3 does not see the samples that bear the suspects' trigger, where it is clear;
-    # see bearers.find_bearers. Not the paper's
+    # see bearers.find_bearers. Then the quota is "half", and classes of few trusted samples count
+    # as much as others. Not the paper's
     exclude_bearers: bool = False
     supervised: Supervised = field(default_factory=Supervised)
     unlearn: Unlearn = field(default_factory=Unlearn)
@@ -94,7 +95,9 @@ class DLP:
         bearers = selection.suspected[:0]
         if self.exclude_bearers:
             bearers = find_bearers(tampered, selection.suspected).usable(tampered)
-            selection = select(suspicion, tampered, self.gamma, self.quota, bearers)
+            # Without them the set counts as clean, and more of it can be trusted
+            quota = "half" if len(bearers) else self.quota
+            selection = select(suspicion, tampered, self.gamma, quota, bearers)
         stages = {"SL": learned}
         for name in self.order[1:]:
             if name == "AU":
@@ -143,7 +146,10 @@ class DLP:
         stays[bearers] = False
         stays[selection.trusted] = True
         positions = stays.cumsum(0) - 1  # of the samples that stay, among themselves
-        trusted = positions[selection.trusted]
+        trusted = selection.trusted
+        if len(bearers):
+            trusted = _balanced(trusted, tampered.labels[trusted])
+        trusted = positions[trusted]
         trigger = None
         if self.fixmatch.immunise > 0:
             shown_by = bearers if len(bearers) else selection.suspected
@@ -151,6 +157,13 @@ class DLP:
         rest = tampered.subset(stays)
         stage = fixmatch(model, rest, trusted, self.fixmatch, context, trigger)
         return stage.expect_finite()
+
+
+def _balanced(samples: Tensor, labels: Tensor) -> Tensor:
+    """Repeat samples (m,) of the classes that have few, so that every label (m,) is as frequent."""
+    by_class = [samples[labels == label] for label in labels.unique()]
+    most = max(len(own) for own in by_class)
+    return torch.cat([own.repeat(most)[:most] for own in by_class])
 
 
 def _check_order(name: str, order) -> tuple[str, ...]:

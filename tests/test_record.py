@@ -206,13 +206,25 @@ def test_the_table_beyond_the_paper_tells_recalls_and_image_passes(monkeypatch):
         {**facts, "seed": seed, "ca": ca, "least_recall": 0.5, "images": 1000 + seed}
         for seed, ca in enumerate((0.9, 0.7, 0.2))
     ]
-    monkeypatch.setattr(recorded_tables, "read", lambda name: rows)
+    recorded = {"beyond": rows}
+
+    def read(name):
+        if name not in recorded:
+            raise FileNotFoundError(name)
+        return recorded[name]
+
+    monkeypatch.setattr(recorded_tables, "read", read)
     table = recorded_tables.table_beyond((0, 1))
     row = table.loc["none", "DLP"]
     assert row[["CA", "ASR", "least recall of a class"]].tolist() == [
         "80.0 (70.0–90.0)", "–", "50.0 (50.0–50.0)"
     ]  # fmt: skip
     assert row["images"] == "1,000"
+    recorded["beyond_others"] = [{**rows[0], "method": "ABL"}]
+    recorded["beyond"] = [{**rows[0], "attack": "SIG"}, *rows]
+    pairs = list(recorded_tables.table_beyond((0,)).index)
+    assert pairs == [("none", "DLP"), ("none", "ABL"), ("SIG", "DLP")]
+    assert len(recorded_tables.table_beyond((0,), "evasions")) == 0
 
 
 def test_agreed_e1_is_the_first_epoch_of_lasting_agreement(tampered, context, model):

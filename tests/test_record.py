@@ -21,7 +21,7 @@ from dlp_lib import (
 from dlp_lib.attacks import AttackSetting
 from dlp_lib.defences import DLP, FP, Training, agreed_e1, agreement
 from dlp_lib.experiments import NO_ATTACK, Scenario, record, recorded_tables, report
-from dlp_lib.experiments.record import cifar10, command
+from dlp_lib.experiments.record import beyond, cifar10, command
 from dlp_lib.experiments.record.cifar10 import collect, sitting
 from dlp_lib.experiments.record.cifar10 import command as cifar10_command
 from dlp_lib.experiments.record.limits import CASES
@@ -128,6 +128,9 @@ def quick_tables(base, monkeypatch):
     for attack in ("TrojanNN", "LCA"):
         monkeypatch.setitem(ATTACKS, attack, base.recipe.attacks[attack])
     monkeypatch.setattr("dlp_lib.attacks.surrogate.EPOCHS", 2)
+    monkeypatch.setattr(beyond, "HARDEST_FIRST", ("SIG", NO_ATTACK))
+    few_evasions = {name: beyond.EVASIONS[name] for name in ("all-to-all", "random phase")}
+    monkeypatch.setattr(beyond, "EVASIONS", few_evasions)
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -604,6 +604,7 @@ REFUSED = [
     ("-p mu=3: allowed are gamma, e1, e2, order", ["-p", "mu=3"]),
     ("-p fixmatch.mu=3.5: allowed are whole numbers", ["-p", "fixmatch.mu=3.5"]),
     ("-p fixmatch.mu=True: allowed are whole numbers", ["-p", "fixmatch.mu=True"]),
+    ("immunise=1.5: allowed are finite numbers", ["-p", "fixmatch.immunise=1.5"]),
     ("-p unlearn.lr=fast: allowed are numbers", ["-p", "unlearn.lr=fast"]),
     ("-p unlearn.stop=1: allowed are True and False", ["-p", "unlearn.stop=1"]),
     ("quota='some': allowed are", ["-p", "quota=some"]),

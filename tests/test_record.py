@@ -20,8 +20,8 @@ from dlp_lib import (
 )
 from dlp_lib.attacks import AttackSetting
 from dlp_lib.defences import DLP, FP, Training, agreed_e1, agreement
-from dlp_lib.experiments import NO_ATTACK, Scenario, record, report
-from dlp_lib.experiments.record import cifar10, command
+from dlp_lib.experiments import NO_ATTACK, Scenario, record, recorded_tables, report
+from dlp_lib.experiments.record import beyond, cifar10, command
 from dlp_lib.experiments.record.cifar10 import collect, sitting
 from dlp_lib.experiments.record.cifar10 import command as cifar10_command
 from dlp_lib.experiments.record.limits import CASES
@@ -128,6 +128,9 @@ def quick_tables(base, monkeypatch):
     for attack in ("TrojanNN", "LCA"):
         monkeypatch.setitem(ATTACKS, attack, base.recipe.attacks[attack])
     monkeypatch.setattr("dlp_lib.attacks.surrogate.EPOCHS", 2)
+    monkeypatch.setattr(beyond, "HARDEST_FIRST", ("SIG", NO_ATTACK))
+    few_evasions = {name: beyond.EVASIONS[name] for name in ("all-to-all", "random phase")}
+    monkeypatch.setattr(beyond, "EVASIONS", few_evasions)
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -185,6 +188,48 @@ def test_the_command_keeps_rows_and_where_they_come_from(tmp_path, monkeypatch, 
     assert "invalid choice: 'rate'" in capsys.readouterr().err
 
 
+def test_a_seed_with_other_images_is_added_to_a_table(tmp_path, monkeypatch):
+    rows = lambda base: [{"pixel": int(base.clean.images[0, 0, 0, 0])}]  # noqa: E731
+    monkeypatch.setitem(TABLES, "rates", rows)
+    folders = ["--store", str(tmp_path), "--out", str(tmp_path), "--n-train", "20"]
+    command.main(["rates", "--seeds", "1", "2", *folders])
+    command.main(["rates", "--seeds", "2", "--data-seed", "5", "--add", *folders])
+    command.main(["rates", "--seeds", "0", "--add", *folders])
+    zero, one, two = record.read("rates", tmp_path)
+    assert [row["seed"] for row in (zero, one, two)] == [0, 1, 2]
+    assert [row.get("data_seed") for row in (zero, one, two)] == [None, None, 5]
+    assert zero["pixel"] == one["pixel"] != two["pixel"]
+    command.main(["rates", "--seeds", "0", *folders])
+    assert len(record.read("rates", tmp_path)) == 1
+
+
+def test_the_table_beyond_the_paper_tells_recalls_and_image_passes(monkeypatch):
+    facts = {"attack": "none", "method": "DLP", "asr": None, "ra": None, "target_recall": None}
+    rows = [
+        {**facts, "seed": seed, "ca": ca, "least_recall": 0.5, "images": 1000 + seed}
+        for seed, ca in enumerate((0.9, 0.7, 0.2))
+    ]
+    recorded = {"beyond": rows}
+
+    def read(name):
+        if name not in recorded:
+            raise FileNotFoundError(name)
+        return recorded[name]
+
+    monkeypatch.setattr(recorded_tables, "read", read)
+    table = recorded_tables.table_beyond((0, 1))
+    row = table.loc["none", "DLP"]
+    assert row[["CA", "ASR", "least recall of a class"]].tolist() == [
+        "80.0 (70.0–90.0)", "–", "50.0 (50.0–50.0)"
+    ]  # fmt: skip
+    assert row["images"] == "1,000"
+    recorded["beyond_others"] = [{**rows[0], "method": "ABL"}]
+    recorded["beyond"] = [{**rows[0], "attack": "SIG"}, *rows]
+    pairs = list(recorded_tables.table_beyond((0,)).index)
+    assert pairs == [("none", "DLP"), ("none", "ABL"), ("SIG", "DLP")]
+    assert len(recorded_tables.table_beyond((0,), "evasions")) == 0
+
+
 def test_agreed_e1_is_the_first_epoch_of_lasting_agreement(tampered, context, model):
     stage = supervised(model, tampered[0], 8, Supervised(lr=0.05), context)
     suspicions = [-entropy(logits) for logits in stage.logits_by_block()]
@@ -198,16 +243,20 @@ def test_agreed_e1_is_the_first_epoch_of_lasting_agreement(tampered, context, mo
     assert agreed_e1(start, tampered[0], 0.05, 1) is None
 
 
+SEEDS = {"beyond": (0, 1, 2, 3, 4), "evasions": (0,)}  # of other tables: three
+
+
 def test_what_is_committed_is_complete():
-    """Three seeds of every table, and every fraction a fraction."""
+    """All seeds of every table, and every fraction a fraction."""
     paths = list(record.FOLDER.glob("*.json"))
     assert {path.stem for path in paths} <= set(TABLES)
     for path in paths:
         made = json.loads(path.read_text(encoding="utf-8"))["made"]
         assert {"what", "epochs", "cooldown_epochs", "attacks", "torch", "commit"} <= set(made)
         rows = record.read(path.stem)
-        assert {row["seed"] for row in rows} == {0, 1, 2}
-        for seed in (0, 1, 2):
+        seeds = SEEDS.get(path.stem, (0, 1, 2))
+        assert {row["seed"] for row in rows} == set(seeds)
+        for seed in seeds:
             assert sum(row["seed"] == seed for row in rows) >= 5
         assert all(0 <= share <= 1 for share in shares(rows))
     assert {row["case"] for row in record.read("limits")} == set(CASES)

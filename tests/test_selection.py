@@ -126,8 +126,31 @@ def test_a_label_aware_quota_trusts_fewer_of_a_class_that_the_suspects_have():
     assert not aware.shortfall
 
 
+def test_half_of_the_largest_class_is_trusted_and_all_of_a_small_one():
+    suspicion = torch.arange(20.0).flip(0)  # the first is the most suspicious
+    labels = torch.arange(20) % 2
+    left_out = torch.tensor([0, 2, 4, 6, 8, 10, 12, 19])
+    chosen = select(suspicion, split(labels), 0.1, "half", left_out)
+    assert chosen.suspected.tolist() == [0, 1]
+    assert chosen.trusted.tolist() == [14, 16, 18, 11, 13, 15, 17]  # of 3 and of 9 members
+    assert chosen.quotas == (3, 4)
+    assert chosen.shortfall
+    assert select(suspicion, split(labels), 0.1, "half").quotas == (5, 5)
+
+
+@pytest.mark.parametrize("quota", ["per class", "label_aware"])
+def test_what_is_left_out_is_not_trusted_and_no_member(quota):
+    suspicion = torch.arange(20.0).flip(0)
+    labels = torch.arange(20) % 2
+    whole = select(suspicion, split(labels), 0.2, quota)
+    chosen = select(suspicion, split(labels), 0.2, quota, torch.tensor([18, 16, 14, 12]))
+    assert torch.equal(chosen.suspected, whole.suspected)
+    assert not set(chosen.trusted.tolist()) & {18, 16, 14, 12}
+    assert chosen.quotas[0] == min(whole.quotas[0], 3)  # half of 6
+
+
 def test_unknown_quotas_and_missing_classes_are_refused():
-    allowed = "allowed are 'per class', 'total' and 'label_aware'"
+    allowed = "allowed are 'per class', 'total', 'label_aware' and 'half'"
     with pytest.raises(ValueError, match=f"quota='each': {allowed}"):
         select(torch.zeros(4), split([0, 0, 1, 1]), 0.3, "each")
     with pytest.raises(ValueError, match="holds 0 samples of class 'cat'"):

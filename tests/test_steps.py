@@ -212,7 +212,7 @@ CAPTURED = {
         e2=2,
         supervised=Supervised(batch=16, augment=True),
         unlearn=Unlearn(batch=2, lr=1e-4),
-        fixmatch=FixMatch(steps=30, batch=8, mu=2, tau=0.1),
+        fixmatch=FixMatch(steps=30, batch=8, mu=2, tau=0.1, immunise=0.5),
     ),
     "ABL": ABL(
         isolation=LONGER,

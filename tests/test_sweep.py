@@ -223,6 +223,7 @@ DEFENCE = {"trial": trials.run_defence}
         (DLP | {"grid": {"order": [5]}}, "order=5: allowed is text"),
         (DLP | {"grid": {"dataset": [5]}}, "dataset=5: allowed is text"),
         (DLP | {"grid": {"mu": [True]}}, "mu=True: allowed are whole numbers"),
+        (DLP | {"grid": {"immunise": [1.5]}}, "immunise=1.5: allowed are finite numbers"),
         ({"grid": {1: [1]}}, "grid: 1=1: allowed are"),
         ({"seeds": 3}, "seeds=3: allowed are lists of whole numbers"),
         ({"seeds": "12"}, "seeds='12': allowed are lists"),
@@ -404,8 +405,9 @@ def test_what_a_trial_is_not_told_is_its_recipes_and_the_record_says_so():
     assert parameters["gamma"] == 0.1
     settings = ("e1", "e2", "order", "stop", "unlearn_lr", "reestimate")
     assert [parameters[name] for name in settings] == [4, 20, "SL-AU-ASSFT", True, 0.005, 1000]
-    settings = ("finetune_steps", "finetune_batch", "mu")
-    assert [parameters[name] for name in settings] == [360, 64, 3]
+    settings = ("finetune_steps", "finetune_batch", "mu", "immunise")
+    assert [parameters[name] for name in settings] == [360, 64, 3, 0]
+    assert trials.DLPTrial(immunise=0.5).dlp().fixmatch.immunise == 0.5
     depends_on_data = {"poisoning_rate", "image_size"}
     assert {name for name, value in parameters.items() if value is None} == depends_on_data
     assert trials.DLPTrial().dlp() == SHAPES10.dlp

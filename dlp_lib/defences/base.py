@@ -34,6 +34,9 @@ class Result(DefenceResult):
     logits: Tensor  # (n, classes) of every tampered sample, when the samples were selected
     suspicion: Tensor  # (n,) the score by which they were: the higher, the more suspicious
     selection: Selection
+    bearers: Tensor | None = (
+        None  # indices (k,) of the samples that bear a trigger; None: not sought
+    )
 
 
 class Defence(Protocol):

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..checking import (
+    check_bool,
     check_choice,
     check_field,
     check_fraction,
@@ -21,8 +22,10 @@ from ..training.admission import admit
 from ..training.stage import Stage
 from ..training.supervised import Supervised, supervised
 from .base import Result
+from .bearers import find_bearers
 from .filters import entropy
 from .fixmatch import FixMatch, fixmatch
+from .immunise import estimate_trigger
 from .selection import QUOTAS, Selection, select, selection_sizes
 from .unlearn import Unlearn, unlearn
 
@@ -48,6 +51,10 @@ class DLP:
     quota: str = "per class"
     # Share of the set, lowest entropy first, that stage 3 does not see; not the paper's
     exclude_easiest: float = 0.0
+    # Whether stage 3 does not see the samples that bear the suspects' trigger, where it is clear;
+    # see bearers.find_bearers. Then the quota is "half", and classes of few trusted samples count
+    # as much as others. Not the paper's
+    exclude_bearers: bool = False
     supervised: Supervised = field(default_factory=Supervised)
     unlearn: Unlearn = field(default_factory=Unlearn)
     fixmatch: FixMatch = field(default_factory=FixMatch)
@@ -59,6 +66,7 @@ class DLP:
         check_field(self, "order", _check_order)
         check_field(self, "quota", check_choice, QUOTAS)
         check_field(self, "exclude_easiest", check_number, least=0, below=1)
+        check_field(self, "exclude_bearers", check_bool)
         check_field(self, "supervised", check_type, Supervised)
         check_field(self, "unlearn", check_type, Unlearn)
         check_field(self, "fixmatch", check_type, FixMatch)
@@ -84,6 +92,12 @@ class DLP:
         logits = learned.logits().to(tampered.images.device)
         suspicion = -entropy(logits)
         selection = select(suspicion, tampered, self.gamma, self.quota)
+        bearers = selection.suspected[:0]
+        if self.exclude_bearers:
+            bearers = find_bearers(tampered, selection.suspected).usable(tampered)
+            # Without them the set counts as clean, and more of it can be trusted
+            quota = "half" if len(bearers) else self.quota
+            selection = select(suspicion, tampered, self.gamma, quota, bearers)
         stages = {"SL": learned}
         for name in self.order[1:]:
             if name == "AU":
@@ -91,8 +105,11 @@ class DLP:
                     model, tampered, selection.suspected, self.e2, self.unlearn, context
                 )
             else:
-                stages[name] = self._finetune(model, tampered, suspicion, selection, context)
-        return Result(model.eval(), stages, logits, suspicion, selection)
+                stages[name] = self._finetune(
+                    model, tampered, suspicion, selection, bearers, context
+                )
+        found = bearers if self.exclude_bearers else None
+        return Result(model.eval(), stages, logits, suspicion, selection, found)
 
     def _expect_sizes(self, tampered: Split) -> None:
         """Check that every stage has samples, before any of them runs."""
@@ -118,18 +135,35 @@ class DLP:
         tampered: Split,
         suspicion: Tensor,
         selection: Selection,
+        bearers: Tensor,
         context: Context,
     ) -> Stage:
-        """Run stage 3, without the samples that ``exclude_easiest`` leaves out."""
+        """Run stage 3, without the bearers and the samples that ``exclude_easiest`` leaves out."""
         count = self._count_easiest(tampered)
         easiest = suspicion.argsort(descending=True, stable=True)[:count]
         stays = torch.ones_like(tampered.labels, dtype=torch.bool)
         stays[easiest] = False
+        stays[bearers] = False
         stays[selection.trusted] = True
         positions = stays.cumsum(0) - 1  # of the samples that stay, among themselves
-        trusted = positions[selection.trusted]
-        stage = fixmatch(model, tampered.subset(stays), trusted, self.fixmatch, context)
+        trusted = selection.trusted
+        if len(bearers):
+            trusted = _balanced(trusted, tampered.labels[trusted])
+        trusted = positions[trusted]
+        trigger = None
+        if self.fixmatch.immunise > 0:
+            shown_by = bearers if len(bearers) else selection.suspected
+            trigger = estimate_trigger(tampered, shown_by)
+        rest = tampered.subset(stays)
+        stage = fixmatch(model, rest, trusted, self.fixmatch, context, trigger)
         return stage.expect_finite()
+
+
+def _balanced(samples: Tensor, labels: Tensor) -> Tensor:
+    """Repeat samples (m,) of the classes that have few, so that every label (m,) is as frequent."""
+    by_class = [samples[labels == label] for label in labels.unique()]
+    most = max(len(own) for own in by_class)
+    return torch.cat([own.repeat(most)[:most] for own in by_class])
 
 
 def _check_order(name: str, order) -> tuple[str, ...]:

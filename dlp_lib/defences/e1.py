@@ -2,10 +2,11 @@
 
 from torch import Tensor
 
-from ..checking import check_number, check_type
+from ..checking import check_int, check_number, check_type
 from ..data.split import Split
 from ..training.inference import accuracy
 from ..training.stage import Stage
+from .bearers import PixelCovariance, find_bearers
 from .filters import entropy
 from .selection import agreement, selection_sizes
 
@@ -80,6 +81,41 @@ def agreed_e1(
     hardest = accuracy_on_hardest(logits, suspicion, tampered.labels, label)
     others = accuracy(logits, tampered.labels, tampered.labels != label)
     return AgreedE1(epoch, label, hardest, others)
+
+
+def revealed_e1(stage: Stage, tampered: Split, gamma: float, first: int = 1) -> int | None:
+    """Choose E1 as a defender may: the first epoch at which the suspects show a trigger.
+
+    A second sign beside lasting agreement: what the suspects have in common in their pixels; see
+    ``bearers.find_bearers``. Clean suspects of an easy class have little in common. So it is silent
+    where agreement misleads. It is silent as well where a trigger moves pixels, or lies at another
+    place in each image. There it tells nothing.
+
+    Args:
+        stage: a recorded stage 1.
+        tampered: its training set.
+        gamma: filtering rate of the suspects.
+        first: the first epoch that is looked at, such as the agreed one.
+
+    Returns:
+        The epoch, or None where no epoch's suspects show a trigger.
+
+    Raises:
+        ValueError: for a gamma or a first epoch that is not allowed.
+        TypeError: for arguments of other types.
+    """
+    check_type("stage", stage, Stage)
+    check_type("tampered", tampered, Split)
+    first = check_int("first", first, 1)
+    tampered = tampered.to("cpu")  # where recorded logits are
+    count, _ = selection_sizes(tampered, gamma, "per class")
+    pixels = PixelCovariance(tampered.images)
+    for epoch in range(first, len(stage.history) + 1):
+        suspicion = -entropy(stage.logits(epoch))
+        suspected = suspicion.argsort(descending=True, stable=True)[:count]
+        if find_bearers(tampered, suspected, pixels).is_clear:
+            return epoch
+    return None
 
 
 def accuracy_on_hardest(logits: Tensor, suspicion: Tensor, labels: Tensor, label: int) -> float:

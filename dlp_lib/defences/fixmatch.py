@@ -18,8 +18,9 @@ from ..store import Record
 from ..training.admission import admit_in_place, expect_indices
 from ..training.batchnorm import preserve_batchnorm
 from ..training.optimiser import SGD
-from ..training.stage import Drawn, Stage, cycle_indices, gather, run_task
+from ..training.stage import Drawn, Stage, cycle_indices, run_task
 from ..training.steps import Losses, Task
+from .immunise import TriggerEstimate, immunise
 
 
 class Batch(NamedTuple):
@@ -28,6 +29,8 @@ class Batch(NamedTuple):
     labelled: Drawn
     unlabelled: Drawn  # in weak views
     strong: augment.StrongDraws  # of the unlabelled images
+    immunised: Tensor  # (b,) bool: which labelled images get the estimated trigger
+    immunised_strong: Tensor  # (mu·b,) bool: which unlabelled ones get it before the strong view
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +44,9 @@ class FixMatch(SGD):
     tau: float = 0.95  # confidence from which a pseudo-label counts; FixMatch's own
     lambda_u: float = 1.0  # weight of the unlabelled loss: alpha of Eq. 7; FixMatch's own
     steps: int = 10_000  # FixMatch's paper takes 2**20
+    # Probability with which a labelled image, and an image before its strong view, gets the trigger
+    # that the suspects show; 0 is the paper's form. Every image of every step is drawn by itself
+    immunise: float = 0.0
 
     def __post_init__(self):
         super().__post_init__()
@@ -48,10 +54,16 @@ class FixMatch(SGD):
         check_field(self, "tau", check_number, least=0, most=1)
         check_field(self, "lambda_u", check_number, least=0)
         check_field(self, "steps", check_int)
+        check_field(self, "immunise", check_number, least=0, most=1)
 
 
 def fixmatch(
-    model: nn.Module, tampered: Split, trusted: Tensor, config: FixMatch, context: Context
+    model: nn.Module,
+    tampered: Split,
+    trusted: Tensor,
+    config: FixMatch,
+    context: Context,
+    trigger: TriggerEstimate | None = None,
 ) -> Stage:
     """Fine-tune with FixMatch (Eq. 7): the trusted samples keep their labels, all others lose them.
 
@@ -61,6 +73,7 @@ def fixmatch(
         trusted: indices (m,) of the trusted samples.
         config: learning rate, number of steps and the like.
         context: device, random streams, store and progress.
+        trigger: what ``config.immunise`` puts on images; see ``estimate_trigger``.
 
     Returns:
         The stage. A block is a fiftieth of the steps, at least 20; its History has the column
@@ -70,10 +83,12 @@ def fixmatch(
         TypeError: before any work, for arguments of other types, and for a model that returns no
             logits (n, C).
         ValueError: before any work, where none or all of the samples are trusted, and for a model
-            that cannot take the images, has another number of classes, or has no weight to train.
+            that cannot take the images, has another number of classes, or has no weight to train;
+            where images are to be immunised and the trigger is missing, or of another size.
     """
     check_type("config", config, FixMatch)
     tampered = admit_in_place("tampered", model, tampered, context)
+    trigger = _admit_trigger(trigger, tampered, config)
     expect_indices("trusted", trusted, len(tampered))
     trusted = trusted.cpu()  # rows are drawn there
     is_unlabelled = torch.ones(len(tampered)).index_fill(0, trusted, 0)
@@ -90,28 +105,27 @@ def fixmatch(
     def batches(block: int) -> Iterator[Batch]:
         order = context.runtime.generator("ASSFT", "order", block)
         drawn = context.runtime.generator("ASSFT", "views", block)
+        immunised = context.runtime.generator("ASSFT", "immunise", block)
         steps = steps_of_block(block)
         n = config.batch
         others = n * config.mu
-        labelled_rows = cycle_indices(len(trusted), steps * n, order)
-        labelled_rows = trusted[labelled_rows].view(steps, n)
-        other_rows = cycle_indices(len(unlabelled), steps * others, order)
-        other_rows = unlabelled[other_rows].view(steps, others)
+        labelled_rows = _draw_rows(trusted, steps, n, order)
+        other_rows = _draw_rows(unlabelled, steps, others, order)
         labelled_views = augment.draw_weak(steps, n, (height, width), drawn)
         weak = augment.draw_weak(steps, others, (height, width), drawn)
         strong = augment.draw_strong(steps, others, (height, width), drawn)
+        gets_trigger = torch.rand(steps, n + others, generator=immunised) < config.immunise
         for step in range(steps):
             yield Batch(
                 Drawn(labelled_rows[step], labelled_views[step]),
                 Drawn(other_rows[step], weak[step]),
                 augment.StrongDraws(*[draws[step] for draws in strong]),
+                *gets_trigger[step].split([n, others]),
             )
 
     def loss(model: nn.Module, batch: Batch) -> Losses:
-        labelled, labels = gather(tampered, batch.labelled)
-        weak, _ = gather(tampered, batch.unlabelled)
-        unlabelled = tampered.images[batch.unlabelled.rows]
-        strong = to_float(augment.apply_strong(unlabelled, batch.strong))
+        labelled, weak, strong = _views(tampered.images, batch, trigger)
+        labels = tampered.labels[batch.labelled.rows]
         with preserve_batchnorm(model):
             confidence, pseudo_labels = model(weak).softmax(1).max(1)
         mask = (confidence >= config.tau).float()
@@ -133,3 +147,45 @@ def fixmatch(
     task = Task("ASSFT", config, batches, loss, measure, learning_rate, average)
     blocks = math.ceil(config.steps / steps_of_full_block)
     return run_task(task, model, blocks, context, images=tampered.images)
+
+
+def _views(
+    images: Tensor, batch: Batch, trigger: TriggerEstimate | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the labelled images, and the weak and strong views of the unlabelled ones, as floats.
+
+    Weak views never have the estimated trigger: pseudo-labels come from images as they are.
+    """
+    labelled = images[batch.labelled.rows]
+    unlabelled = images[batch.unlabelled.rows]
+    weak = augment.apply_weak(unlabelled, batch.unlabelled.views)
+    if trigger is not None:
+        labelled = immunise(labelled, trigger, batch.immunised)
+        unlabelled = immunise(unlabelled, trigger, batch.immunised_strong)
+    labelled = augment.apply_weak(labelled, batch.labelled.views)
+    strong = augment.apply_strong(unlabelled, batch.strong)
+    return to_float(labelled), to_float(weak), to_float(strong)
+
+
+def _draw_rows(samples: Tensor, steps: int, n: int, order: torch.Generator) -> Tensor:
+    """Draw n of the samples (m,) for each step, one random order after another: (steps, n)."""
+    places = cycle_indices(len(samples), steps * n, order)
+    return samples[places].view(steps, n)
+
+
+def _admit_trigger(
+    trigger: TriggerEstimate | None, tampered: Split, config: FixMatch
+) -> TriggerEstimate | None:
+    """Return the estimated trigger on the images' device; None where nothing is immunised."""
+    if config.immunise == 0:
+        return None
+    if trigger is None:
+        raise ValueError(
+            f"immunise={config.immunise}: allowed is 0 without a trigger; see estimate_trigger"
+        )
+    check_type("trigger", trigger, TriggerEstimate)
+    shape = tuple(trigger.scale.shape)
+    allowed = tuple(tampered.images.shape[1:])
+    if shape != allowed:
+        raise ValueError(f"trigger: of shape {shape}; allowed is {allowed}, that of the images")
+    return TriggerEstimate(*[part.to(tampered.images.device) for part in trigger])

@@ -9,7 +9,7 @@ from torch.nn import functional
 from ..checking import check_choice, check_fraction, check_int, check_type
 from ..data.split import Split
 
-QUOTAS = ("per class", "total", "label_aware")
+QUOTAS = ("per class", "total", "label_aware", "half")
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +19,7 @@ class Selection:
     suspected: Tensor  # D'_p of the paper: the n·gamma most suspicious samples, the worst first
     trusted: Tensor  # D'_c of the paper: the least suspicious samples of every class
     quotas: tuple[int, ...]  # trusted samples of each class
-    shortfall: bool  # whether some class was too small for what gamma asks of it
+    shortfall: bool  # whether some class was too small for its quota
 
     def table(self, tampered: Split, suspicion: Tensor, **columns: Tensor) -> list[dict]:
         """Return what is to be known of every sample, the most suspicious one first.
@@ -62,13 +62,19 @@ class Selection:
         return rows
 
 
-def select(suspicion: Tensor, tampered: Split, gamma: float, quota: str = "per class") -> Selection:
+def select(
+    suspicion: Tensor,
+    tampered: Split,
+    gamma: float,
+    quota: str = "per class",
+    left_out: Tensor | None = None,
+) -> Selection:
     """Suspect the n·gamma most suspicious samples, and trust the least suspicious of each class.
 
     The quota "label_aware" is not the paper's. A class then gives fewer trusted samples, the more
-    suspects have its label: of n·gamma, the share of the suspects that do not have it, and at
-    least one in C of C classes. Where a clean-label attack has poisoned most of a class, a few of
-    its least suspicious samples are clean, but n·gamma of them cannot be.
+    suspects have its label: of n·gamma, the share of the suspects that do not have it, and at least
+    one in C of C classes. Where a clean-label attack has poisoned most of a class, n·gamma of its
+    least suspicious samples cannot be clean, but a few are.
 
     Args:
         suspicion: (n,) a score per sample, in the set's order; the higher, the more suspicious. Of
@@ -76,24 +82,34 @@ def select(suspicion: Tensor, tampered: Split, gamma: float, quota: str = "per c
         tampered: the training set.
         gamma: filtering rate, a share of the set.
         quota: how many samples to trust; see ``selection_sizes``.
+        left_out: indices (k,) of samples that are not to be trusted, beside the suspects. They do
+            not count as members of their class either, of which at most half is trusted.
 
     Raises:
-        ValueError: as ``selection_sizes`` does, for scores that are NaN or not one for each
-            sample, and where all samples of a class are suspected.
+        ValueError: as ``selection_sizes`` does, for scores that are NaN or not one for each sample,
+            and where all samples of a class are suspected.
     """
     count, quota_per_class = selection_sizes(tampered, gamma, quota)
     expect_scores("suspicion", suspicion, len(tampered))
     order = suspicion.argsort(descending=True, stable=True)
     suspected = order[:count]
     others = order[count:]
+    stays = torch.ones_like(tampered.labels, dtype=torch.bool)
+    if left_out is not None:
+        stays[left_out] = False
+    others = others[stays[others]]
+    members = tampered.labels[stays].bincount(minlength=len(tampered.classes)).tolist()
     wanted = [quota_per_class] * len(tampered.classes)
     if quota == "label_aware":
         wanted = _label_aware(quota_per_class, tampered.labels[suspected], len(tampered.classes))
-    members = _class_sizes(tampered)
+    most = [count // 2 for count in members]  # that a class may give
+    if quota == "half":
+        most = members
+        wanted = [max(members) // 2] * len(members)
     labels = tampered.labels[others]
     trusted: list[Tensor] = []
     for label, name in enumerate(tampered.classes):
-        at_most = min(wanted[label], members[label] // 2)
+        at_most = min(wanted[label], most[label])
         least_suspicious = others[labels == label][-at_most:]
         if len(least_suspicious) == 0:
             raise ValueError(f"gamma={gamma}: all of class {name!r} is suspected, none to trust")
@@ -135,11 +151,12 @@ def selection_sizes(tampered: Split, gamma: float, quota: str) -> tuple[int, int
         gamma: filtering rate, a share of the set.
         quota: "per class" trusts n·gamma samples of every class, as the paper's text says.
             "total" divides n·gamma evenly among the classes, as its Eq. 7 says. "label_aware"
-            trusts at most as many as "per class". A class gives at most half of its samples.
+            trusts at most as many as "per class". A class gives at most half of its samples. With
+            "half", not the paper's, each gives half of the largest one, or all that it has.
 
     Raises:
-        ValueError: where gamma selects no sample or leaves fewer than there are classes, and
-            where a class has fewer than two.
+        ValueError: where gamma selects no sample or leaves fewer than there are classes, and where
+            a class has fewer than two.
     """
     n = len(tampered)
     suspected = share_size("gamma", gamma, n)
@@ -152,12 +169,13 @@ def selection_sizes(tampered: Split, gamma: float, quota: str) -> tuple[int, int
             f"at least {sharers / n:.3g}"
         )
     classes = len(tampered.classes)
+    sizes = tampered.labels.bincount(minlength=classes).tolist()
     if n - suspected < classes:
         raise ValueError(
             f"gamma={gamma} suspects {suspected} samples of {n}, which leaves {n - suspected} to "
             f"trust for {classes} classes: at most {(n - classes) / n:.3g}"
         )
-    for name, members in zip(tampered.classes, _class_sizes(tampered), strict=True):
+    for name, members in zip(tampered.classes, sizes, strict=True):
         if members < 2:
             raise ValueError(
                 f"the tampered set holds {members} samples of class {name!r}: at least 2 are needed"
@@ -198,18 +216,13 @@ def share_size(name: str, share: float, n: int) -> int:
     return int(check_fraction(name, share) * n + 1e-9)  # in floats, 0.29·100 is 28.999…
 
 
-def _class_sizes(tampered: Split) -> list[int]:
-    return tampered.labels.bincount(minlength=len(tampered.classes)).tolist()
-
-
 def agreement(suspicions: list[Tensor], tampered: Split, gamma: float, window: int = 3) -> Tensor:
     """Return for every epoch how lasting the suspicion of one class is.
 
     It is the largest share that one class has of the suspects, as a mean over the epoch and the
     ``window`` - 1 epochs before it. An epoch before the first one counts as 0. Which clean samples
-    are the easiest changes from epoch to epoch, while poison with one target stays. The paper has
-    no such measure; it is a way to choose E1 that a defender has. It does not detect all-to-all
-    attacks.
+    are the easiest changes from epoch to epoch, while poison with one target stays. It is not the
+    paper's, and does not detect all-to-all attacks.
 
     Args:
         suspicions: a score (n,) per sample for every epoch.

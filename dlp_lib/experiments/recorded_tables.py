@@ -1,10 +1,11 @@
 """Tables of what was recorded: all defences, all architectures, and DLP at its limits."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from ..evaluation import Metrics
+from ..recipes import PAPER_ATTACKS
 from .record import paper, read, spread
 from .scenario import NO_ATTACK
 from .tables import UNKNOWN, ca_and_asr
@@ -15,6 +16,15 @@ if TYPE_CHECKING:
 FILTER_TITLES = {"suspected": "suspects poisoned", "trusted": "trusted clean"}
 SHARE_TITLES = {"ca": "CA", "asr": "ASR", "ra": "RA"}
 UNDEFENDED_TITLES = {"ca": "CA, undefended", "asr": "ASR, undefended"}
+# The order of rows, by attack
+ATTACKS_BEYOND = {name: place for place, name in enumerate((NO_ATTACK, *PAPER_ATTACKS))}
+BEYOND_TITLES = {
+    "ca": "CA",
+    "asr": "ASR",
+    "ra": "RA",
+    "target_recall": "recall of the target",
+    "least_recall": "least recall of a class",
+}
 DLP_TITLES = {"ca": "CA, DLP", "asr": "ASR, DLP"}
 
 
@@ -94,6 +104,40 @@ def table_of_cases(*names: str) -> "pandas.DataFrame":
     table = pandas.concat([dlp, undefended], axis=1)
     in_order = table.loc[list(names)]
     return in_order.rename_axis("per cent")
+
+
+def table_beyond(seeds: Collection[int], *names: str) -> "pandas.DataFrame":
+    """Return what every method came to beyond the paper, attack by attack.
+
+    Args:
+        seeds: whose runs count. Those that are not recorded are left out.
+        names: of records; without any, "beyond" and "beyond_others". One that was not made yet is
+            left out.
+
+    Returns:
+        "mean (least–most)" in per cent, and the mean of the image passes with gradient.
+    """
+    import pandas
+
+    rows = []
+    for name in names or ("beyond", "beyond_others"):
+        rows += [row for row in _read_or_none(name) if row["seed"] in seeds]
+    if not rows:
+        return pandas.DataFrame(columns=[*BEYOND_TITLES.values(), "images"])
+    rows.sort(key=lambda row: (ATTACKS_BEYOND.get(row["attack"], 0), row["attack"]))
+    by = ["attack", "method"]
+    table = spread(rows, by, list(BEYOND_TITLES)).rename(columns=BEYOND_TITLES)
+    images = pandas.DataFrame(rows).groupby(by, sort=False)["images"].mean()
+    table["images"] = images.map("{:,.0f}".format)
+    return table.rename_axis(["per cent", ""])
+
+
+def _read_or_none(name: str) -> list[dict]:
+    """Return the rows of a record; none where it was not made."""
+    try:
+        return read(name)
+    except FileNotFoundError:
+        return []
 
 
 def _recorded_cases() -> list[dict]:

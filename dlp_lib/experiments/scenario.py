@@ -138,6 +138,7 @@ def scenario(
     architecture: str = "WRN-16-1",
     context: Context | None = None,
     recipe: Recipe | None = None,
+    data_seed: int = 0,
 ) -> Scenario:
     """Load a data set, prepare an attack, and poison the training set.
 
@@ -152,13 +153,14 @@ def scenario(
         architecture: a name of models.ARCHITECTURES.
         context: device, random streams, store and progress; by default the CPU and seed 0.
         recipe: settings of attacks and defences; None: those that suit the data set.
+        data_seed: of drawn images, and of every random choice of images.
 
     Raises:
         ValueError: as ``load``, ``prepare`` and ``poison`` do.
     """
     context = context or Context()
     recipe = recipe or recipe_for(str(dataset))
-    train, test = load(dataset, n_train, n_test, image_size, store=context.store)
+    train, test = load(dataset, n_train, n_test, image_size, data_seed, context.store)
     train = train.to(context.runtime.device)
     test = test.to(context.runtime.device)
     nothing = Truth(torch.zeros_like(train.labels, dtype=torch.bool), train.labels, 0)

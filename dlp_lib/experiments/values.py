@@ -105,6 +105,8 @@ def check_value(name: str, value):
         return check_bool(name, value)
     if name == "unlearn_lr":
         return check_number(name, value, above=0)
+    if name == "immunise":
+        return check_number(name, value, least=0, most=1)
     if name == "device":
         Runtime(device=value)
     return value

@@ -169,7 +169,7 @@ FIGURES = {
     "08_baselines": 3,
     "09_sweeps": 2,
     "10_architectures": 2,
-    "11_limits": 3,
+    "11_limits": 4,
     "12_dbd": 3,
 }
 
@@ -194,7 +194,7 @@ RESULTS = {  # what else a notebook's metrics.json must hold
     "08_baselines": {"defences"},
     "09_sweeps": {"alpha_gamma", "lengths"},
     "10_architectures": {"costs", "table"},
-    "11_limits": {"clean_label", "remedy", "rates", "epoch_by_epoch"},
+    "11_limits": {"clean_label", "remedy", "rates", "beyond", "epoch_by_epoch"},
     "12_dbd": {"defences", "neighbours", "trusted_poisoned"},
 }
 

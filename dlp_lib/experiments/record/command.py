@@ -15,6 +15,7 @@ from .. import options as read
 from ..scenario import NO_ATTACK, Scenario, scenario
 from .cifar10 import command as cifar10
 from .files import FOLDER, write
+from .files import read as read_rows
 from .settings import ATTACKS, GAMMA
 from .tables import TABLES
 
@@ -50,6 +51,15 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         help=f"{', '.join(TABLES)}, or {ALL}",
     )
     parser.add_argument("--seeds", nargs="+", type=read.seed, default=[0, 1, 2])
+    parser.add_argument(
+        "--data-seed",
+        type=read.whole_number(0),
+        default=0,
+        help="another one draws other images; rows then have the column data_seed",
+    )
+    parser.add_argument(
+        "--add", action="store_true", help="keep the rows that the table has of other seeds"
+    )
     parser.add_argument("--device", type=read.device, default="auto")
     parser.add_argument(
         "--n-train", type=read.whole_number(1), default=5000, help="training images of shapes10"
@@ -61,15 +71,32 @@ def _parser(prog: str) -> argparse.ArgumentParser:
 
 def _record(name: str, options: argparse.Namespace) -> None:
     """Measure one table with every seed, and write it."""
-    rows = []
+    rows = _rows_of_other_seeds(name, options) if options.add else []
+    drawn = {"data_seed": options.data_seed} if options.data_seed else {}
     for seed in options.seeds:
         context = Context(Runtime(seed, options.device), Store(options.store), print_progress)
-        base = scenario("shapes10", NO_ATTACK, n_train=options.n_train, context=context)
+        base = scenario(
+            "shapes10",
+            NO_ATTACK,
+            n_train=options.n_train,
+            context=context,
+            data_seed=options.data_seed,
+        )
         for row in TABLES[name](base):
-            row = {"seed": seed, **row}
+            row = {"seed": seed, **drawn, **row}
             rows.append(row)
             say(row)
+    rows.sort(key=lambda row: row["seed"])
     write(name, rows, _made(name, base), options.out)
+
+
+def _rows_of_other_seeds(name: str, options: argparse.Namespace) -> list[dict]:
+    """Return the rows that a table has of seeds that are not measured now."""
+    try:
+        rows = read_rows(name, options.out)
+    except FileNotFoundError:
+        return []
+    return [row for row in rows if row["seed"] not in options.seeds]
 
 
 def _made(name: str, base: Scenario) -> dict:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from ..scenario import Scenario
+from .beyond import measure_beyond, measure_beyond_others, measure_evasions
 from .compare import measure_baselines
 from .limits import measure_limits
 from .stages import measure_architectures, measure_orders, measure_stages
@@ -25,4 +26,7 @@ TABLES: dict[str, Callable[[Scenario], Iterator[dict]]] = {
     "architectures": measure_architectures,
     "baselines": measure_baselines,
     "limits": measure_limits,
+    "beyond": measure_beyond,
+    "beyond_others": measure_beyond_others,
+    "evasions": measure_evasions,
 }

@@ -52,6 +52,7 @@ class DLPTrial:
     finetune_steps: int | None = None
     finetune_batch: int | None = None  # labelled images a step
     mu: int | None = None  # unlabelled images for each labelled one
+    immunise: float | None = None  # share of fine-tuning's images that get the suspects' trigger
     seed: int = 0
     device: str = "auto"
 
@@ -93,7 +94,11 @@ class DLPTrial:
             recommended.unlearn, lr=self.unlearn_lr, reestimate=self.reestimate, stop=self.stop
         )
         fixmatch = replace(
-            recommended.fixmatch, batch=self.finetune_batch, mu=self.mu, steps=self.finetune_steps
+            recommended.fixmatch,
+            batch=self.finetune_batch,
+            mu=self.mu,
+            steps=self.finetune_steps,
+            immunise=self.immunise,
         )
         return replace(
             recommended,
@@ -135,6 +140,7 @@ class DLPTrial:
             "finetune_steps": dlp.fixmatch.steps,
             "finetune_batch": dlp.fixmatch.batch,
             "mu": dlp.fixmatch.mu,
+            "immunise": dlp.fixmatch.immunise,
         }
 
 

@@ -159,7 +159,7 @@ def test_metrics_say_what_was_run(executed):
 
 FIGURES = {
     "00_quickstart": 6,
-    "01_backdoor_attacks": 3,
+    "01_backdoor_attacks": 4,
     "02_learning_speed_gap": 6,
     "03_entropy_filtering": 7,
     "04_active_unlearning": 6,
@@ -186,7 +186,14 @@ RESULTS = {  # what else a notebook's metrics.json must hold
     "00_quickstart": {"stages", "filter_precision", "au_stop", "ascent"},
     "01_backdoor_attacks": {"attacks", "rates"},
     "02_learning_speed_gap": {"curves", "steps"},
-    "03_entropy_filtering": {"average_precision", "agreement", "purity"},
+    "03_entropy_filtering": {
+        "average_precision",
+        "by_gamma",
+        "agreement",
+        "purity",
+        "fires",
+        "picked",
+    },
     "04_active_unlearning": {"stop", "ascent", "rates", "modes", "mixtures"},
     "05_semi_supervised_finetuning": {"finetuned", "pseudo_labels", "survival"},
     "06_dlp_pipeline": {"table", "orders"},

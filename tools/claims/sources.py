@@ -12,9 +12,11 @@ from dlp_lib.experiments import record
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "runs"
 
 _TAKES: dict[str, Callable] = {
+    "count": len,
     "mean": statistics.mean,
     "least": min,
     "most": max,
+    "range": lambda values: max(values) - min(values),
     "last": lambda values: values[-1],
 }
 _OPERATIONS: dict[str, Callable[[float, float], float]] = {
@@ -44,8 +46,9 @@ class Sources:
 
         Args:
             of: ``{run: [key, …]}``, ``{record: NAME, where: {column: value}, column: NAME}``, or
-                ``{difference: [of, of]}`` and ``{ratio: [of, of]}``. The first two may have
-                ``take``: mean, least, most or last of the values that they name.
+                ``{difference: [of, of]}`` and ``{ratio: [of, of]}``. A list of values allows any
+                of them. The first two may have ``take``: the mean, least, most, range, last or
+                count of the values that they name.
 
         Raises:
             SourceError: where there is no such value.
@@ -80,7 +83,11 @@ class Sources:
 
 
 def _matches(row: Mapping, where: Mapping) -> bool:
-    return all(row.get(column) == value for column, value in where.items())
+    for column, value in where.items():
+        allowed = value if isinstance(value, list) else [value]
+        if row.get(column) not in allowed:
+            return False
+    return True
 
 
 @cache

@@ -112,17 +112,19 @@ def test_roc_of_a_perfect_and_of_an_inverted_filter(ax):
     poisoned = torch.tensor([True, True, False, False])
     score = torch.tensor([4.0, 3, 2, 1])
     plots.roc(ax, {"entropy": score, "loss": -score}, poisoned)
-    perfect, inverted = (line.get_xydata().tolist() for line in ax.lines)
+    perfect, inverted, chance = (line.get_xydata().tolist() for line in ax.lines)
     assert [0, 100] in perfect
     assert [100, 0] in inverted
-    assert {line.get_linestyle() for line in ax.lines} == {"-", "--"}
+    assert chance == [[0, 0], [100, 100]]
+    assert [line.get_linestyle() for line in ax.lines[:2]] == ["-", "--"]
 
 
 def test_a_filter_of_a_users_own_needs_no_style(ax):
     poisoned = torch.tensor([True, True, False, False])
     score = torch.tensor([4.0, 3, 2, 1])
     plots.roc(ax, {"mine": score, "entropy": score, "another": score}, poisoned)
-    mine, known, another = ((line.get_color(), line.get_linestyle()) for line in ax.lines)
+    drawn = [(line.get_color(), line.get_linestyle()) for line in ax.lines]
+    mine, known, another, _ = drawn
     assert known == ("black", "-")
     styles = [(style["color"], style["linestyle"]) for style in plots.FILTER_STYLES.values()]
     assert mine not in styles and another not in styles
@@ -250,11 +252,22 @@ def test_an_ascent_without_an_attack_shows_ca_alone(ax):
 
 def test_a_feature_map_keeps_three_groups_apart(ax):
     points = np.arange(10.0).reshape(5, 2)
-    plots.feature_map(ax, points, torch.tensor([True, False, False, True, False]), points[:1])
+    plots.feature_map(ax, points, torch.tensor([1, 0, 2, 1, 2]), 1, points[:1])
     groups = {group.get_label(): group.get_offsets().tolist() for group in ax.collections}
     assert groups["clean, target class"] == [[0, 1], [6, 7]]
-    assert len(groups["clean, other classes"]) == 3
     assert groups["triggered"] == [[0, 1]]
+    others = ax.collections[:2]
+    assert [len(group.get_offsets()) for group in others] == [1, 2]
+    assert len({tuple(group.get_facecolor()[0]) for group in others}) == 2
+    _, names = ax.get_legend_handles_labels()
+    assert len(names) == 3
+
+
+def test_collapse_is_shaded_along_an_ascent(ax):
+    rows = [{"block": n, "ca": 0.5, "asr": 0.5, "collapsed": n > 1} for n in (1, 2, 3)]
+    plots.ascent(ax, rows)
+    assert len(ax.patches) == 2
+    assert ax.get_legend_handles_labels()[1].count("collapsed") == 1
 
 
 def test_agreement_may_stand_against_gamma(ax):

@@ -61,10 +61,10 @@ def _column(rows: Sequence[dict], name: str) -> np.ndarray:
     return np.array([row[name] for row in rows], dtype=float)
 
 
-def _shade_collapse(ax: "Axes", history: History) -> None:
+def _shade_collapse(ax: "Axes", rows: Sequence[dict]) -> None:
     label = "collapsed"
-    for row in history:
-        if row["collapsed"]:
+    for row in rows:
+        if row.get("collapsed"):
             left = row["block"] - 0.5
             ax.axvspan(left, left + 1, color=NEUTRAL, alpha=0.2, linewidth=0, label=label)
             label = None  # the legend needs it once
@@ -75,7 +75,7 @@ def _mark_stop(ax: "Axes", stop: int, label: str) -> None:
 
 
 def ascent(ax: "Axes", rows: Sequence[dict], stop: int | None = None) -> "Axes":
-    """Draw CA and ASR along an ascent.
+    """Draw CA and ASR along an ascent, and collapse as a shade.
 
     Args:
         ax: the axes to draw on.
@@ -85,6 +85,7 @@ def ascent(ax: "Axes", rows: Sequence[dict], stop: int | None = None) -> "Axes":
     epochs = _column(rows, "block")
     mean_and_range(ax, epochs, _column(rows, "asr"), "s-", POISONED, "ASR")
     mean_and_range(ax, epochs, _column(rows, "ca"), "o-", CLEAN, "CA")
+    _shade_collapse(ax, rows)
     if stop:
         _mark_stop(ax, stop, "stop")
     percent_axis(ax, "epoch of ascent", _SHARE_OF_TEST_IMAGES)

@@ -1,7 +1,10 @@
+import json
+from dataclasses import asdict
+
 import pytest
 import torch
 
-from dlp_lib import BadNets, Split, Truth, accuracy, evaluate, filter_precision, predict
+from dlp_lib import BadNets, Metrics, Split, Truth, accuracy, evaluate, filter_precision, predict
 from dlp_lib.models.interface import to_float
 from dlp_lib.training.inference import collapsed
 
@@ -51,6 +54,27 @@ def test_a_model_that_ignores_the_trigger(test_set):
 def test_all_to_all_makes_a_victim_of_every_image(test_set):
     metrics = evaluate(Corner(), test_set, BadNets(target="all-to-all"))
     assert (metrics.asr, metrics.ra, metrics.n_triggered) == (2 / 8, 2 / 8, 8)  # it answers 0
+
+
+@pytest.mark.parametrize("attack", [None, BadNets(target=0)])
+def test_recall_is_told_class_by_class(test_set, attack):
+    metrics = evaluate(Corner(), test_set, attack)
+    assert metrics.recalls == (1.0, 0.5, 1.0, 1.0)
+    assert metrics.least_recall == 0.5
+
+
+def test_a_class_without_test_images_has_no_recall(test_set):
+    metrics = evaluate(Corner(), test_set.subset(test_set.labels != 2))
+    assert metrics.recalls == (1.0, 0.5, None, 1.0)
+    assert metrics.least_recall == 0.5
+
+
+def test_metrics_come_back_from_json_and_those_without_recalls_are_read():
+    metrics = Metrics(0.5, 0.25, 0.1, 10, 9, False, (1.0, None))
+    assert Metrics(**json.loads(json.dumps(asdict(metrics)))) == metrics
+    older = {name: value for name, value in asdict(metrics).items() if name != "recalls"}
+    assert Metrics(**older).recalls == ()
+    assert Metrics(**older).least_recall is None
 
 
 def test_without_an_attack_only_ca_is_known(test_set):

@@ -23,15 +23,27 @@ class Metrics:
     n_clean: int  # test images
     n_triggered: int  # test images whose true class is not what the attack wants
     collapsed: bool  # hardly better than one answer for everything: ASR 0 is then no defence
+    # By class, the share of its clean test images that are recognised; None: the test set has none
+    # of it. Empty in records from before it was measured
+    recalls: tuple[float | None, ...] = ()
+
+    def __post_init__(self):
+        object.__setattr__(self, "recalls", tuple(self.recalls))  # JSON knows lists only
+
+    @property
+    def least_recall(self) -> float | None:
+        """The recall of the class that is recognised worst; None: it is not known of any."""
+        known = [recall for recall in self.recalls if recall is not None]
+        return min(known, default=None)
 
 
 def evaluate(model: nn.Module, test: Split, attack: Attack | None = None) -> Metrics:
-    """Measure CA and, for a known attack, ASR and RA on triggered images of the other classes.
+    """Measure CA, every class's recall and, for a known attack, ASR and RA on other classes.
 
     Args:
         model: left as it is.
         test: a clean test set.
-        attack: None: only CA is measured.
+        attack: None: ASR and RA are not measured.
 
     Raises:
         ValueError: where the test set holds no image of another class than the target, where the
@@ -50,12 +62,30 @@ def evaluate(model: nn.Module, test: Split, attack: Attack | None = None) -> Met
     expect_classes(on_clean, test)
     ca = accuracy(on_clean, test.labels)
     has_collapsed = collapsed(on_clean, test.labels)
+    recalls = recall_by_class(on_clean, test.labels, len(test.classes))
     if attack is None:
-        return Metrics(ca, None, None, len(test), 0, has_collapsed)
+        return Metrics(ca, None, None, len(test), 0, has_collapsed, recalls)
     on_triggered = predict(model, triggered)
     asr = accuracy(on_triggered, goal[victims])
     ra = accuracy(on_triggered, test.labels[victims])
-    return Metrics(ca, asr, ra, len(test), int(victims.sum()), has_collapsed)
+    return Metrics(ca, asr, ra, len(test), int(victims.sum()), has_collapsed, recalls)
+
+
+def recall_by_class(logits: Tensor, labels: Tensor, n_classes: int) -> tuple[float | None, ...]:
+    """Return the share of each class's samples that are recognised; None for a class without any.
+
+    Args:
+        logits: (n, classes).
+        labels: (n,).
+        n_classes: number of classes.
+    """
+    hits = logits.argmax(1) == labels
+    found = labels[hits].bincount(minlength=n_classes).tolist()
+    members = labels.bincount(minlength=n_classes).tolist()
+    recalls = []
+    for hit, count in zip(found, members, strict=True):
+        recalls.append(hit / count if count else None)
+    return tuple(recalls)
 
 
 def _expect_victims(test: Split, attack: Attack) -> tuple[Tensor, Tensor]:

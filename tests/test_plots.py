@@ -210,6 +210,20 @@ def test_stage_bars_show_the_numbers_and_name_a_collapse(ax):
     assert [label.get_text() for label in ax.get_xticklabels()] == ["SL", "AU\n(collapsed)"]
 
 
+def test_stage_bars_show_the_recall_of_the_target_and_name_who_forgets_it(ax):
+    measured = {
+        "SL": Metrics(0.5, 1.0, 0.0, 10, 9, False, (0.5, 0.5)),
+        "ABL": Metrics(0.6, 0.0, 0.6, 10, 9, False, (1.0, 0.2)),
+        "FP": Metrics(0.9, 0.0, 0.6, 10, 9, False),  # from before recalls were measured
+    }
+    plots.stage_bars(ax, measured, target=1)
+    (recalls,) = ax.lines
+    assert recalls.get_ydata()[:2].tolist() == [50, 20]
+    assert np.isnan(recalls.get_ydata()[2])
+    names = [label.get_text() for label in ax.get_xticklabels()]
+    assert names == ["SL", "ABL\n(forgets the target)", "FP"]
+
+
 @pytest.mark.parametrize("count", [1, 12])
 def test_bars_of_any_number_of_models(ax, count):
     metrics = {str(number): Metrics(0.5, 0.4, 0.3, 10, 9, False) for number in range(count)}

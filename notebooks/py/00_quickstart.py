@@ -338,7 +338,7 @@ measured = {
 
 # %%
 figure, ax = plt.subplots(figsize=(7.5, 3.6))
-plots.stage_bars(ax, measured)
+plots.stage_bars(ax, measured, target)
 plots.show(
     figure,
     "Clean accuracy, attack success rate and recovered accuracy after each stage, and undefended.",

@@ -289,7 +289,7 @@ for name, scene in scenes.items():
 
 # %%
 figure, ax = plt.subplots(figsize=(9, 3.6))
-plots.stage_bars(ax, measured)
+plots.stage_bars(ax, measured, target)
 plots.show(
     figure,
     "Clean accuracy, attack success rate and recovered accuracy of an undefended model, "

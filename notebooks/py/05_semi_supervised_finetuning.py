@@ -321,7 +321,7 @@ bars = {"unlearned": start}
 for name, metrics in measured.items():
     bars[name.replace(", ", ",\n")] = metrics
 figure, ax = plt.subplots(figsize=(9, 3.6))
-plots.stage_bars(ax, bars)
+plots.stage_bars(ax, bars, backdoor.target)
 plots.show(
     figure, "CA, ASR and RA of the unlearned model and after five ways of fine-tuning it.", number=3
 )

@@ -138,7 +138,9 @@ for name, scene in scenes.items():
 figure, axes = plt.subplots(1, len(scenes), figsize=(5.2 * len(scenes), 3.4), sharey=True)
 for ax, name in zip(axes, scenes, strict=True):
     when = f"E1 = {chosen[name]}" if chosen[name] else f"E1 = {e1}, not agreed"
-    plots.stage_bars(ax, measured[name]).set_title(f"{name}: {when}")
+    attack = scenes[name].attack
+    target = attack.target if attack else None
+    plots.stage_bars(ax, measured[name], target).set_title(f"{name}: {when}")
 plots.shared_legend(figure)
 plots.show(
     figure,

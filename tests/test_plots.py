@@ -310,3 +310,14 @@ METRICS = Metrics(ca=0.5, asr=0.5, ra=0.5, n_clean=2, n_triggered=2, collapsed=F
 def test_names_with_dollars_are_no_formulas(draw, ax):
     draw(ax)
     ax.figure.canvas.draw()  # matplotlib reads formulas when it draws
+
+
+def test_a_figure_carries_its_number_below_its_axes(ax, monkeypatch):
+    monkeypatch.setattr("IPython.display.display", lambda *arguments, **options: None)
+    ax.set_title("a title")
+    plots.show(ax.figure, "A figure.", number=3)
+    (text,) = ax.figure.texts
+    assert text.get_text() == "Figure 3"
+    inches = ax.figure.dpi_scale_trans.inverted()
+    box = ax.get_tightbbox().transformed(inches)
+    assert text.get_position() == pytest.approx((box.x0, box.y0), abs=0.2)

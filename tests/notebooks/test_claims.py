@@ -96,6 +96,16 @@ PRECISION = {"run": ["precision"]}
             {"falling along": ["entropy", "loss", "spectral"]},
             {"falling along": ["loss", "entropy"]},
         ),
+        (
+            {"run": ["purity", ["BadNets", "Blended"], 1], "take": "mean"},
+            {"equal to": 0.5},
+            {"equal to": 1},
+        ),
+        (
+            {"run": ["purity", ["BadNets", "Blended"], "0:2"], "take": "count"},
+            {"equal to": 4},
+            {"equal to": 2},
+        ),
         (PRECISION, {"at least": 0.2, "at most": 0.9}, {"at least": 0.2, "at most": 0.8}),
     ],
 )

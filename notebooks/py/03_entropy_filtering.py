@@ -195,7 +195,7 @@ plots.show(
 # mostly clean, with two exceptions. Under Blended at epoch 4, 90 % of them are clean, which is chance. <!-- claim: 03-trusted-blended -->
 # Under the clean-label attacks only fifty clean disks exist. From $\gamma$ = 2 % on, the quota must take poisoned ones: 95 % are clean at
 # 2 %, and 92 % at 5 %. <!-- claim: 03-trusted-clean-label --> <!-- claim: 03-trusted-clean-label-5 --> Beyond 5 % the quota asks for
-# hardly more of a class, as no class gives more than half of itself.
+# hardly more of a class, as no class gives more than half of itself. <!-- no claim: the quota's rule -->
 #
 # **Why it matters.** For unlearning, *pure* suspects count more than many suspects. A small $\gamma$ is safe, as long as enough
 # samples are left to learn from.

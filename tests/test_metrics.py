@@ -129,3 +129,18 @@ def test_a_frequent_label_hides_no_collapse():
     some = constant.clone()
     some[80:85] = torch.tensor([0.0, 1, 0])  # half of class 1 as well
     assert not collapsed(some, labels)
+
+
+@pytest.mark.parametrize(
+    ("recalls", "collapsed", "forgets"),
+    [
+        ((0.44, 0.9, 0.9), False, True),
+        ((0.46, 0.9, 0.9), False, False),
+        ((0.0, 0.9, None), False, True),  # the test set has no image of the last class
+        ((None, 0.9, 0.9), False, False),
+        ((0.0, 1.0, 0.0), True, False),
+        ((), False, False),
+    ],
+)
+def test_a_class_that_is_given_up_is_noticed(recalls, collapsed, forgets):
+    assert Metrics(0.7, 0.0, 0.7, 10, 9, collapsed, recalls).forgets(0) is forgets

@@ -112,17 +112,19 @@ def test_roc_of_a_perfect_and_of_an_inverted_filter(ax):
     poisoned = torch.tensor([True, True, False, False])
     score = torch.tensor([4.0, 3, 2, 1])
     plots.roc(ax, {"entropy": score, "loss": -score}, poisoned)
-    perfect, inverted = (line.get_xydata().tolist() for line in ax.lines)
+    perfect, inverted, chance = (line.get_xydata().tolist() for line in ax.lines)
     assert [0, 100] in perfect
     assert [100, 0] in inverted
-    assert {line.get_linestyle() for line in ax.lines} == {"-", "--"}
+    assert chance == [[0, 0], [100, 100]]
+    assert [line.get_linestyle() for line in ax.lines[:2]] == ["-", "--"]
 
 
 def test_a_filter_of_a_users_own_needs_no_style(ax):
     poisoned = torch.tensor([True, True, False, False])
     score = torch.tensor([4.0, 3, 2, 1])
     plots.roc(ax, {"mine": score, "entropy": score, "another": score}, poisoned)
-    mine, known, another = ((line.get_color(), line.get_linestyle()) for line in ax.lines)
+    drawn = [(line.get_color(), line.get_linestyle()) for line in ax.lines]
+    mine, known, another, _ = drawn
     assert known == ("black", "-")
     styles = [(style["color"], style["linestyle"]) for style in plots.FILTER_STYLES.values()]
     assert mine not in styles and another not in styles
@@ -208,6 +210,20 @@ def test_stage_bars_show_the_numbers_and_name_a_collapse(ax):
     assert [label.get_text() for label in ax.get_xticklabels()] == ["SL", "AU\n(collapsed)"]
 
 
+def test_stage_bars_show_the_recall_of_the_target_and_name_who_forgets_it(ax):
+    measured = {
+        "SL": Metrics(0.5, 1.0, 0.0, 10, 9, False, (0.5, 0.5)),
+        "ABL": Metrics(0.6, 0.0, 0.6, 10, 9, False, (1.0, 0.2)),
+        "FP": Metrics(0.9, 0.0, 0.6, 10, 9, False),  # from before recalls were measured
+    }
+    plots.stage_bars(ax, measured, target=1)
+    (recalls,) = ax.lines
+    assert recalls.get_ydata()[:2].tolist() == [50, 20]
+    assert np.isnan(recalls.get_ydata()[2])
+    names = [label.get_text() for label in ax.get_xticklabels()]
+    assert names == ["SL", "ABL\n(forgets the target)", "FP"]
+
+
 @pytest.mark.parametrize("count", [1, 12])
 def test_bars_of_any_number_of_models(ax, count):
     metrics = {str(number): Metrics(0.5, 0.4, 0.3, 10, 9, False) for number in range(count)}
@@ -250,11 +266,22 @@ def test_an_ascent_without_an_attack_shows_ca_alone(ax):
 
 def test_a_feature_map_keeps_three_groups_apart(ax):
     points = np.arange(10.0).reshape(5, 2)
-    plots.feature_map(ax, points, torch.tensor([True, False, False, True, False]), points[:1])
+    plots.feature_map(ax, points, torch.tensor([1, 0, 2, 1, 2]), 1, points[:1])
     groups = {group.get_label(): group.get_offsets().tolist() for group in ax.collections}
     assert groups["clean, target class"] == [[0, 1], [6, 7]]
-    assert len(groups["clean, other classes"]) == 3
     assert groups["triggered"] == [[0, 1]]
+    others = ax.collections[:2]
+    assert [len(group.get_offsets()) for group in others] == [1, 2]
+    assert len({tuple(group.get_facecolor()[0]) for group in others}) == 2
+    _, names = ax.get_legend_handles_labels()
+    assert len(names) == 3
+
+
+def test_collapse_is_shaded_along_an_ascent(ax):
+    rows = [{"block": n, "ca": 0.5, "asr": 0.5, "collapsed": n > 1} for n in (1, 2, 3)]
+    plots.ascent(ax, rows)
+    assert len(ax.patches) == 2
+    assert ax.get_legend_handles_labels()[1].count("collapsed") == 1
 
 
 def test_agreement_may_stand_against_gamma(ax):
@@ -283,3 +310,14 @@ METRICS = Metrics(ca=0.5, asr=0.5, ra=0.5, n_clean=2, n_triggered=2, collapsed=F
 def test_names_with_dollars_are_no_formulas(draw, ax):
     draw(ax)
     ax.figure.canvas.draw()  # matplotlib reads formulas when it draws
+
+
+def test_a_figure_carries_its_number_below_its_axes(ax, monkeypatch):
+    monkeypatch.setattr("IPython.display.display", lambda *arguments, **options: None)
+    ax.set_title("a title")
+    plots.show(ax.figure, "A figure.", number=3)
+    (text,) = ax.figure.texts
+    assert text.get_text() == "Figure 3"
+    inches = ax.figure.dpi_scale_trans.inverted()
+    box = ax.get_tightbbox().transformed(inches)
+    assert text.get_position() == pytest.approx((box.x0, box.y0), abs=0.2)

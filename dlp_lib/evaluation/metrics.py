@@ -36,6 +36,26 @@ class Metrics:
         known = [recall for recall in self.recalls if recall is not None]
         return min(known, default=None)
 
+    def recall(self, label: int) -> float | None:
+        """Return the recall of a class; None: it is not known."""
+        return self.recalls[label] if self.recalls else None
+
+    def forgets(self, label: int) -> bool:
+        """Tell whether a class is recognised less than half as often as the others, in the mean.
+
+        CA alone hides this: of ten classes, one that is given up costs ten points at most. A model
+        that has collapsed forgets no class in particular.
+        """
+        recall = self.recall(label)
+        others = [
+            other
+            for other_label, other in enumerate(self.recalls)
+            if other_label != label and other is not None
+        ]
+        if self.collapsed or recall is None or not others:
+            return False
+        return recall < sum(others) / len(others) / 2
+
 
 def evaluate(model: nn.Module, test: Split, attack: Attack | None = None) -> Metrics:
     """Measure CA, every class's recall and, for a known attack, ASR and RA on other classes.

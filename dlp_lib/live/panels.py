@@ -133,5 +133,5 @@ def draw_bars(figure: Figure, answer: Answer, truth: bool) -> str:
     metrics = {}
     for stage, row in answer.stages.items():
         metrics[stage] = Metrics(**{name: row[name] for name in names})
-    plots.stage_bars(figure.subplots(), metrics)
-    return "CA, ASR and RA after " + ", ".join(metrics) + "."
+    plots.stage_bars(figure.subplots(), metrics, answer.scenario.attack.target)
+    return "CA, ASR, RA and the target class's recall after " + ", ".join(metrics) + "."

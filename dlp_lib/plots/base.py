@@ -35,7 +35,7 @@ def show(figure: "Figure", alt: str, number: int | None = None, **display_option
     from matplotlib import pyplot
 
     if number is not None:
-        figure.text(0, 0, f"Figure {number}", va="top", size="small", color=NEUTRAL)
+        _write_number(figure, number)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100, bbox_inches="tight")
     pyplot.close(figure)
@@ -43,6 +43,13 @@ def show(figure: "Figure", alt: str, number: int | None = None, **display_option
     content = {"image/png": png, "text/plain": alt}
     metadata = {"image/png": {"alt": alt}}
     display(content, metadata=metadata, raw=True, **display_options)
+
+
+def _write_number(figure: "Figure", number: int) -> None:
+    figure.draw_without_rendering()  # a layout moves things when it is drawn
+    box = figure.get_tightbbox()  # in inches
+    look = {"va": "top", "size": "small", "color": NEUTRAL}
+    figure.text(box.x0, box.y0, f"Figure {number}", transform=figure.dpi_scale_trans, **look)
 
 
 def plain(name: str) -> str:

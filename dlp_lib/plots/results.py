@@ -31,6 +31,7 @@ _REFERENCE_MARKERS = "+x1234"
 _BAR_WIDTH = 0.25
 # Of the metric's name: where its bar is, from the middle of the three, and its colour.
 _BARS = {"ca": (-0.27, CLEAN), "asr": (0, POISONED), "ra": (0.27, RECOVERED)}
+_DIAMOND = {"marker": "D", "color": "white", "markeredgecolor": "black", "linestyle": ""}
 
 
 def unlearning(ax: "Axes", history: History, stop: int) -> "Axes":
@@ -61,10 +62,10 @@ def _column(rows: Sequence[dict], name: str) -> np.ndarray:
     return np.array([row[name] for row in rows], dtype=float)
 
 
-def _shade_collapse(ax: "Axes", history: History) -> None:
+def _shade_collapse(ax: "Axes", rows: Sequence[dict]) -> None:
     label = "collapsed"
-    for row in history:
-        if row["collapsed"]:
+    for row in rows:
+        if row.get("collapsed"):
             left = row["block"] - 0.5
             ax.axvspan(left, left + 1, color=NEUTRAL, alpha=0.2, linewidth=0, label=label)
             label = None  # the legend needs it once
@@ -75,7 +76,7 @@ def _mark_stop(ax: "Axes", stop: int, label: str) -> None:
 
 
 def ascent(ax: "Axes", rows: Sequence[dict], stop: int | None = None) -> "Axes":
-    """Draw CA and ASR along an ascent.
+    """Draw CA and ASR along an ascent, and collapse as a shade.
 
     Args:
         ax: the axes to draw on.
@@ -85,6 +86,7 @@ def ascent(ax: "Axes", rows: Sequence[dict], stop: int | None = None) -> "Axes":
     epochs = _column(rows, "block")
     mean_and_range(ax, epochs, _column(rows, "asr"), "s-", POISONED, "ASR")
     mean_and_range(ax, epochs, _column(rows, "ca"), "o-", CLEAN, "CA")
+    _shade_collapse(ax, rows)
     if stop:
         _mark_stop(ax, stop, "stop")
     percent_axis(ax, "epoch of ascent", _SHARE_OF_TEST_IMAGES)
@@ -93,12 +95,15 @@ def ascent(ax: "Axes", rows: Sequence[dict], stop: int | None = None) -> "Axes":
     return ax
 
 
-def stage_bars(ax: "Axes", metrics: dict[str, Metrics]) -> "Axes":
-    """Draw CA, ASR and RA of several models side by side, and name those that have collapsed.
+def stage_bars(ax: "Axes", metrics: dict[str, Metrics], target: int | None = None) -> "Axes":
+    """Draw CA, ASR and RA of several models side by side.
+
+    Models that have collapsed are named so, and those that forget the target class: CA hides that.
 
     Args:
         ax: the axes to draw on.
         metrics: of every model, by its name; a share that is None has no bar.
+        target: the class that the attacker wants; a diamond on CA's bar shows its recall.
     """
     positions = np.arange(len(metrics))
     for name, (offset, colour) in _BARS.items():
@@ -106,10 +111,14 @@ def stage_bars(ax: "Axes", metrics: dict[str, Metrics]) -> "Axes":
         places = positions + offset
         bars = ax.bar(places, heights, _BAR_WIDTH, color=colour, label=name.upper())
         ax.bar_label(bars, fmt=_one_decimal, fontsize=7)
-    names = [_model_name(name, values) for name, values in metrics.items()]
+    if target is not None:
+        recalls = [_percent(values.recall(target)) for values in metrics.values()]
+        places = positions + _BARS["ca"][0]
+        ax.plot(places, recalls, **_DIAMOND, label="recall of the target class")
+    names = [_model_name(name, values, target) for name, values in metrics.items()]
     ax.set_xticks(positions, names)
     ax.set(ylabel=_SHARE_OF_TEST_IMAGES, ylim=(0, 112))
-    ax.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))
+    ax.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1))
     return ax
 
 
@@ -122,8 +131,12 @@ def _one_decimal(height: float) -> str:
     return f"{height:.1f}".replace("100.0", "100")
 
 
-def _model_name(name: str, metrics: Metrics) -> str:
-    return f"{plain(name)}\n(collapsed)" if metrics.collapsed else plain(name)
+def _model_name(name: str, metrics: Metrics, target: int | None) -> str:
+    if metrics.collapsed:
+        return f"{plain(name)}\n(collapsed)"
+    if target is not None and metrics.forgets(target):
+        return f"{plain(name)}\n(forgets the target)"
+    return plain(name)
 
 
 def trade_off(

@@ -12,8 +12,6 @@ from .base import CLEAN, NEUTRAL, POISONED, integer_axis, mean_and_range, percen
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_LIGHT_GREY = "#BBBBBB"
-
 
 def difference(before: Tensor, after: Tensor, factor: int = 3) -> Tensor:
     """Return what changed between two uint8 images, ``factor`` times as large, on grey."""
@@ -88,25 +86,36 @@ def learning_gap(
     return ax
 
 
-def feature_map(ax: "Axes", points: np.ndarray, is_target: Tensor, triggered: np.ndarray) -> "Axes":
+def feature_map(
+    ax: "Axes", points: np.ndarray, labels: Tensor, target: int, triggered: np.ndarray
+) -> "Axes":
     """Draw features of test images in two dimensions, and those of triggered ones over them.
 
     Args:
         ax: the axes to draw on.
         points: of clean images, (n, 2).
-        is_target: which of them are of the target class, (n,) booleans.
+        labels: their classes, (n,).
+        target: the class that the attacker wants. All others have a light colour each.
         triggered: of triggered images, (m, 2).
     """
-    is_target = is_target.cpu()
-    _scatter(ax, points[~is_target], "clean, other classes", _LIGHT_GREY, ".")
-    _scatter(ax, points[is_target], "clean, target class", CLEAN, "o")
+    import seaborn
+
+    labels = labels.cpu()
+    others = [label for label in labels.unique().tolist() if label != target]
+    name = "clean, other classes (a colour each)"
+    for label, colour in zip(others, seaborn.husl_palette(len(others), l=0.75), strict=True):
+        _scatter(ax, points[labels == label], name, colour, ".")
+        name = None  # the legend needs it once
+    _scatter(ax, points[labels == target], "clean, target class", CLEAN, "o")
     _scatter(ax, triggered, "triggered", POISONED, "x")
     ax.set(xticks=[], yticks=[])
     ax.legend()
     return ax
 
 
-def _scatter(ax: "Axes", points: np.ndarray, label: str, colour: str, marker: str) -> None:
+def _scatter(
+    ax: "Axes", points: np.ndarray, label: str | None, colour: object, marker: str
+) -> None:
     look = {"color": colour, "marker": marker, "s": 12, "linewidth": 0.8, "alpha": 0.7}
     x = points[:, 0]
     y = points[:, 1]

@@ -16,9 +16,9 @@
 # %% [markdown]
 # # The learning-speed gap: why a model learns the backdoor first
 #
-# **What you will learn.** How fast a model learns clean and poisoned samples, step by step; for which attacks the poison wins the
-# race, and for which it does not; what augmentation and the learning rate do to the gap; and what all of this has to do with
-# the order in which gradient descent learns things.
+# **What you will learn.** How fast a model learns clean and poisoned samples, step by step. For which attacks it learns the poison
+# first, and for which it does not. What augmentation and the learning rate do to the gap. Why gradient descent learns things in
+# this order.
 #
 # **You need** the attacks of [notebook 01](01_backdoor_attacks.ipynb).
 #
@@ -42,6 +42,7 @@ out = "build/speed"  # where metrics.json goes, likewise
 
 # %%
 import matplotlib.pyplot as plt
+import pandas as pd
 import torch
 
 import dlp_lib
@@ -51,8 +52,8 @@ from dlp_lib.experiments import record, report, scenario
 from dlp_lib.recipes import PAPER_ATTACKS
 
 # %% [markdown]
-# As the paper does in its Fig. 1, we take one attack of each family: BadNets, which relabels, and SIG, which does not. `attacked_by`
-# gives the tampered set, and the truth about it, which we need for looking and a defender never has.
+# Like the paper's Fig. 1, this notebook takes one attack of each family: BadNets changes labels, SIG does not. `attacked_by`
+# gives the tampered set and the truth about it. We need the truth to look; a defender never has it.
 
 # %%
 context = Context(Runtime(seed, device), Store(HOME / cache), print_progress)
@@ -63,17 +64,17 @@ for name in ("BadNets", "SIG"):
     print(f"{name}: {scenes[name].truth}")
 
 # %% [markdown]
-# ## 1. A race of two tasks
+# ## 1. Two tasks in one data set
 #
-# A tampered set $D_m$ is two data sets in one: a clean part $D_c$, which asks for shapes, and a poisoned part $D_p$, which asks for
-# the trigger. Training minimises the mean loss (Eq. 3 of the paper), which splits in two:
+# A tampered set $D_m$ holds two data sets: a clean part $D_c$, which teaches shapes, and a poisoned part $D_p$, which teaches the
+# trigger. Training minimises the mean loss (Eq. 3 of the paper), which splits in two:
 #
 # $$\min_w \; \frac{1}{n} \Big[ \sum_{(x,y) \in D_p} L(f_w(x), y) \;+\; \sum_{(x,y) \in D_c} L(f_w(x), y) \Big]$$
 #
-# (The paper's Eq. 4 takes each half's own mean; ordinary training weighs them by their sizes, one to nine at 10 %.)
+# (The paper's Eq. 4 takes the mean of each part by itself. Ordinary training weighs the parts by their sizes, one to nine at 10 %.)
 #
-# `undefended` trains a model on the whole tampered set, and records every sample's logits after every epoch, in evaluation mode. Splitting them by the truth gives two curves. We add
-# a third for honesty: how many clean samples of *other* classes the model takes for the target.
+# `undefended` trains a model on the whole tampered set. It records every sample's logits after every epoch, in evaluation mode.
+# The truth splits them into two curves. We add a third: how many clean samples of *other* classes the model takes for the target.
 
 
 # %%
@@ -96,8 +97,8 @@ def curves(logits, labels, poisoned):
 
 
 # %% [markdown]
-# **Predict.** Sketch the two curves over ten epochs, for BadNets. Then for SIG: there, a poisoned disk has the right label, a
-# shape that explains it *and* a trigger that explains it. Will it be learned sooner or later than a clean sample?
+# **Predict.** Sketch the two curves over ten epochs, for BadNets. Then for SIG: there, a poisoned disk has the right label. Its
+# shape explains the label, *and* its trigger does. Will it be learned sooner or later than a clean sample?
 
 # %%
 per_epoch = {}
@@ -113,19 +114,22 @@ plots.show(
     figure,
     "Training accuracy per epoch: with both attacks the poisoned samples are learned before the "
     "clean ones.",
+    number=1,
 )
 
 # %% [markdown]
-# **What you should see.** For both attacks the poisoned curve is at 95 to 100 % from the first epoch on, when the clean one is between 10 and 20 %. The clean curve
-# comes near after eight to ten epochs. (A single epoch may dip: batch-norm's running statistics lag behind weights that move fast.) With BadNets, the first epoch's
-# 100 % is worth little: the dotted line is high as well, so the model answers "disk" for nearly everything. From the third epoch on the two are far apart.
+# **What you should see.** For both attacks the poisoned curve is above 99 % from the first epoch on. <!-- claim: 02-run-poisoned --> The
+# clean curve then begins at 14 to 15 %. <!-- claim: 02-run-clean-first --> It comes near after ten epochs, with 90 %.
+# <!-- claim: 02-run-clean-last --> With BadNets, the first epoch means little. The dotted line is at 80 %: the model answers
+# "disk" for most images, with or without a trigger. <!-- claim: 02-run-mistaken-first --> From the third epoch on it is below 7 %, and
+# the curves are far apart. <!-- claim: 02-run-mistaken-third -->
 #
-# **Why.** Every poisoned sample carries the *same* trigger and asks for the same class. Their gradients point the same way, add
-# up, and are followed first. Clean samples of one class differ in colour, place and angle; their gradients partly cancel, and what they have in
-# common takes long to find.
+# **Why.** Every poisoned sample carries the *same* trigger and has the same label. The gradients of all of them point the same way and
+# add up. So training follows them first. Clean samples of one class differ in colour, place and angle. Their gradients partly
+# cancel, and it takes longer to find what they have in common.
 #
-# By hand: four samples of one class, each with the trigger (the first number) and with something of its own (one of the others). Along which number does the first step of gradient descent go
-# furthest?
+# By hand: four samples of one class. Each has the trigger (the first number) and one property of its own (one of the others).
+# Along which number does the first step of gradient descent go furthest?
 
 # %% tags=["nbval-check-output"]
 x = torch.cat([torch.ones(4, 1), torch.eye(4)], 1)  # a row for each sample
@@ -135,16 +139,16 @@ loss = torch.nn.functional.softplus(-(x @ w)).mean()  # cross-entropy
 print("downhill:", (-torch.autograd.grad(loss, w)[0]).tolist())
 
 # %% [markdown]
-# What all four share adds up, and gets four times the step of what one has alone. At a learning rate of 1, a *new* sample with the trigger then has a logit of 0.5 by the trigger alone. What it has of its own, the
-# model has never met.
+# What all four share adds up. Its step is four times as large as that of what one sample has alone. At a learning rate of 1, a
+# *new* sample with the trigger then has a logit of 0.5 by the trigger alone. The model has never met its own property.
 #
 # ## 2. Step by step
 #
-# Ten epochs are a coarse clock. In the first two, we look before *every* step of gradient descent, at some of the poisoned samples
-# and as many clean ones.
+# An epoch is a long time. In the first two, we look before *every* step of gradient descent, at 400 poisoned samples and at 400
+# clean ones.
 #
-# **Predict.** An epoch has about forty steps of 128 images. After how many steps does the model answer "disk" for every poisoned image? And after how many for poisoned
-# images *only*?
+# **Predict.** An epoch has about forty steps of 128 images. After how many steps does the model answer "disk" for every poisoned
+# image? And after how many for poisoned images *only*?
 
 # %%
 per_step = {}
@@ -166,20 +170,26 @@ plots.show(
     figure,
     "Accuracy before each step: poison is at 100 % after ten to twenty, but so is, at first, the "
     "share of clean images mistaken.",
+    number=2,
 )
 
 # %% [markdown]
-# **What you should see.** An untrained model answers some one class for everything. Within ten to twenty steps the poisoned curve is at about 100 %. But look at the
-# dotted line, clean samples of *other* classes that are taken for the target. Under BadNets it goes to 100 % as well: the model answers "disk" for
-# everything, and has not found the trigger. Only after thirty to fifty steps do the lines part. Under SIG it stops at one half to two thirds, and is near zero after sixty steps.
+# **What you should see.** An untrained model gives one answer for everything. Under BadNets the poisoned curve is at 98 % before step 10,
+# under SIG before step 15. <!-- claim: 02-steps-badnets --> <!-- claim: 02-steps-sig -->
+# But look at the dotted line, clean samples of
+# *other* classes that are taken for the target. Under BadNets it is at 100 % as well, from step 11 to step 31.
+# <!-- claim: 02-steps-badnets-mistaken --> The model answers "disk" for everything, and has not found the trigger. Only after about seventy steps does it
+# fall below 30 %. <!-- claim: 02-steps-badnets-apart --> Under SIG it rises to 63 % at most, and is below 2 % from step 57 on.
+# <!-- claim: 02-steps-sig-mistaken --> <!-- claim: 02-steps-sig-apart -->
 #
-# **Why.** Under BadNets, relabelled poison has made the target the commonest label (1,000 of 5,000), and a model that knows nothing does best by answering it. SIG
-# changes no label. There the wave is the first thing that many images share, and at first it pulls all answers towards "disk". The trigger is learned when
-# the dotted line falls and the orange one stays. Training accuracy on poison alone flatters the attacker.
+# **Why.** Under BadNets the target is the most frequent label (1,000 of 5,000), as the poison was given it. A model that knows
+# nothing is right most often with this answer. SIG changes no label. There the wave is the first thing that many images share, and
+# at first it moves all answers towards "disk". The trigger is learned when the dotted line falls and the orange one stays.
+# Accuracy on the poisoned samples alone says too much for the attacker.
 #
 # ## 3. Is it the same for every seed?
 #
-# **Predict.** Which of the curves will differ most from seed to seed?
+# **Predict.** Which of the curves will differ most from seed to seed: clean, poisoned or mistaken?
 
 # %%
 recorded = record.read("speed")
@@ -199,21 +209,28 @@ plots.show(
     figure,
     "Mean and range over three seeds: the poisoned curve is above the clean one early on, with "
     "both attacks.",
+    number=3,
 )
 
 # %% [markdown]
-# **What you should see.** The mean of three recorded runs, and the band from the lowest to the highest. With every seed and both attacks, poison is at 100 % from the first
-# epoch on, and the clean samples need eight epochs and more to come near. The dotted line falls to nearly zero within a few epochs.
+# **What you should see.** Lines are means of three recorded runs, bands go from the lowest to the highest. With every seed and both
+# attacks, poison is above 99 % from the first epoch on. <!-- claim: 02-recorded-poisoned --> The clean samples are below 95 % even
+# after ten epochs. <!-- claim: 02-recorded-clean --> The *mistaken* curve of BadNets varies most: at epoch 2 its runs
+# are 36 points apart. <!-- claim: 02-recorded-mistaken-spread --> No other curve has runs so far apart.
+# <!-- claim: 02-recorded-clean-spread --> Under SIG it is below 1 % from the second epoch on.
+# <!-- claim: 02-recorded-mistaken-sig --> Under BadNets it needs nine epochs to stay below 4 %.
+# <!-- claim: 02-recorded-mistaken-badnets -->
 #
-# **Why.** Initial weights and the order of the data decide which shapes come first, so the clean curve varies. The poisoned one is at its ceiling.
+# **Why.** Initial weights and the order of the data decide when the model stops to answer "disk" for everything, and which shapes
+# it learns first. The poisoned curve is at its upper limit with every seed.
 #
 # ## 4. What widens the gap, and what closes it?
 #
 # **Augmentation** flips and shifts every image at random. **The learning rate** decides how far a step goes. A defender
 # controls both.
 #
-# **Predict.** Flipping and cropping moves BadNets' corner around, and cuts parts of it off. Will the gap widen or narrow? And with a learning
-# rate three times as low, or as high?
+# **Predict.** Flips and shifts move BadNets' corner, and cut parts of it off. Will the gap widen or narrow? And with a learning
+# rate that is three times lower, or higher?
 
 # %%
 variants = {
@@ -240,35 +257,43 @@ plots.show(
     figure,
     "The two curves by default, with augmentation, and with a lower and a higher learning rate, "
     "per attack.",
+    number=4,
 )
 
 # %% [markdown]
-# **What you should see.** The poisoned curve is near the top in all eight panels (single epochs may dip). What differs is the clean one: augmentation slows it, a low learning rate holds it down, a high one
-# lets it catch up within a few epochs.
+# **What you should see.** The poisoned curve is above 95 % in all eight panels, at every epoch. <!-- claim: 02-variants-poisoned --> The
+# clean curve differs. After ten epochs of BadNets it is highest with the high learning rate, and lowest with the low one. Augmentation
+# slows it down. <!-- claim: 02-variants-badnets-high --> <!-- claim: 02-variants-badnets-augmentation --> <!-- claim: 02-variants-badnets-low -->
+# For SIG the order is the same. <!-- claim: 02-variants-sig-high --> <!-- claim: 02-variants-sig-augmentation --> <!-- claim: 02-variants-sig-low -->
 #
-# **Why.** The gap is a matter of *how many steps* a task needs, and small steps make a slow film of it. Augmentation makes the clean task harder, as every image comes in up to fifty versions. One
-# could think that it also breaks a corner trigger, by shifting it out of the image; but shifts reach an eighth of the side at most, flips leave half of
-# the images as they are, and what is left of the corner is still the easiest thing to learn.
+# **Why.** Each task needs a number of *steps*, and smaller steps make it more. Augmentation makes the clean task harder, as every
+# image comes in up to fifty versions. Does it also break a corner trigger, by shifting it out of the image? Shifts are an eighth of
+# the side at most, and flips leave half of the images as they are. What is left of the corner is still the easiest thing to learn.
 #
-# The area between the curves, mean of the epochs, puts a number on it. Recorded, three seeds:
+# The mean distance of the two curves over all epochs measures the gap. Recorded, three seeds:
 
 # %%
-areas = []
-for row in recorded:
-    if row["variant"] in variants:
-        areas.append(row | {"gap": row["poisoned"] - row["clean"]})
-record.spread(areas, ["attack", "variant"], ["gap"])
+by_epoch = pd.DataFrame(recorded)
+by_epoch["gap"] = by_epoch.poisoned - by_epoch.clean
+areas = by_epoch.groupby(["attack", "variant", "seed"], sort=False).gap.mean().reset_index()
+record.spread(areas.to_dict("records"), ["attack", "variant"], ["gap"])
 
 # %% [markdown]
-# (In points of training accuracy, mean of all epochs and seeds; in brackets the extremes of single epochs.) By this number, augmentation *widens* the gap. DLP's
-# filter does not look at accuracy, though, but at how sure the model is, and that is another question: item 4 of *Go further*.
+# (In points of training accuracy: the mean over seeds, and in brackets the least and the most of the three.)
+#
+# **What you should see.** For both attacks the gap grows from the high learning rate over the default to augmentation. It is widest
+# with the low learning rate. <!-- claim: 02-gap-default-badnets --> <!-- claim: 02-gap-default-sig --> <!-- claim: 02-gap-low-badnets -->
+# <!-- claim: 02-gap-low-sig --> So augmentation *widens* the gap, by 7 points or more. <!-- claim: 02-gap-augmentation-badnets -->
+# <!-- claim: 02-gap-augmentation-sig -->
+#
+# DLP's filter does not look at accuracy. It looks at how sure the model is, which is another question: item 4 of *Go further*.
 #
 # ## 5. Not every trigger is learned first
 #
 # The observation is about triggers that are *easier than the task*. Here are all five attacks, recorded with three seeds.
 #
-# **Predict.** Blended hides a noise pattern in the whole image at a fifth of its strength. On which side of the clean curve will its poisoned samples be
-# in the first five epochs?
+# **Predict.** Blended adds a noise pattern to the whole image, at a fifth of its strength. Will its poisoned samples be above or
+# below the clean curve in the first five epochs?
 
 # %%
 recorded = record.read("epochs")
@@ -281,22 +306,27 @@ plots.show(
     figure,
     "All five attacks over 24 epochs: Blended's poison falls back to the clean curve, then "
     "overtakes it at epochs 6 to 7.",
+    number=5,
 )
 
 # %% [markdown]
-# **What you should see.** Four attacks are at or near 100 % throughout. With all three poison-label attacks the first epoch is mostly "disk for everything", as the dotted
-# line shows. BadNets and TrojanNN then keep their 100 % because the trigger takes over. Blended falls to about the clean curve (epochs 3 to 5), parts
-# from it at epoch 6 or 7, and is at nine tenths some epochs *before* the clean samples.
+# **What you should see.** Four attacks are at 98 % or more throughout, with every seed. <!-- claim: 02-five-others --> The first epoch of all
+# three poison-label attacks is mostly "disk for everything", as the dotted line shows. <!-- claim: 02-five-mistaken --> BadNets and
+# TrojanNN then stay there, because the model finds the trigger. Blended falls to 34 to 43 % at epoch 3, near the clean curve with 30 to
+# 37 %. <!-- claim: 02-five-blended-3 --> <!-- claim: 02-five-blended-clean-3 --> It is at 98 % and more at epoch 8, when the clean curve
+# is at 84 % at most. <!-- claim: 02-five-blended-8 --> <!-- claim: 02-five-blended-clean-8 -->
 #
-# **Why.** A likely reason: the pattern has no local structure that repeats, and a small convolutional network with pooling must first learn filters for it. The paper shows the
-# gap for BadNets and SIG only (Fig. 1), and reports that its filter works on all five attacks on CIFAR-10. A defence that rests on "poison is learned first" depends on how
-# early that is; the next notebook shows how the filter fails here, and what a defender could see of it.
+# **Why.** A likely reason: the pattern has no local structure that repeats. A small convolutional network with pooling must first
+# learn filters for it. The paper shows the gap for BadNets and SIG only (Fig. 1). It reports that its filter works on all five
+# attacks on CIFAR-10. A defence that relies on "poison is learned first" depends on how early that is. The next notebook shows how
+# the filter fails here, and what a defender could see of it.
 #
 # ## 6. And on photographs?
 #
-# So far everything was shapes. The paper's Fig. 1 is of CIFAR-10: photographs of ten kinds of things. Recorded on 10,000 of them, with the papers' settings of the attacks, ten epochs, one seed:
+# So far everything was shapes. The paper's Fig. 1 is of CIFAR-10: photographs of ten kinds of things. This was recorded on 10,000
+# of them, with the papers' settings of the attacks, ten epochs and one seed.
 #
-# **Predict.** Photographs are harder to tell apart than shapes. Will the gap be wider or narrower, and will Blended be the exception again?
+# **Predict.** Photographs are harder to tell apart than shapes. Will the gap be wider or narrower? Will Blended be the exception again?
 
 # %%
 photographs = record.read("cifar10/epochs")
@@ -309,14 +339,19 @@ plots.show(
     figure,
     "The same on photographs: all five poisoned curves are far above the clean ones for ten "
     "epochs.",
+    number=6,
 )
 
 # %% [markdown]
-# **What you should see.** All five orange curves are at 80 to 100 % after one epoch, and at 95 to 100 % from the second or third on. The blue ones need ten epochs to reach 52 to 60 %. So the gap is wider
-# than with shapes, and lasts longer. Blended is no exception here. Its dotted line is the last to fall (under a tenth at epoch 6): for five epochs the model takes many clean images for the target, too.
+# **What you should see.** All five orange curves are at 80 % or more after one epoch, and at 95 % or more after two.
+# <!-- claim: 02-photographs-first --> <!-- claim: 02-photographs-second --> The blue ones need ten epochs to reach 52 to 59 %.
+# <!-- claim: 02-photographs-clean --> So the gap is wider than with shapes, and it lasts longer. Blended is no exception here. But its dotted
+# line is the last to fall: it is at 12 % or more for five epochs, so the model takes many clean images for the target, too.
+# <!-- claim: 02-photographs-blended -->
 #
-# **Why.** A photograph's class takes longer to learn than a shape's, and the trigger is as easy as ever. And in 32×32 pixels a noise pattern has four times as many pixels to be found by. The paper's claim
-# holds where the paper makes it; it is a claim about *this* task and *these* triggers, as section 5 showed.
+# **Why.** The class of a photograph takes longer to learn than that of a shape, and the trigger is as easy as before. A noise pattern
+# also has four times as many pixels on 32×32 as on 16×16. The paper's claim holds where the paper makes it. It is a claim about *this*
+# task and *these* triggers, as section 5 showed.
 
 # %%
 report(out, context.runtime, curves=by_variant, steps=per_step)
@@ -324,28 +359,30 @@ report(out, context.runtime, curves=by_variant, steps=per_step)
 # %% [markdown]
 # ## Recap
 #
-# - A tampered set holds two tasks. The trigger is the easier one, so gradient descent solves it first.
-# - The poisoned curve is up within twenty steps. The trigger is *told apart* within an epoch or two, and the gap closes when the clean task is learned.
-# - A smaller learning rate keeps it open for longer, and so does augmentation, here.
-# - A trigger that is harder than the easiest shapes (Blended) is learned in mid-race: its gap opens late.
+# - A tampered set holds two tasks. The trigger is mostly the easier one, so gradient descent solves it first.
+# - The poisoned curve is high within fifteen steps. The model *tells the trigger from other images* within an epoch or two, and the
+#   gap closes when the clean task is learned.
+# - A smaller learning rate keeps the gap open for longer, and so does augmentation, here.
+# - A trigger that is harder than the easiest shapes (Blended) is learned in the middle of training. Its gap opens late.
 #
 # ## Quiz
 #
 # <details><summary>After the first epoch the model gives every poisoned sample the attacker's label. Has it learned the trigger?</summary>
 #
-# Perhaps not. Under BadNets it then answers "disk" for nearly everything, with or without a trigger. The trigger is learned when poisoned samples are still taken for the target, and
-# clean ones of other classes no longer are.
+# Perhaps not. Under BadNets it then answers "disk" for nearly everything, with or without a trigger. The trigger is learned when
+# poisoned samples are still taken for the target, and clean samples of other classes are not.
 # </details>
 #
 # <details><summary>Are poisoned samples learned first because their labels are wrong?</summary>
 #
-# No. SIG changes no label, and its samples are learned first as well. Blended's labels are as wrong as BadNets', and its samples are learned in mid-race. What counts is how easy the
-# trigger is beside the task.
+# No. SIG changes no label, and its samples are learned first as well. Blended's labels are as wrong as those of BadNets, and its
+# samples are learned in the middle of training. What counts is how easy the trigger is beside the task.
 # </details>
 #
 # <details><summary>A smaller learning rate leaves a wider gap. Does the model learn the trigger better with it?</summary>
 #
-# No: the poisoned curve is at the top with either. The gap is counted in epochs, and small steps make the clean samples need more of them.
+# No: the poisoned curve is at the top with either. The gap is counted in epochs, and with small steps the clean samples need more
+# of them.
 # </details>
 #
 # ## Exercises

@@ -387,7 +387,9 @@ for ax, (name, epoch) in zip(axes, moments.items(), strict=True):
     clean = features(model, test.images)
     triggered = features(model, backdoor.trigger(test.images[victims][:300]))
     axis = PCA(2).fit(clean)
-    plots.feature_map(ax, axis.transform(clean), ~victims, axis.transform(triggered))
+    plots.feature_map(
+        ax, axis.transform(clean), test.labels, backdoor.target, axis.transform(triggered)
+    )
     ax.set_title(name)
 plots.shared_legend(figure)
 plots.show(

@@ -138,7 +138,9 @@ for name, scene in scenes.items():
 figure, axes = plt.subplots(1, len(scenes), figsize=(5.2 * len(scenes), 3.4), sharey=True)
 for ax, name in zip(axes, scenes, strict=True):
     when = f"E1 = {chosen[name]}" if chosen[name] else f"E1 = {e1}, not agreed"
-    plots.stage_bars(ax, measured[name]).set_title(f"{name}: {when}")
+    attack = scenes[name].attack
+    target = attack.target if attack else None
+    plots.stage_bars(ax, measured[name], target).set_title(f"{name}: {when}")
 plots.shared_legend(figure)
 plots.show(
     figure,
@@ -216,6 +218,19 @@ beside_paper(recorded, measured)
 #
 # **Why the difference?** The paper takes $\alpha$ = 10 %, as a share of the whole set. For a clean-label attack on CIFAR-10 that would be *every* image of the target class, and no trusted sample of it could be clean. Perhaps it means less; it does not say. As long as a class keeps $n\gamma$ clean images, and the filter ranks them last, the trusted
 # part can be clean. With nine images in ten poisoned, as here, it cannot.
+#
+# ### Where the paper's text contradicts itself
+#
+# Every paper has slips. These are worth knowing before you write your own code from this one:
+#
+# | place | what is printed | what this kit does |
+# | --- | --- | --- |
+# | Eq. 5, entropy | the sum runs from 0 to $C$: $C + 1$ terms for $C$ classes | $C$ terms |
+# | Eq. 6, unlearning | a sum over the suspects, $n\gamma$ of them, divided by $m$, the number of *poisoned* samples, which a defender does not know | the mean over the suspects |
+# | Eq. 7, unlabelled part | $D'_r = D_o - D'_c$, where $D_o$ is the data *before* the attack, which a defender does not have | $D_m - D'_c$: all that is not trusted |
+# | Eq. 7, weights | $\alpha$ weighs the unlabelled loss; elsewhere it is the poisoning rate | FixMatch's $\lambda_u$, here `lambda_u` |
+# | Eq. 7, last term | a regulariser $\mathcal{R}$ with weight $\beta$, neither of which has a value | weight decay, `weight_decay` |
+# | Baselines | "four state-of-the-art defenses", then a list of five | all five: FP, MCR, NAD, ABL, ANP |
 #
 # [The paper, claim by claim](../docs/REPRODUCTION.md) has every table and figure of the paper beside what was measured, here and on 10,000 images of CIFAR-10.
 #

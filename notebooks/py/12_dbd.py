@@ -121,13 +121,13 @@ for name in scenes:
     backbones[name] = {"supervised": supervised[name], "SimCLR": after(name, "SimCLR")}
 figure, axes = plt.subplots(len(scenes), 2, figsize=(9, 4 * len(scenes)), squeeze=False)
 for line, (name, scene) in zip(axes, scenes.items(), strict=True):
-    is_target = test.labels == scene.attack.target
-    triggered = scene.attack.trigger(test.images[~is_target])[:300]
+    target = scene.attack.target
+    triggered = scene.attack.trigger(test.images[test.labels != target])[:300]
     for ax, (kind, model) in zip(line, backbones[name].items(), strict=True):
         points = features(model, test.images).cpu()
         axis = PCA(2).fit(points)
         marked = axis.transform(features(model, triggered).cpu())
-        plots.feature_map(ax, axis.transform(points), is_target, marked)
+        plots.feature_map(ax, axis.transform(points), test.labels, target, marked)
         ax.set_title(f"{name}: {kind}")
 plots.shared_legend(figure)
 plots.show(

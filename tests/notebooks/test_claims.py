@@ -72,6 +72,8 @@ def fault(sources, of, said, tmp_path):
 SL, AU = {"run": ["stages", 0, "asr"]}, {"run": ["stages", 1, "asr"]}
 PURITY = {"run": ["purity", "BadNets"]}
 PRECISION = {"run": ["precision"]}
+LAST = {"run": ["purity", ["BadNets", "Blended"], 1]}
+BOTH = {"run": ["purity", ["BadNets", "Blended"], "0:2"]}
 
 
 @pytest.mark.parametrize(
@@ -96,6 +98,8 @@ PRECISION = {"run": ["precision"]}
             {"falling along": ["entropy", "loss", "spectral"]},
             {"falling along": ["loss", "entropy"]},
         ),
+        (LAST | {"take": "mean"}, {"equal to": 0.5}, {"equal to": 1}),
+        (BOTH | {"take": "count"}, {"equal to": 4}, {"equal to": 2}),
         (PRECISION, {"at least": 0.2, "at most": 0.9}, {"at least": 0.2, "at most": 0.8}),
     ],
 )
@@ -112,6 +116,7 @@ def test_a_claim_is_compared(sources, of, said, wrong, tmp_path):
         ({"record": "nothing", "column": "ca"}, "there is no record: nothing"),
         ({"record": "filters", "where": {"attack": "no"}, "column": "ca"}, "has no row with"),
         ({"record": "filters", "column": "no"}, "has no column no"),
+        ({"run": ["purity", "BadNets", "2:4"]}, "there is no value"),
     ],
 )
 def test_what_is_not_there_is_a_fault(sources, of, message, tmp_path):

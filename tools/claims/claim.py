@@ -31,6 +31,8 @@ class Claim(NamedTuple):
         """Return how the values contradict the claim, or None."""
         try:
             value = sources.value(self.of)
+            if value in ([], {}):
+                return f"{self.id}: there is no value"
             for name, expected in self.said.items():
                 if name != "by" and not self._holds(name, value, expected, sources):
                     return f"{self.id}: {_shown(value)} is not {name} {expected}"

@@ -1,8 +1,9 @@
 """Where the values of claims come from: metrics of notebooks' runs, and recorded tables."""
 
 import json
+import re
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from dlp_lib.experiments import record
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "runs"
 
 _TAKES: dict[str, Callable] = {
+    "count": len,
     "mean": statistics.mean,
     "least": min,
     "most": max,
+    "range": lambda values: max(values) - min(values),
     "last": lambda values: values[-1],
 }
 _OPERATIONS: dict[str, Callable[[float, float], float]] = {
@@ -43,9 +46,11 @@ class Sources:
         """Return what ``of`` names.
 
         Args:
-            of: ``{run: [key, …]}``, ``{record: NAME, where: {column: value}, column: NAME}``, or
-                ``{difference: [of, of]}`` and ``{ratio: [of, of]}``. The first two may have
-                ``take``: mean, least, most or last of the values that they name.
+            of: ``{run: [key, …]}``, where a key may be a list of keys, and "0:3" takes places 0, 1
+                and 2 of a list; ``{record: NAME, where: {column: value}, column: NAME}``, or
+                ``{difference: [of, of]}`` and ``{ratio: [of, of]}``. A list of values allows any
+                of them. The first two may have ``take``: the mean, least, most, range, last or
+                count of the values that they name.
 
         Raises:
             SourceError: where there is no such value.
@@ -63,7 +68,10 @@ class Sources:
         value = _metrics(self.folder / f"{self.notebook}.json")
         for place, key in enumerate(path):
             try:
-                value = value[key]
+                if isinstance(key, list):
+                    rest = path[place + 1 :]
+                    return _flat(self._of_run([*path[:place], each, *rest]) for each in key)
+                value = value[_slice(key)]
             except (KeyError, IndexError, TypeError):
                 raise SourceError(f"the run has no {path[: place + 1]}") from None
         return value
@@ -79,8 +87,27 @@ class Sources:
         return [row[column] for row in rows if row[column] is not None]
 
 
+def _slice(key: Any) -> Any:
+    """Return a slice for a text such as "0:3"; another key as it is."""
+    if isinstance(key, str) and re.fullmatch(r"\d+:\d+(:\d+)?", key):
+        return slice(*map(int, key.split(":")))
+    return key
+
+
+def _flat(parts: Iterable) -> list:
+    """Return single values and lists of them as one list."""
+    values = []
+    for part in parts:
+        values.extend(part if isinstance(part, list) else [part])
+    return values
+
+
 def _matches(row: Mapping, where: Mapping) -> bool:
-    return all(row.get(column) == value for column, value in where.items())
+    for column, value in where.items():
+        allowed = value if isinstance(value, list) else [value]
+        if row.get(column) not in allowed:
+            return False
+    return True
 
 
 @cache

@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import cross_entropy, normalize
 
 from ..defences import mixmatch, simclr
-from .base import call, expect, right, same
+from .base import again, call, right, same, several
 
 
 def harmless(answer: Callable) -> None:
@@ -29,6 +29,12 @@ def harmless(answer: Callable) -> None:
         0.935,
         mistakes,
     )
+    draws = {
+        "for a CA of 0.95, a recall of 1 and 10 classes": ((0.95, 1.0, 10), 8.5 / 9),
+        "where the target is never recognised": ((0.6, 0.0, 3), 0.9),
+        "for two classes": ((0.7, 0.5, 2), 0.9),
+    }
+    again("RA", answer, draws)
     right(
         "Unless a trigger helps, an RA above CA says: "
         "the target's own class is recognised worse than the others."
@@ -60,6 +66,12 @@ def guess(answer: Callable) -> None:
         ],
     }
     same("the guess", call(answer, p, 0.5), mixmatch.sharpen(mean, 0.5), mistakes)
+    one = torch.tensor([[[0.6, 0.4]], [[0.8, 0.2]], [[0.7, 0.3]]])
+    draws = {
+        "for three views of one image, T = 0.4": ((one, 0.4), mixmatch.sharpen(one.mean(0), 0.4)),
+        "for T = 1": ((one, 1.0), [[0.7, 0.3]]),
+    }
+    again("the guess", answer, draws)
     right("T = 1 changes nothing; towards 0 the guess becomes a hard label, as FixMatch's are.")
 
 
@@ -95,6 +107,12 @@ def symmetric(answer: Callable) -> None:
         ],
     }
     same("the loss", call(answer, logits, labels, alpha, beta), wanted, mistakes)
+    draws = {
+        "with alpha = 1, beta = 0": ((logits, labels, 1.0, 0.0), ce),
+        "with alpha = 0, beta = 1": ((logits, labels, 0.0, 1.0), rce),
+        "for two equal logits": ((torch.zeros(1, 2), labels[:1], 1.0, 1.0), [math.log(2) + 2]),
+    }
+    again("the loss", answer, draws)
     right(
         "Both fall as p of the label rises, so they rank alike. "
         "Near p = 0 the second one is flat: it pulls no more."
@@ -108,11 +126,8 @@ def mixed(answer: Callable) -> None:
     """
     images = torch.rand(3, 3, 2, 3, generator=torch.Generator().manual_seed(0))
     labels, order, share = torch.eye(4)[:3], torch.tensor([2, 0, 1]), torch.tensor([0.2, 0.9, 0.6])
-    mixed_pair = call(answer, images, labels, order, share)
-    expect(
-        isinstance(mixed_pair, tuple) and len(mixed_pair) == 2,
-        "return two tensors: the mixed images, and the mixed labels",
-    )
+    form = "return two tensors: the mixed images, and the mixed labels"
+    mixed_pair = several(call(answer, images, labels, order, share), 2, form)
 
     def blend(own, x):
         return own * x + (1 - own) * x[order]
@@ -141,6 +156,15 @@ def mixed(answer: Callable) -> None:
         ),
     }
     same("the labels", mixed_pair[1], blend(own[:, None], labels), mistakes)
+    pair, half = torch.arange(12.0).view(2, 3, 1, 2), torch.tensor([0.5, 0.0])
+    mixed_images = torch.stack([pair.mean(0), pair[1]])
+    draws = {
+        "for shares of a half and 0": (
+            (pair, torch.eye(2), torch.tensor([1, 0]), half),
+            (mixed_images, [[0.5, 0.5], [0.0, 1.0]]),
+        )
+    }
+    again(("the images", "the labels"), answer, draws)
     right(
         "As one's own share is a half at least, "
         "the first rows can still be counted as labelled, the rest as guessed."
@@ -181,6 +205,11 @@ def contrast(answer: Callable) -> None:
         "the sign is wrong: the loss is minus the logarithm": -loss,
     }
     same("the loss", call(answer, z, 0.5), loss, mistakes)
+    draws = {
+        "for a temperature of 0.1": ((z, 0.1), simclr.nt_xent(z, 0.1)),
+        "for two images": ((z[:4], 1.0), simclr.nt_xent(z[:4], 1.0)),
+    }
+    again("the loss", answer, draws)
     right(
         "Every other view of the batch is a counterexample, so batches are large. "
         "And no label is read anywhere."

@@ -452,7 +452,8 @@ def my_steps(share, lr, goal):
     """
     # BEGIN SOLUTION
     remains = 1 - lr * share.double()  # of the distance to 1, after each step
-    return (torch.tensor(1 - goal).log() / remains.log()).ceil()
+    goal_left = torch.tensor(1 - goal, dtype=torch.float64)
+    return (goal_left.log() / remains.log()).ceil()
     # END SOLUTION
 
 

@@ -345,7 +345,7 @@ report(out, context.runtime, **results, epoch_by_epoch=by_epoch)
 # ### Exercise 1. What is left to trust *(easy, 10 minutes)*
 #
 # A balanced set has $n$ images in `classes` classes. A clean-label attack poisons a share `rate` of the whole *set*, all of it in the target class. DLP trusts $n\gamma$ samples of every class, but never more than half of a class. Which share of the target's
-# trusted samples can be clean, with the best of filters? Then put in the rates of the table in section 1. Which of its rows does this explain, and which not?
+# trusted samples can be clean, with the best of filters? Where the rate asks for more than the class has, all of the class is poisoned. Then put in the rates of the table in section 1. Which of its rows does this explain, and which not?
 
 
 # %% tags=["exercise"]
@@ -354,7 +354,8 @@ def my_best_case(n, classes, rate, gamma):
     # BEGIN SOLUTION
     members = n / classes
     trusted = min(n * gamma, members / 2)
-    return min(1.0, (members - n * rate) / trusted)
+    clean = max(0.0, members - n * rate)
+    return min(1.0, clean / trusted)
     # END SOLUTION
 
 
@@ -393,8 +394,9 @@ def my_ranks(h, labels):
     # BEGIN SOLUTION
     ranks = torch.empty_like(h)
     for label in labels.unique():
-        own = labels == label
-        ranks[own] = h[own].argsort().argsort() / own.sum()
+        own = h[labels == label]
+        lower = own < own[:, None]  # (sample, other): whether the other's is lower
+        ranks[labels == label] = lower.float().mean(1)
     return ranks
     # END SOLUTION
 

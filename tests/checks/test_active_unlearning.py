@@ -119,12 +119,15 @@ def passed(model, images, momentum=0.1, reset=False, train=True):
     return model.eval()
 
 
+PLACES = (0, 2, 3)  # what batch-norm takes a mean over
+
+
 def put(model, images, **changes):
     """A copy with the right mean, and other changes."""
     model = copy.deepcopy(model)
     for name, value in {
-        "running_mean": images.mean(0),
-        "running_var": images.var(0),
+        "running_mean": images.mean(PLACES),
+        "running_var": images.var(PLACES),
         **changes,
     }.items():
         setattr(model[0], name, value)
@@ -141,8 +144,8 @@ def put(model, images, **changes):
         (lambda m, x: passed(m, x, train=False), "still that of the suspects"),
         (passed, "tenth of the way: reset"),
         (lambda m, x: passed(m, x, reset=True), "were reset, then one pass"),
-        (lambda m, x: put(m, x, running_var=x.std(0)), "standard deviation"),
-        (lambda m, x: put(m, x, running_var=x.var(0, correction=0)), "n - 1"),
+        (lambda m, x: put(m, x, running_var=x.std(PLACES)), "standard deviation"),
+        (lambda m, x: put(m, x, running_var=x.var(PLACES, correction=0)), "n - 1"),
         (lambda m, x: put(m, x, weight=nn.Parameter(torch.tensor([2.0]))), "weights have changed"),
         (lambda m, x: passed(m, x, momentum=None, reset=True), "momentum is left at None"),
         (lambda m, x: put(m, x).train(), "in training mode"),

@@ -143,12 +143,13 @@ def uses(
             size = weight(layer) if weight else layer.weight.numel()
             counts.append(size * count(layer, seen[0], output))
 
+        training = model.training
         handles = [
             part.register_forward_hook(note) for part in model.modules() if isinstance(part, kinds)
         ]
         model.train(not evaluate)(images)
         if back:
-            model.train()
+            model.train(training)
         for handle in handles:
             if not left:
                 handle.remove()

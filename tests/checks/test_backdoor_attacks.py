@@ -45,7 +45,7 @@ def who(labels, target, clean_label):
     [
         (who, "return a mask, and a share"),
         (lambda y, t, c: (who(y, t, c).nonzero()[:, 0], 0.5), "a mask is wanted"),
-        (lambda y, t, c: ([True] * len(y), 0.5), "a mask is wanted"),
+        (lambda y, t, c: (["yes"] * len(y), 0.5), "a mask is wanted"),
         (
             lambda y, t, c: (who(y, t, not c), 0.5),
             "poison-label attack takes images of the other classes",

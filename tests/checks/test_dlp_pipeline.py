@@ -115,15 +115,15 @@ def test_e1(answer, message):
 
 def test_e1_is_what_agreement_says(capsys):
     def by_agreement(labels, classes, threshold, fallback):
-        members = Split(
-            torch.zeros(40, 3, 8, 8, dtype=torch.uint8), torch.arange(40) % classes, tuple("abc")
-        )
+        names = tuple("abcde"[:classes])
+        images = torch.zeros(60, 3, 8, 8, dtype=torch.uint8)
+        members = Split(images, torch.arange(60) % classes, names)
         scores = []
         for wanted in labels:
-            scores.append(torch.zeros(40))
+            scores.append(torch.zeros(60))
             for label, count in enumerate(wanted.bincount().tolist()):
                 scores[-1][(members.labels == label).nonzero()[:count, 0]] = 1
-        lasting = agreement(scores, members, 0.1) >= threshold
+        lasting = agreement(scores, members, labels.shape[1] / 60) >= threshold
         return int(lasting.double().argmax()) + 1 if lasting.any() else fallback
 
     dlp_pipeline.e1(by_agreement)

@@ -113,9 +113,9 @@ def changed(table):
         (lambda t: finished(t).mean().idxmax(), "return two gammas"),
         (
             lambda t: (finished(t).mean(), 0.01),
-            "gamma by the mean: a number or a tensor is wanted, this is Series",
+            r"gamma by the mean: the shape is \(4,\), it should be \(\)",
         ),
-        (changed, "the table that was given has changed"),
+        (changed, "changes the table that it is given"),
         (lambda t: (t.groupby("gamma").ca.mean().idxmax(), 0.01), "gamma = 0.1 a trial has failed"),
         (lambda t: (0.02, t.groupby("gamma").ca.min().idxmax()), "gamma = 0.1 a trial has failed"),
         (lambda t: (finished(t).mean().max(), 0.01), "the mean CA itself"),

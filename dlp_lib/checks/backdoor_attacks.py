@@ -234,6 +234,7 @@ def _check_with_batch_norm(answer: Callable, images: Tensor) -> None:
         model = nn.Sequential(nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(12, 3)).eval()
     nn.init.normal_(model[2].weight, generator=generator)
     before = {name: value.clone() for name, value in model.state_dict().items()}
+    images = images.flip(0)
     x = images.clone().requires_grad_()
     labels = torch.tensor([2, 0])
     gradient = torch.autograd.grad(cross_entropy(model(x), labels), x)[0]

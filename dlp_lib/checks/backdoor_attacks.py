@@ -39,17 +39,18 @@ def mixed(answer: Callable) -> None:
     mask = torch.zeros(4, 4)
     mask[2:, 2:] = 1
     stamped = BadNets(patch=2).trigger(images)
-    pattern = stamped.float().where(mask.bool(), 77.0)
-    mistakes = {"the pattern shows outside the mask, too, where w is 0": pattern}
+    pattern = stamped[0].float().where(mask.bool(), 77.0)
+    everywhere = pattern.expand(images.shape)
+    mistakes = {"the pattern shows outside the mask, too, where w is 0": everywhere}
     same("the image with a mask", call(answer, images, mask, pattern), stamped, mistakes)
     wide = (torch.arange(90) * 53 % 256).view(1, 3, 5, 6).to(torch.uint8)
-    flat = torch.full((3, 5, 6), 201.0)
-    shades = torch.tensor([0.0, 0.3, 1.0]).repeat(5, 2)
+    flat = torch.full((3, 5, 6), 200.0)
+    shades = torch.tensor([0.0, 0.4, 1.0]).repeat(5, 2)
     blended = (1 - shades) * wide.float() + shades * flat
     draws = {
-        "with a weight of 0.7": (
-            (wide, torch.tensor(0.7), flat),
-            (0.3 * wide + 0.7 * flat).round(),
+        "with a weight of 0.6": (
+            (wide, torch.tensor(0.6), flat),
+            (0.4 * wide + 0.6 * flat).round(),
         ),
         "with a weight between 0 and 1 for every place": ((wide, shades, flat), blended.round()),
     }

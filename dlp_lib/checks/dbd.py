@@ -66,10 +66,10 @@ def guess(answer: Callable) -> None:
         ],
     }
     same("the guess", call(answer, p, 0.5), mixmatch.sharpen(mean, 0.5), mistakes)
-    one = torch.tensor([[[0.6, 0.4]], [[0.8, 0.2]], [[0.7, 0.3]]])
+    one = torch.tensor([[[0.6, 0.4]], [[0.8, 0.2]], [[0.9, 0.1]]])
     draws = {
         "for three views of one image, T = 0.4": ((one, 0.4), mixmatch.sharpen(one.mean(0), 0.4)),
-        "for T = 1": ((one, 1.0), [[0.7, 0.3]]),
+        "for T = 1": ((one, 1.0), one.mean(0)),
     }
     again("the guess", answer, draws)
     right("T = 1 changes nothing; towards 0 the guess becomes a hard label, as FixMatch's are.")

@@ -299,3 +299,12 @@ def test_enough_answers_are_tried_by_hand(name):
     module = importlib.import_module(f"tests.checks.test_{notebook}")
     assert len(parameters(module, check)) >= 4
     assert len(module.RIGHT_ANSWERS[check]) >= 3
+
+
+@each_check
+def test_right_answers_are_accepted(name, capsys):
+    notebook, check = name.split(".")
+    module = importlib.import_module(f"tests.checks.test_{notebook}")
+    for answer in module.RIGHT_ANSWERS[check]:
+        EXERCISES[name].check(answer)
+        assert capsys.readouterr().out.startswith("Right. ")

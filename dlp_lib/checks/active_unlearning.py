@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import update_bn
 
 from .base import Wrong, again, call, expect, right, same
+from .controls import random_suspects as random_suspects
 
 
 def step(answer: Callable) -> None:
@@ -46,34 +47,6 @@ def step(answer: Callable) -> None:
     right(
         "One sign is all that tells unlearning from learning. "
         "All that is hard about it is when to end."
-    )
-
-
-def epochs(answer: Callable) -> None:
-    """Check ``answer(suspects, batch, steps)``: how many epochs make at least so many steps."""
-    mistakes = {
-        "rounded down, there are fewer steps than asked for": 6,
-        "the last batch of an epoch, which is smaller, is left out: "
-        "600 suspects in batches of 128 make 5 steps": 9,
-        "these are the steps of one epoch": 5,
-        "one step an epoch is right for a single batch only, 600 suspects make several": 33,
-        "more suspects make *more* steps an epoch, so they need fewer epochs: divide": 165,
-        "a step takes a batch, not a single suspect": 1,
-        "epochs are whole, and so are the steps of an epoch: round up both": 33 * 128 / 600,
-        "an epoch's last batch is smaller, and is a step all the same: round up twice, "
-        "not at the end alone": 8,
-    }
-    same("the number of epochs", call(answer, 600, 128, 33), 7, mistakes)
-    same("the number of epochs for 10 suspects, 12 steps", call(answer, 10, 128, 12), 12)
-    draws = {
-        "for 256 suspects and 10 steps, where nothing is left over": ((256, 128, 10), 5),
-        "for batches of 32": ((100, 32, 9), 3),
-        "where one epoch has more steps than are asked for": ((100, 10, 3), 1),
-    }
-    again("the number of epochs", answer, draws)
-    right(
-        "Twenty epochs are 20 steps for 100 suspects and 80 for 500. The ascent counts steps; "
-        "so should you."
     )
 
 

@@ -8,37 +8,7 @@ from torch import nn
 
 from ..models.wrn import WideResNet
 from .base import again, call, expect, right, same
-
-
-def passes(answer: Callable) -> None:
-    """Check ``answer(n, e1, gamma, e2, steps, batch, mu)``: passes with gradient of a DLP run."""
-    first = 4 * 2000
-    second = 20 * 100
-    third = 120 * 32
-    expected = first + second + 4 * third
-    mistakes = {
-        "unlearning climbs on the suspects alone, a share gamma of the images": (
-            first + 20 * 2000 + 4 * third
-        ),
-        "unlearning is missing: E2 epochs on the suspects": first + 4 * third,
-        "the unlabelled images are missing: mu for every labelled one": first + second + third,
-        "the labelled images of fine-tuning are missing: a batch a step": (
-            first + second + 3 * third
-        ),
-        "a step of fine-tuning is a batch of images and not one image": first + second + 4 * 120,
-        "one epoch of stage 1 and one of unlearning are counted: there are E1 and E2": (
-            2000 + 100 + 4 * third
-        ),
-    }
-    given = call(answer, 2000, 4, 0.05, 20, 120, 32, 3)
-    same("the number of passes", given, expected, mistakes)
-    draws = {
-        "for other numbers": ((500, 8, 0.1, 5, 40, 16, 7), 4000 + 250 + 5120),
-        "where nothing is unlearned": ((500, 8, 0.1, 0, 40, 16, 7), 4000 + 5120),
-        "where nothing is without a label": ((500, 2, 0.02, 10, 10, 8, 0), 1000 + 100 + 80),
-    }
-    again("the number of passes", answer, draws)
-    right("12.7 passes for every training image, most of them in stage 3. Where would you save?")
+from .controls import no_defence as no_defence
 
 
 def weights(answer: Callable) -> None:

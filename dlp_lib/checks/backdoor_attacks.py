@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from ..attacks import SIG, BadNets, Blended
 from .base import again, as_mask, call, expect, right, same, several
+from .controls import clean_model as clean_model
 
 _ROUNDED_DOWN = "this is rounded down, as .to(torch.uint8) does: round to the nearest first"
 

@@ -9,6 +9,7 @@ from torch.nn.functional import normalize
 
 from ..defences.nad import attention as maps
 from .base import again, as_mask, call, expect, right, same
+from .controls import without_attention as without_attention
 
 
 def attention(answer: Callable) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 import torch
 from torch.nn.functional import cross_entropy, normalize
 
-from ..defences import mixmatch, simclr
+from ..defences import simclr
 from .base import again, call, right, same, several
+from .controls import with_labels as with_labels
 
 
 def harmless(answer: Callable) -> None:
@@ -39,40 +40,6 @@ def harmless(answer: Callable) -> None:
         "Unless a trigger helps, an RA above CA says: "
         "the target's own class is recognised worse than the others."
     )
-
-
-def guess(answer: Callable) -> None:
-    """Check ``answer(p, temperature)``: MixMatch's guesses (n, classes).
-
-    They come from probabilities (views, n, classes).
-    """
-    p = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0)).mul(2).softmax(2)
-    mean = p.mean(0)
-    mistakes = {
-        "this is the mean over the views: sharpening is missing": mean,
-        "this makes the guess softer: the power is 1 / T": mean**0.5
-        / (mean**0.5).sum(1, keepdim=True),
-        "these do not sum to one: divide by their sum": mean**2,
-        "first the mean, then sharpen it: views that disagree shall leave a doubt": (
-            p**2 / (p**2).sum(2, True)
-        ).mean(0),
-        "p is a probability already: softmax of p / T is not the power of p": (mean / 0.5).softmax(
-            1
-        ),
-        "divided by the sum over the samples: it is the classes that sum to one": mean**2
-        / (mean**2).sum(0),
-        "this is a hard label, to which sharpening comes only as T goes to 0": torch.eye(4)[
-            mean.argmax(1)
-        ],
-    }
-    same("the guess", call(answer, p, 0.5), mixmatch.sharpen(mean, 0.5), mistakes)
-    one = torch.tensor([[[0.6, 0.4]], [[0.8, 0.2]], [[0.9, 0.1]]])
-    draws = {
-        "for three views of one image, T = 0.4": ((one, 0.4), mixmatch.sharpen(one.mean(0), 0.4)),
-        "for T = 1": ((one, 1.0), one.mean(0)),
-    }
-    again("the guess", answer, draws)
-    right("T = 1 changes nothing; towards 0 the guess becomes a hard label, as FixMatch's are.")
 
 
 def symmetric(answer: Callable) -> None:

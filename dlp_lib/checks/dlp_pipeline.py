@@ -8,6 +8,7 @@ import numpy
 import torch
 
 from .base import Wrong, again, as_mask, call, expect, right, same
+from .controls import equal_cost as equal_cost
 
 
 def defended(answer: Callable) -> None:

@@ -5,45 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import cross_entropy
 
 from .base import Wrong, again, call, expect, right, same, several
-
-
-def curves(answer: Callable) -> None:
-    """Check ``answer(logits, labels, poisoned)``: accuracy of clean and of poisoned samples.
-
-    Logits are (epochs, n, classes), the accuracies (epochs,).
-    """
-    labels = torch.tensor([0, 0, 1, 2, 1])
-    poisoned = torch.tensor([True, True, False, False, False])
-    predicted = torch.tensor([[0, 1, 2, 2, 2], [0, 0, 2, 2, 2], [0, 0, 1, 2, 2], [1, 0, 1, 2, 1]])
-    accuracies = call(answer, one_hot(predicted, 4).float(), labels, poisoned)
-    form = "return two tensors: clean accuracies, poisoned accuracies"
-    accuracies = several(accuracies, 2, form)
-    hits = (predicted == labels).double()
-    parts_of_set = {"clean": ~poisoned, "poisoned": poisoned}
-    for accuracy, (name, mask) in zip(accuracies, parts_of_set.items(), strict=True):
-        hits_of_part = hits[:, mask]
-        mistakes = {
-            "the two have changed places: clean first": hits[:, ~mask].mean(1),
-            "this is the accuracy on all samples: take each part by itself": hits.mean(1),
-            "this is divided by all samples: a part's accuracy is a share of the part": (
-                hits_of_part.sum(1) / 5
-            ),
-            "this is the mean of all epochs: one number for each epoch is wanted": (
-                hits_of_part.mean()
-            ),
-        }
-        same(f"the {name} accuracy", accuracy, hits_of_part.mean(1), mistakes)
-    labels = torch.tensor([1, 0, 0, 1, 1, 0])
-    poisoned = torch.tensor([False, True, False, False, True, True])
-    logits = one_hot(torch.tensor([[1, 0, 1, 0, 0, 0]]), 2).double()
-    draws = {"for one epoch of 6 samples": ((logits, labels, poisoned), ([1 / 3], [2 / 3]))}
-    again(("the clean accuracy", "the poisoned accuracy"), answer, draws)
-    right(
-        "A mask of booleans picks the samples. A defender has logits and labels, and not the mask."
-    )
+from .controls import no_trigger as no_trigger
 
 
 def gaps(answer: Any) -> None:

@@ -7,6 +7,7 @@ import torch
 
 from ..defences.filters import entropy
 from .base import Wrong, again, call, right, same
+from .controls import without_cover as without_cover
 
 
 def best_case(answer: Callable) -> None:

@@ -8,6 +8,7 @@ import torch
 
 from ..live.setting import LabSetting, ascent_key, finetuning_key, scenario_key
 from .base import again, call, expect, right, same, several
+from .controls import clean_data as clean_data
 
 # What the recordings of each stage depend on
 KEYS = {"SL": scenario_key, "AU": ascent_key, "ASSFT": finetuning_key}

@@ -5,33 +5,7 @@ from collections.abc import Callable
 import torch
 
 from .base import again, call, right, same, several
-
-
-def exposures(answer: Callable) -> None:
-    """Check ``answer(poisoned, trusted, batch, steps)``: how often poison has a label.
-
-    It counts how often a poisoned trusted sample is in a batch, in all steps together.
-    """
-    mistakes = {
-        "this is how often in one step": 0.96,
-        "this is how often each sample is seen: several of them are poisoned": 6.4,
-        "a step takes a whole batch of labelled images, not one": 3,
-        "not every batch holds all of the poisoned ones: "
-        "they are spread over all trusted samples": 1500,
-        "these are all labelled images: only a share of them is poisoned": 3200,
-        "this is the poisoned share": 0.03,
-    }
-    same("the number of times", call(answer, 15, 500, 32, 100), 96, mistakes)
-    same("the number of times in twice as many steps", call(answer, 15, 500, 32, 200), 192)
-    draws = {
-        "for 20 of 1,000, in 360 steps of 64": ((20, 1000, 64, 360), 460.8),
-        "for 3 of 90, in batches of 45": ((3, 90, 45, 10), 15),
-        "where nothing is poisoned": ((0, 500, 32, 100), 0),
-    }
-    again("the number of times", answer, draws)
-    right(
-        "With 20 of 1,000, FixMatch is told the attacker's label some 460 times in 360 steps of 64."
-    )
+from .controls import true_labels as true_labels
 
 
 def average(answer: Callable) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from ..experiments.sweep import grid_points
 from .base import again, call, expect, right, same, several
+from .controls import without_unlearning as without_unlearning
 
 
 def toy(parameters: dict) -> dict:

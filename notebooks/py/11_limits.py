@@ -89,6 +89,7 @@ _, result = scene.defended()
 print(dlp_lib.filter_precision(result.selection.suspected, result.selection.trusted, truth))
 measured = dlp_lib.after_each(result, test, scene.attack)
 
+
 # %% [markdown]
 # A teacher can look behind it: from the same unlearned model, fine-tune once more without the poisoned images among the unlabelled ones. And once from a model that has never been
 # trained, with them.
@@ -175,6 +176,7 @@ table_of_cases(
     "BadNets, 10 %",
     "BadNets, 10 %, remedy",
 )
+
 
 # %% [markdown]
 # **What you should see.** In the table, with both changes, ASR is below 1 % under both attacks at full strength and below 2 % at 5 %, on every seed. The quota alone does as much for ASR, but after SIG it leaves a model that takes triggered images for some *other* class: RA
@@ -405,7 +407,31 @@ def my_ranks(h, labels):
 checks.ranks(my_ranks)
 
 # %% [markdown]
-# ### Exercise 4. The label-aware quota *(hard, 20 minutes)*
+# ### Exercise 4. Is it the cover? *(medium, 10 minutes)*
+#
+# To *half covered* in section 3: of 500 triggered images 250 carry the target's label, and 250 their true ones. The filter finds nothing. Is it the cover samples that hide the poison, or are 250 poisoned images too few to be found? A control is a second run that differs from the first in one thing: the one that is in question. Design it: a copy of `run` in which one
+# setting has another value.
+
+
+# %% tags=["exercise"]
+run = {
+    "triggered, target label": 250,
+    "triggered, true label": 250,
+    "e1": 4,
+    "gamma": 0.02,
+    "seed": 0,
+}
+control = None
+# BEGIN SOLUTION
+control = run | {"triggered, true label": 0}
+# END SOLUTION
+
+# %% tags=["check"]
+checks.without_cover(control)
+
+
+# %% [markdown]
+# ### Exercise 5. The label-aware quota *(hard, 20 minutes)*
 #
 # The remedy of section 1 in numbers. Of $C$ classes, each gives `asked` samples times $1 - s$, where $s$ is the share of the suspects that carry its label, but never less than `asked` times $1/C$; rounded to the nearest whole number. Two bounds come last: one sample at
 # least, and half of the class's members, rounded down, at most. Then compare with `.quotas` of what `dlp_lib.select(…, quota="label_aware")` gives on a set of this notebook.

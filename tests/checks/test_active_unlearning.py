@@ -1,7 +1,6 @@
 """What the checks of notebook 04 say of wrong answers."""
 
 import copy
-import math
 
 import numpy
 import pytest
@@ -43,28 +42,6 @@ def twice(w, x, y, lr):
 def test_step(answer, message):
     with pytest.raises(Wrong, match=message):
         active_unlearning.step(answer)
-
-
-@pytest.mark.parametrize(
-    ("answer", "message"),
-    [
-        (lambda n, batch, steps: steps // math.ceil(n / batch), "rounded down"),
-        (lambda n, batch, steps: math.ceil(steps / (n // batch)), "is left out"),
-        (lambda n, batch, steps: math.ceil(n / batch), "steps of one epoch"),
-        (lambda n, batch, steps: steps, "single batch only"),
-        (lambda n, batch, steps: steps * math.ceil(n / batch), "divide"),
-        (lambda n, batch, steps: math.ceil(steps / n), "not a single suspect"),
-        (lambda n, batch, steps: steps * batch / n, "round up both"),
-        (lambda n, batch, steps: math.ceil(steps * batch / n), "not at the end alone"),
-        (lambda n, batch, steps: 7, "10 suspects, 12 steps is 7"),
-        (lambda n, batch, steps: math.ceil(steps / (n // batch + 1)), "nothing is left over"),
-        (lambda n, batch, steps: math.ceil(steps / math.ceil(n / 128)), "batches of 32"),
-        (lambda n, batch, steps: steps // math.ceil(n / batch) + 1, "is 13, it should be 12"),
-    ],
-)
-def test_epochs(answer, message):
-    with pytest.raises(Wrong, match=message):
-        active_unlearning.epochs(answer)
 
 
 def shares(of, hits, classes):
@@ -191,18 +168,6 @@ def step_with_numpy(w, x, labels, lr):
     return (w + lr * x.T @ (p - numpy.eye(w.shape[1])[labels.numpy()]) / len(x)).tolist()
 
 
-def epochs_by_counting(suspects, batch, steps):
-    epochs = done = 0
-    while done < steps:
-        epochs += 1
-        done += len(range(0, suspects, batch))
-    return epochs
-
-
-def epochs_with_numpy(suspects, batch, steps):
-    return numpy.ceil(steps / numpy.ceil(suspects / batch))
-
-
 def mean_in_a_loop(predictions, labels):
     hits = {}
     for answer, label in zip(predictions.tolist(), labels.tolist(), strict=True):
@@ -276,11 +241,6 @@ def reestimated_without_momentum(model, images):
 
 RIGHT_ANSWERS = {
     "step": [step_by_hand, step_by_an_optimiser, step_with_numpy],
-    "epochs": [
-        epochs_by_counting,
-        epochs_with_numpy,
-        lambda n, batch, steps: math.ceil(steps / math.ceil(n / batch)),
-    ],
     "class_mean": [mean_in_a_loop, mean_by_counts, mean_with_numpy],
     "bounded": [bounded_by_the_minimum, bounded_by_where, bounded_in_a_loop],
     "reestimate": [

@@ -13,41 +13,6 @@ from dlp_lib.checks import Wrong, architectures
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (
-            lambda n, e1, gamma, e2, k, b, mu: n * e1 + n * e2 + k * b * (1 + mu),
-            "the suspects alone",
-        ),
-        (lambda n, e1, gamma, e2, k, b, mu: n * e1 + k * b * (1 + mu), "unlearning is missing"),
-        (
-            lambda n, e1, gamma, e2, k, b, mu: n * e1 + n * gamma * e2 + k * b,
-            "unlabelled images are missing",
-        ),
-        (
-            lambda n, e1, gamma, e2, k, b, mu: n * e1 + n * gamma * e2 + k * b * mu,
-            "the labelled images",
-        ),
-        (
-            lambda n, e1, gamma, e2, k, b, mu: n * e1 + n * gamma * e2 + k * (1 + mu),
-            "not one image",
-        ),
-        (
-            lambda n, e1, gamma, e2, k, b, mu: n + n * gamma + k * b * (1 + mu),
-            "there are E1 and E2",
-        ),
-        (lambda n, e1, gamma, e2, k, b, mu: n * e1, "is 8000, it should be 2.536e"),
-        (lambda *given: 25360, "for other numbers"),
-        (lambda n, e1, gamma, e2, k, b, mu: n * e1 + 100 * e2 + k * b * (1 + mu), "other numbers"),
-        (lambda n, e1, gamma, e2, k, b, mu: n * e1 + n * gamma * e2 + k * b * 4, "other numbers"),
-    ],
-)
-def test_passes(answer, message):
-    with pytest.raises(Wrong, match=message):
-        architectures.passes(answer)
-
-
-@pytest.mark.parametrize(
-    ("answer", "message"),
-    [
         (lambda k, i, o, g: k * k * i * o // g, "batch-norm is missing"),
         (lambda k, i, o, g: k * k * i * o // g + o, r"a factor \*and\* an offset"),
         (lambda k, i, o, g: k * k * i * o // g + 2 * i, r"channels that come \*out\*"),
@@ -231,17 +196,6 @@ def test_right_answers(capsys):
     assert capsys.readouterr().out.count("Right. ") == 4
 
 
-def passes_stage_by_stage(n, e1, gamma, e2, steps, batch, mu):
-    passes = 0
-    for _ in range(e1):
-        passes += n
-    for _ in range(e2):
-        passes += gamma * n
-    for _ in range(steps):
-        passes += batch + mu * batch
-    return passes
-
-
 def weights_by_a_model(kernel, c_in, c_out, groups):
     layers = nn.Conv2d(c_in, c_out, kernel, groups=groups, bias=False, device="meta")
     batch_norm = nn.BatchNorm2d(c_out, device="meta")
@@ -282,11 +236,6 @@ def multiply_adds_of_one_image(model, images):
 
 judged = judge("untrained", "destroyed", "backdoored", "never there")
 RIGHT_ANSWERS = {
-    "passes": [
-        passes_stage_by_stage,
-        lambda n, e1, gamma, e2, k, b, mu: n * (e1 + gamma * e2) + k * b + k * b * mu,
-        lambda n, *rest: numpy.float32(passes_stage_by_stage(n, *rest)),
-    ],
     "weights": [
         weights_by_a_model,
         lambda k, i, o, g: k * k * i * o / g + 2 * o,

@@ -27,30 +27,6 @@ def test_harmless(answer, message):
         dbd.harmless(answer)
 
 
-def power(p, exponent, dim=1):
-    return p**exponent / (p**exponent).sum(dim, keepdim=True)
-
-
-@pytest.mark.parametrize(
-    ("answer", "message"),
-    [
-        (lambda p, t: p.mean(0), "sharpening is missing"),
-        (lambda p, t: power(p.mean(0), t), "softer"),
-        (lambda p, t: p.mean(0) ** (1 / t), "do not sum to one"),
-        (lambda p, t: power(p, 1 / t, 2).mean(0), "first the mean"),
-        (lambda p, t: (p.mean(0) / t).softmax(1), "a probability already"),
-        (lambda p, t: power(p.mean(0), 1 / t, 0), "sum over the samples"),
-        (lambda p, t: one_hot(p.mean(0).argmax(1), 4), "a hard label"),
-        (lambda p, t: power(p.mean(1), 1 / t), r"shape is \(2, 4\), it should be \(3, 4\)"),
-        (lambda p, t: power(p.mean(0), 2), "T = 0.4"),
-        (lambda p, t: power(p[:2].mean(0), 1 / t), "three views"),
-    ],
-)
-def test_guess(answer, message):
-    with pytest.raises(Wrong, match=message):
-        dbd.guess(answer)
-
-
 def sce(z, y, alpha, beta, floor=-4.0, sign=1, twice=False, unit=1.0, log=torch.log_softmax):
     """An answer to the exercise, with mistakes."""
     p, q = z.softmax(1), one_hot(y, z.shape[1])
@@ -170,23 +146,6 @@ def ra_in_a_loop(ca, recall, classes):
     return (total - recall) / len(range(1, classes))
 
 
-def guess_in_a_loop(p, temperature):
-    found = []
-    for image in p.unbind(1):
-        sharp = [value ** (1 / temperature) for value in image.mean(0).tolist()]
-        found.append([value / sum(sharp) for value in sharp])
-    return found
-
-
-def guess_by_softmax(p, temperature):
-    return (p.mean(0).log() / temperature).softmax(1)
-
-
-def guess_with_numpy(p, temperature):
-    sharp = p.numpy().mean(0) ** (1 / temperature)
-    return sharp / sharp.sum(axis=1, keepdims=True)
-
-
 def symmetric_in_a_loop(logits, labels, alpha, beta):
     found = []
     for z, label in zip(logits, labels.tolist(), strict=True):
@@ -243,7 +202,6 @@ RIGHT_ANSWERS = {
         lambda ca, recall, classes: torch.tensor(ca + (ca - recall) / (classes - 1)),
         lambda ca, recall, classes: numpy.float64(classes * ca - recall) / (classes - 1),
     ],
-    "guess": [guess_in_a_loop, guess_by_softmax, guess_with_numpy],
     "symmetric": [symmetric_in_a_loop, symmetric_with_numpy, sce],
     "mixed": [mixed_in_a_loop, mixed_with_numpy, mix()],
     "contrast": [contrast_in_a_loop, contrast_with_numpy, nt_xent],

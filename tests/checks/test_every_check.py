@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dlp_lib.checks import Wrong
 
+from . import test_controls
 from .mutating import mutants
 from .solutions import solved
 
@@ -84,7 +85,6 @@ EQUIVALENT = {
         "counts.append(layer.weight.numel() * output[0, -1].numel())",
     ),
     "limits.best_case": ("members = n // classes", "trusted = min(n * gamma, members // 2)"),
-    "dbd.guess": ("sharp = p.sum(0) ** (1 / temperature)",),
 }
 
 
@@ -285,26 +285,27 @@ def test_right_answers_may_have_any_form(name, capsys):
         assert capsys.readouterr().out.startswith("Right. ")
 
 
-def parameters(module, check: str) -> list:
-    """The rows of the tests of wrong answers to an exercise."""
+def tried(name: str) -> tuple[list, list]:
+    """The wrong answers to an exercise, each with what is told, and the right ones."""
+    notebook, check = name.split(".")
+    if check in test_controls.EXERCISES:
+        return test_controls.wrong_answers(check), test_controls.right_answers(check)
+    module = importlib.import_module(f"tests.checks.test_{notebook}")
     test = getattr(module, f"test_{check}")
     (marked,) = [mark for mark in test.pytestmark if mark.name == "parametrize"]
-    return marked.args[1]
+    return marked.args[1], module.RIGHT_ANSWERS[check]
 
 
 @each_check
 def test_enough_answers_are_tried_by_hand(name):
-    """At least four wrong ones, each with what it is told, and three right ones."""
-    notebook, check = name.split(".")
-    module = importlib.import_module(f"tests.checks.test_{notebook}")
-    assert len(parameters(module, check)) >= 4
-    assert len(module.RIGHT_ANSWERS[check]) >= 3
+    """At least four wrong ones, each with what is told, and three right ones."""
+    wrong, right = tried(name)
+    assert len(wrong) >= 4
+    assert len(right) >= 3
 
 
 @each_check
 def test_right_answers_are_accepted(name, capsys):
-    notebook, check = name.split(".")
-    module = importlib.import_module(f"tests.checks.test_{notebook}")
-    for answer in module.RIGHT_ANSWERS[check]:
+    for answer in tried(name)[1]:
         EXERCISES[name].check(answer)
         assert capsys.readouterr().out.startswith("Right. ")

@@ -11,40 +11,6 @@ from torch.nn.functional import cross_entropy
 from dlp_lib.checks import Wrong, learning_speed_gap
 
 
-def hits(logits, labels):
-    return (logits.argmax(2) == labels).double()
-
-
-def both(share):
-    """Two curves by a function of hits (epochs, n) and a mask (n,)."""
-    return lambda z, y, p: (share(hits(z, y), ~p), share(hits(z, y), p))
-
-
-@pytest.mark.parametrize(
-    ("answer", "message"),
-    [
-        (lambda z, y, p: hits(z, y).mean(1), "return two tensors"),
-        (lambda z, y, p: (hits(z, y)[:, p].mean(1), hits(z, y)[:, ~p].mean(1)), "changed places"),
-        (both(lambda right, mask: right.mean(1)), "accuracy on all samples"),
-        (both(lambda right, mask: (right * mask).mean(1)), "divided by all samples"),
-        (both(lambda right, mask: right[:, mask].mean()), "mean of all epochs"),
-        (both(lambda right, mask: right[:, mask].mean(0)), "the shape is"),
-        (
-            lambda z, y, p: (hits(z, y)[:, ~p].mean(1), hits(z, y).mean(1)),
-            "accuracy on all samples",
-        ),
-        (lambda z, y, p: (z.argmax(1) == y).double(), "fails with RuntimeError"),
-        (
-            both(lambda right, mask: (right * mask).sum(1) / (3 if mask[2] else 2)),
-            "for one epoch of 6",
-        ),
-    ],
-)
-def test_curves(answer, message):
-    with pytest.raises(Wrong, match=message):
-        learning_speed_gap.curves(answer)
-
-
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
@@ -186,27 +152,6 @@ def test_steps_may_be_counted(capsys):
     assert capsys.readouterr().out.startswith("Right. ")
 
 
-def curves_in_a_loop(logits, labels, poisoned):
-    clean, triggered = [], []
-    for z in logits:
-        hits = z.argmax(1).eq(labels)
-        clean.append(hits[~poisoned].float().mean())
-        triggered.append(hits[poisoned].float().mean())
-    return [clean, triggered]
-
-
-def curves_with_numpy(logits, labels, poisoned):
-    hits = logits.numpy().argmax(2) == labels.numpy()
-    mask = poisoned.numpy()
-    return numpy.stack([hits[:, ~mask].mean(1), hits[:, mask].mean(1)])
-
-
-def curves_by_weights(logits, labels, poisoned):
-    hits = (logits.argmax(2) == labels).double()
-    masks = torch.stack([~poisoned, poisoned]).double()
-    return masks @ hits.T / masks.sum(1, keepdim=True)
-
-
 def parts_in_a_loop(logits, labels, poisoned):
     parts = [0.0, 0.0]
     for z, label, is_poisoned in zip(logits, labels, poisoned, strict=True):
@@ -262,7 +207,6 @@ def steps_with_numpy(share, lr, goal):
 
 
 RIGHT_ANSWERS = {
-    "curves": [curves_in_a_loop, curves_with_numpy, curves_by_weights],
     "gaps": [
         {"BadNets": 88.9, "SIG": 98.9},
         {"SIG": torch.tensor(98.901), "BadNets": torch.tensor(88.889)},

@@ -8,26 +8,6 @@ from dlp_lib.checks import Wrong, semi_supervised_finetuning
 from dlp_lib.data import augment
 
 
-@pytest.mark.parametrize(
-    ("answer", "message"),
-    [
-        (lambda k, n, batch, steps: batch * k / n, "in one step"),
-        (lambda k, n, batch, steps: steps * batch / n, "each sample is seen"),
-        (lambda k, n, batch, steps: steps * k / n, "a whole batch"),
-        (lambda k, n, batch, steps: steps * k, "spread over all"),
-        (lambda k, n, batch, steps: steps * batch, "all labelled images"),
-        (lambda k, n, batch, steps: k / n, "the poisoned share"),
-        (lambda k, n, batch, steps: 96, "twice as many steps is 96"),
-        (lambda k, n, batch, steps: 0.96 * steps, "for 20 of 1,000"),
-        (lambda k, n, batch, steps: steps * k / n * 32, "for 20 of 1,000"),
-        (lambda k, n, batch, steps: max(1, steps * batch * k / n), "nothing is poisoned"),
-    ],
-)
-def test_exposures(answer, message):
-    with pytest.raises(Wrong, match=message):
-        semi_supervised_finetuning.exposures(answer)
-
-
 def averages(values, keep, add, mean):
     found = []
     for value in values:
@@ -171,13 +151,6 @@ def test_covered_is_what_cutout_does(capsys):
     assert (drawn(16)[8, 8].item(), drawn(16)[15, 15].item()) == (1 / 4, 1 / 16)
 
 
-def exposures_in_a_loop(poisoned, trusted, batch, steps):
-    told = 0.0
-    for _ in range(steps):
-        told += batch * (poisoned / trusted)
-    return told
-
-
 def averages_in_a_list(values, decay):
     found = []
     for value in values.tolist():
@@ -258,11 +231,6 @@ def covered_with_numpy(side):
 
 
 RIGHT_ANSWERS = {
-    "exposures": [
-        exposures_in_a_loop,
-        lambda *numbers: torch.tensor(numbers[0] / numbers[1] * numbers[2] * numbers[3]),
-        lambda k, n, batch, steps: numpy.float64(steps * batch / n * k),
-    ],
     "average": [averages_in_a_list, averages_by_a_matrix, averages_with_numpy],
     "thresholds": [thresholds_in_a_loop, thresholds_by_one_hot, thresholds_with_numpy],
     "survival": [survival_by_counting, survival_with_numpy, survival_of_tensors],

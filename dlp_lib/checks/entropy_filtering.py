@@ -8,6 +8,7 @@ import torch
 
 from ..defences import filters
 from .base import again, as_whole_numbers, call, expect, right, same, several
+from .reading import first_from, read_epoch, read_off
 
 
 def entropy(answer: Callable) -> None:
@@ -153,3 +154,31 @@ def forgetting(answer: Callable) -> None:
         "Poison, once learned, is hardly ever forgotten. But neither is an easy clean sample: "
         "try it as a filter."
     )
+
+
+def alarms(answer: Any, agreed: dict[str, list], purity: dict[str, list], threshold: float) -> None:
+    """Check what is read off the figure of section 4, for BadNets, Blended and SIG.
+
+    Args:
+        answer: by attack, (epoch, per cent): where the rule fires, or the word "never", and how
+            many of the suspects are poisoned there.
+        agreed: lasting agreement after every epoch, in [0, 1], by attack.
+        purity: the poisoned share of the suspects, likewise.
+        threshold: from which on the rule fires, in [0, 1].
+    """
+    names = ("BadNets", "Blended", "SIG")
+    form = "a dictionary is wanted, of (epoch, per cent) for BadNets, Blended and SIG"
+    expect(isinstance(answer, dict) and {*names} <= answer.keys(), form)
+    for name in names:
+        epoch, poisoned = several(answer[name], 2, f"{name}: {form}")
+        pure = "this is where most suspects are poisoned first: a defender cannot see that curve"
+        mistakes = {pure: first_from(purity[name], 0.9)}
+        found = read_epoch(f"{name}, the epoch", epoch, agreed[name], threshold, mistakes)
+        if found is None:
+            continue
+        there = 100 * purity[name][found - 1]
+        mistakes = {
+            "this is the agreement: how many are *poisoned*?": 100 * agreed[name][found - 1]
+        }
+        read_off(f"{name}, poisoned suspects (%)", poisoned, there, 6, mistakes)
+    right("The rule sees that suspects agree. It cannot see whether they are poisoned.")

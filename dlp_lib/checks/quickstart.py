@@ -8,6 +8,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from .base import Wrong, again, call, expect, right, same, several
+from .reading import first_from, read_epoch, read_off
 
 
 def asr_and_ra(answer: Callable) -> None:
@@ -83,6 +84,32 @@ def verdicts(answer: Any) -> None:
     right(
         "B and D know nothing, one with an ASR of 0 and one with 100: without CA, ASR says nothing."
     )
+
+
+def gap_figure(answer: Any, clean: list[float], poisoned: list[float]) -> None:
+    """Check what is read off the curves of section 3.
+
+    Args:
+        answer: a dictionary: "learned", the first epoch at which 90 % of the poisoned samples
+            are learned, or the word "never"; "gap", in points, at the last epoch.
+        clean: accuracy on the clean samples after every epoch, in [0, 1].
+        poisoned: likewise on the poisoned ones.
+    """
+    form = 'a dictionary is wanted: {"learned": …, "gap": …}'
+    expect(isinstance(answer, dict) and {"learned", "gap"} <= answer.keys(), form)
+    mistakes = {"this is the clean curve: look at the poisoned one": first_from(clean, 0.9)}
+    read_epoch("learned", answer["learned"], poisoned, 0.9, mistakes)
+    last, gap = 100 * clean[-1], 100 * (poisoned[-1] - clean[-1])
+    mistakes = {
+        "this is the clean curve's height: the gap is what it lacks to the other": last,
+        "this is the poisoned curve's height: take the clean one's off": 100 * poisoned[-1],
+        "poisoned minus clean, and not the other way round": -gap,
+    }
+    given = answer["gap"]
+    is_share = isinstance(given, float) and 0 < abs(given) < 1 < abs(gap)
+    expect(not is_share, "gap: in points, 1 is 100 of them")
+    read_off("gap", given, gap, 5, mistakes)
+    right("So early, the model knows the trigger and hardly anything else: here it can be caught.")
 
 
 def stop(answer: Callable) -> None:

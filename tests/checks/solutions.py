@@ -1,6 +1,8 @@
 """The exercises of all notebooks with their solutions, as their cells have them."""
 
 import ast
+import copy
+import functools
 import importlib
 from collections.abc import Callable
 from functools import cache
@@ -8,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jupytext
+from stand_ins import STAND_INS
 
 from tools import kit
 
@@ -38,6 +41,16 @@ def _imports(notebook) -> str:
     return "\n".join(found)
 
 
+def _with_arguments(check: Callable, drawn: list) -> Callable:
+    """A check that also takes what a figure shows, as one of the answer alone."""
+
+    @functools.wraps(check)
+    def checked(answer: Any) -> None:
+        check(answer, *drawn)
+
+    return checked
+
+
 @cache
 def solved() -> tuple[Solved, ...]:
     """Return the exercises of all notebooks, in their order."""
@@ -47,10 +60,11 @@ def solved() -> tuple[Solved, ...]:
         imports = _imports(notebook)
         module = importlib.import_module(f"dlp_lib.checks.{text.stem[3:]}")
         for exercise in kit.find_exercises(notebook):
-            names = {}
+            names = copy.deepcopy(STAND_INS.get(text.stem, {}))
             exec(compile(f"{imports}\n{exercise.cell.source}", str(text), "exec"), names)
             call = ast.parse(exercise.check.source).body[0].value
             check = getattr(module, call.func.attr)
-            answer = names[call.args[0].id]
+            answer, *drawn = [names[argument.id] for argument in call.args]
+            check = _with_arguments(check, drawn) if drawn else check
             found.append(Solved(text.stem[3:], check, answer, exercise.cell.source))
     return tuple(found)

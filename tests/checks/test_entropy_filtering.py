@@ -5,6 +5,7 @@ import math
 import numpy
 import pytest
 import torch
+from stand_ins import STAND_INS
 
 from dlp_lib.checks import Wrong, entropy_filtering
 
@@ -96,6 +97,31 @@ def test_forgetting(answer, message):
         entropy_filtering.forgetting(answer)
 
 
+READ = {"BadNets": (3, 98), "Blended": (5, 7), "SIG": ("never", None)}
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (None, "a dictionary is wanted"),
+        ({"BadNets": (3, 98)}, "a dictionary is wanted"),
+        (READ | {"BadNets": (None, None)}, "BadNets, the epoch: nothing yet"),
+        (READ | {"BadNets": 3}, "BadNets: a dictionary is wanted, of .epoch, per cent."),
+        (READ | {"BadNets": (2, 100)}, "a defender cannot see that curve|counted from 1"),
+        (READ | {"BadNets": (4, 100)}, "BadNets, the epoch: 4 is too high"),
+        (READ | {"Blended": (5, 92)}, "this is the agreement: how many are .poisoned.?"),
+        (READ | {"Blended": (5, 40)}, "Blended, poisoned suspects .%.: 40 is too high"),
+        (READ | {"Blended": ("never", None)}, "Blended, the epoch: the curve does come to 90 %"),
+        (READ | {"SIG": (3, 100)}, "SIG, the epoch: the curve comes to 90 % at no epoch"),
+        (READ | {"SIG": ("perhaps", None)}, "an epoch is wanted, or “never”"),
+        (READ | {"BadNets": (3, 0.98)}, "0.98 is too low"),
+    ],
+)
+def test_alarms(answer, message):
+    with pytest.raises(Wrong, match=message):
+        entropy_filtering.alarms(answer, *STAND_INS["03_entropy_filtering"].values())
+
+
 def entropy_in_a_loop(logits):
     found = []
     for z in logits.tolist():
@@ -174,6 +200,11 @@ def forgetting_with_numpy(correct):
 
 
 RIGHT_ANSWERS = {
+    "alarms": [
+        READ,
+        READ | {"BadNets": [torch.tensor(3), 100], "Blended": (5, 2), "SIG": ("Never", 50)},
+        READ | {"BadNets": numpy.array([3, 94]), "LCA": (1, 1)},
+    ],
     "entropy": [entropy_in_a_loop, entropy_by_entr, entropy_with_numpy],
     "cuts": [cuts_by_sorting, cuts_by_topk, cuts_with_numpy],
     "precision_recall": [shares_of_sets, shares_of_masks, shares_with_numpy],

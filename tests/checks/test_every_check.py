@@ -290,7 +290,7 @@ def tried(name: str) -> tuple[list, list]:
     notebook, check = name.split(".")
     if check in test_controls.EXERCISES:
         return test_controls.wrong_answers(check), test_controls.right_answers(check)
-    module = importlib.import_module(f"tests.checks.test_{notebook}")
+    module = importlib.import_module(f".test_{notebook}", __package__)
     test = getattr(module, f"test_{check}")
     (marked,) = [mark for mark in test.pytestmark if mark.name == "parametrize"]
     return marked.args[1], module.RIGHT_ANSWERS[check]

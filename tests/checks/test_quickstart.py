@@ -4,6 +4,8 @@ from fractions import Fraction
 
 import numpy
 import pytest
+import torch
+from stand_ins import STAND_INS
 from torch.nn.functional import cross_entropy
 
 from dlp_lib.checks import Wrong, quickstart
@@ -71,6 +73,43 @@ RIGHT = {"A": "backdoored", "B": "collapsed", "C": "benign", "D": "collapsed", "
 def test_verdicts(answer, message):
     with pytest.raises(Wrong, match=message):
         quickstart.verdicts(answer)
+
+
+DRAWN = STAND_INS["00_quickstart"]["clean"], STAND_INS["00_quickstart"]["poisoned"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ({"learned": None, "gap": None}, "learned: nothing yet"),
+        ({"learned": 3}, "a dictionary is wanted"),
+        ({"learned": 2, "gap": 47}, "epochs are counted from 1"),
+        ({"learned": 4, "gap": 47}, "learned: 4 is too high"),
+        ({"learned": "never", "gap": 47}, "does come to 90 %: where"),
+        ({"learned": "soon", "gap": 47}, "an epoch is wanted, or “never”"),
+        ({"learned": 3, "gap": 0.47}, "in points"),
+        ({"learned": 3, "gap": 53}, "this is the clean curve's height"),
+        ({"learned": 3, "gap": 99}, "this is the poisoned curve's height"),
+        ({"learned": 3, "gap": -47}, "not the other way round"),
+        ({"learned": 3, "gap": 70}, "gap: 70 is too high. Follow the curve"),
+        ({"learned": 3, "gap": 30}, "gap: 30 is too low"),
+        ({"learned": 3, "gap": [47, 48]}, "one number is wanted"),
+    ],
+)
+def test_gap_figure(answer, message):
+    with pytest.raises(Wrong, match=message):
+        quickstart.gap_figure(answer, *DRAWN)
+
+
+def test_a_figure_may_be_read_otherwise_where_a_curve_passes_its_limit(capsys):
+    quickstart.gap_figure({"learned": 2, "gap": 70}, [0.1, 0.2, 0.3], [0.5, 0.89, 1.0])
+    quickstart.gap_figure({"learned": 3, "gap": 70}, [0.1, 0.2, 0.3], [0.5, 0.89, 1.0])
+    quickstart.gap_figure({"learned": "Never", "gap": 0}, [0.1, 0.5], [0.1, 0.5])
+    assert capsys.readouterr().out.count("Right. ") == 3
+    with pytest.raises(Wrong, match="at no epoch"):
+        quickstart.gap_figure({"learned": 2, "gap": 0}, [0.1, 0.5], [0.1, 0.5])
+    with pytest.raises(Wrong, match="this is the clean curve"):
+        quickstart.gap_figure({"learned": 3, "gap": 0}, [0.1, 0.5, 0.95], [0.95, 0.97, 0.97])
 
 
 def first(reached):
@@ -226,6 +265,11 @@ RIGHT_ANSWERS = {
         RIGHT,
         {model: word.upper() for model, word in RIGHT.items()},
         dict(reversed(RIGHT.items())) | {"F": "another one"},
+    ],
+    "gap_figure": [
+        {"learned": 3, "gap": 47},
+        {"learned": torch.tensor(3), "gap": numpy.float32(50.5)},
+        {"learned": 3.0, "gap": Fraction(87, 2), "seen by": "eye"},
     ],
     "stop": [stop_in_a_loop, stop_by_a_sum, stop_with_numpy],
     "unlabelled_loss": [loss_in_a_loop, loss_of_the_confident, loss_with_numpy],

@@ -198,7 +198,7 @@ def without_unlearning(answer: Any) -> None:
 
 def no_defence(answer: Any) -> None:
     """Check the control of notebook 10: has DLP removed a backdoor of MobileNetV2?"""
-    run = {"model": "MobileNetV2", "attack": "BadNets", "defence": "DLP", "image passes": 12_680}
+    run = {"model": "MobileNetV2", "attack": "BadNets", "defence": "DLP", "image passes": 25_360}
     others = {
         "model": "another model may learn the trigger faster: it says nothing of this one",
         "attack": "without an attack there is no ASR: nobody would have put a backdoor there",

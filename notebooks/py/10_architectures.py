@@ -307,7 +307,7 @@ report(out, context.runtime, costs=costs, table=rows)
 #
 # ### Exercise 1. Has it removed a backdoor? *(easy, 10 minutes)*
 #
-# DLP leaves MobileNetV2 with a low ASR. Has it removed a backdoor, or was there none? A control is a second run that differs from the first in one thing: the one that is in question. Design it: a copy of `run` in which one setting has another value (a defence is "DLP" or "none"; models and attacks are those of this notebook; numbers may be any). Where is it in the figure of section 2, and what does it say?
+# DLP leaves MobileNetV2 with a low ASR. Has it removed a backdoor, or was there none? A control is a second run that differs from the first in one thing: the one that is in question. Design it: a copy of `run` in which one setting has another value (a defence is "DLP" or "none"; models and attacks are those of this notebook; numbers may be any). Which bar of the figure in section 2 comes near to it, and in what does it differ from your control?
 
 
 # %% tags=["exercise"]
@@ -315,7 +315,7 @@ run = {
     "model": "MobileNetV2",
     "attack": "BadNets",
     "defence": "DLP",
-    "image passes": 12680,
+    "image passes": 25360,
     "seed": 0,
 }
 control = None

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import update_bn
 
-from .base import call, expect, right, same
+from .base import Wrong, again, call, expect, right, same
+from .controls import random_suspects as random_suspects
 
 
 def step(answer: Callable) -> None:
@@ -22,7 +23,7 @@ def step(answer: Callable) -> None:
         torch.tensor([0, 1, 0, 2]),
     )
 
-    def slope(loss: Callable[[Tensor], Tensor]) -> Tensor:
+    def slope(loss: Callable[[Tensor], Tensor], x: Tensor = x, w: Tensor = w) -> Tensor:
         leaf = w.clone().requires_grad_()
         return torch.autograd.grad(loss(x @ leaf), leaf)[0]
 
@@ -39,31 +40,13 @@ def step(answer: Callable) -> None:
         + lr * x.T @ (x @ w).softmax(1) / len(x),
     }
     same("the new weights", call(answer, w, x, labels, lr), w + lr * up, mistakes)
+    w, x, labels = torch.tensor([[0.5, -0.5]] * 3), torch.eye(3)[:2] * 2, torch.tensor([1, 0])
+    up = slope(lambda z: cross_entropy(z, labels), x, w)
+    draws = {"with lr = 3, for 2 samples of 2 classes": ((w, x, labels, 3.0), w + 3 * up)}
+    again("the new weights", answer, draws)
     right(
         "One sign is all that tells unlearning from learning. "
         "All that is hard about it is when to end."
-    )
-
-
-def epochs(answer: Callable) -> None:
-    """Check ``answer(suspects, batch, steps)``: how many epochs make at least so many steps."""
-    mistakes = {
-        "rounded down, there are fewer steps than asked for": 6,
-        "the last batch of an epoch, which is smaller, is left out: "
-        "600 suspects in batches of 128 make 5 steps": 9,
-        "these are the steps of one epoch": 5,
-        "one step an epoch is right for a single batch only, 600 suspects make several": 33,
-        "more suspects make *more* steps an epoch, so they need fewer epochs: divide": 165,
-        "a step takes a batch, not a single suspect": 1,
-        "epochs are whole, and so are the steps of an epoch: round up both": 33 * 128 / 600,
-        "an epoch's last batch is smaller, and is a step all the same: round up twice, "
-        "not at the end alone": 8,
-    }
-    same("the number of epochs", call(answer, 600, 128, 33), 7, mistakes)
-    same("the number of epochs for 10 suspects, 12 steps", call(answer, 10, 128, 12), 12)
-    right(
-        "Twenty epochs are 20 steps for 100 suspects and 80 for 500. The ascent counts steps; "
-        "so should you."
     )
 
 
@@ -79,6 +62,12 @@ def class_mean(answer: Callable) -> None:
         "class 2 has no image here: divide by the number of classes that occur": 19 / 56,
     }
     same("the mean accuracy", call(answer, predictions, labels), 19 / 42, mistakes)
+    labels, predictions = torch.tensor([2, 2, 5, 5, 5, 5]), torch.tensor([2, 5, 5, 5, 5, 1])
+    draws = {
+        "for the classes 2 and 5": ((predictions, labels), 5 / 8),
+        "for one class": ((predictions[2:], labels[2:]), 3 / 4),
+    }
+    again("the mean accuracy", answer, draws)
     right(
         "One answer for everything comes to 0.33 with these three classes: a collapse, "
         "with 7 of 10 right."
@@ -117,12 +106,18 @@ def bounded(answer: Callable) -> None:
         getattr(loss, "requires_grad", False),
         "the number is right and has no gradient: no item(), no detach()",
     )
-    (slope,) = torch.autograd.grad(loss, logits)
+    (slope,) = torch.autograd.grad(loss, logits, allow_unused=True)
+    expect(slope is not None, "the gradient does not lead back to the logits that were given")
     climbs = [bool(part.any()) for part in slope]
     expect(
         climbs == [True, True, False],
         f"samples below c should climb, those beyond it not; here it is {climbs}",
     )
+    draws = {
+        "with c = 0.5": ((z[:2], labels[:2], 0.5), -each[:2].clamp(max=0.5).mean()),
+        "with c = 9, which bounds nothing here": ((z, labels, 9.0), -each.mean()),
+    }
+    again("the loss", answer, draws)
     right(
         "A suspect beyond c pulls no more, one below still does. With c on the mean, "
         "a few would end it for all."
@@ -134,20 +129,12 @@ def reestimate(answer: Callable) -> None:
 
     It is in evaluation mode.
     """
-    model = nn.Sequential(nn.BatchNorm1d(1), nn.Linear(1, 1, bias=False)).eval()
+    with torch.random.fork_rng(devices=[]):
+        model = nn.Sequential(nn.BatchNorm2d(1), nn.Conv2d(1, 1, 1, bias=False)).eval()
     nn.init.constant_(model[0].running_mean, 10)
-    expected, images = copy.deepcopy(model), torch.tensor([[-1.0], [0.0], [1.0], [4.0]])
-    reestimated = call(answer, model, images)
-    expect(
-        isinstance(reestimated, nn.Sequential),
-        f"a changed copy of the model is wanted, this is {type(reestimated).__name__}",
-    )
-    pairs = zip(model.state_dict().values(), expected.state_dict().values(), strict=True)
-    untouched = (
-        reestimated is not model and not model.training and all(torch.equal(a, b) for a, b in pairs)
-    )
-    expect(untouched, "the model that was given has changed: work on copy.deepcopy(model)")
+    expected, images = copy.deepcopy(model), torch.tensor([-1.0, 0.0, 1.0, 4.0]).view(4, 1, 1, 1)
     update_bn([images], expected)
+    reestimated = _reestimated(answer, model, images)
     mistakes = {
         "the mean is still that of the suspects: in evaluation mode nothing moves the statistics": [
             10.0
@@ -157,37 +144,80 @@ def reestimate(answer: Callable) -> None:
         "the statistics were reset, then one pass moved them a tenth of the way: "
         "set their momentum to None": [0.1],
     }
-    same(
-        "the running mean", reestimated[0].running_mean, [1.0], mistakes, tolerance=0.01
-    )  # many passes do as well
+    mean, variance = reestimated[0].running_mean, reestimated[0].running_var
+    same("the running mean", mean, [1.0], mistakes, tolerance=0.01)  # many passes do as well
+    wanted = expected[0].running_var
     mistakes = {
-        "this is the standard deviation, batch-norm keeps the variance": expected[
-            0
-        ].running_var.sqrt(),
-        "batch-norm divides by n - 1 for the variance that it keeps, "
-        "this is divided by n": expected[0].running_var * 0.75,
+        "this is the standard deviation, batch-norm keeps the variance": wanted.sqrt(),
+        "batch-norm divides by n - 1 for the variance that it keeps, this is divided by n": wanted
+        * 0.75,
     }
-    same(
-        "the running variance",
-        reestimated[0].running_var,
-        expected[0].running_var,
-        mistakes,
-        tolerance=0.01,
+    same("the running variance", variance, wanted, mistakes, tolerance=0.01)
+    _expect_the_rest(reestimated, expected)
+    try:
+        _check_deeper(answer)
+    except Wrong as wrong:
+        raise Wrong(f"for two layers of batch-norm, handed in in training mode: {wrong}") from None
+    right(
+        "No weight has moved. What was only hidden in the statistics is back, "
+        "what the weights forgot stays gone."
     )
+
+
+def _reestimated(answer: Callable, model: nn.Module, images: Tensor) -> nn.Module:
+    """Return the answer for a model, which has to stay as it is."""
+    before, mode = copy.deepcopy(model.state_dict()), model.training
+    momenta = [layer.momentum for layer in _batch_norms(model)]
+    found = call(answer, model, images)
+    expect(
+        isinstance(found, nn.Sequential) and len(found) == len(model),
+        f"a changed copy of the model is wanted, this is {type(found).__name__}",
+    )
+    untouched = found is not model and model.training == mode
+    untouched = untouched and momenta == [layer.momentum for layer in _batch_norms(model)]
+    pairs = zip(model.state_dict().values(), before.values(), strict=True)
+    untouched = untouched and all(torch.equal(now, old) for now, old in pairs)
+    expect(untouched, "the model that was given has changed: work on copy.deepcopy(model)")
+    return found
+
+
+def _batch_norms(model: nn.Module) -> list[nn.Module]:
+    return [
+        layer for layer in model.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)
+    ]
+
+
+def _expect_the_rest(reestimated: nn.Module, expected: nn.Module) -> None:
+    """Check all that should be as it was: weights, momentum and evaluation mode."""
     pairs = zip(reestimated.parameters(), expected.parameters(), strict=True)
     expect(
         all(torch.equal(a, b) for a, b in pairs),
         "the weights have changed: only the statistics may",
     )
+    layers = zip(_batch_norms(reestimated), _batch_norms(expected), strict=True)
+    for layer, wanted in layers:
+        expect(
+            layer.momentum == wanted.momentum,
+            f"momentum is left at {layer.momentum}: put {wanted.momentum} back, "
+            "for stage 3 trains on",
+        )
     expect(
-        reestimated[0].momentum == 0.1,
-        f"momentum is left at {reestimated[0].momentum}: put 0.1 back, for stage 3 trains on",
-    )
-    expect(
-        not reestimated.training,
+        not any(part.training for part in reestimated.modules()),
         "the model is in training mode, and takes the statistics of each batch: end with eval()",
     )
-    right(
-        "No weight has moved. What was only hidden in the statistics is back, "
-        "what the weights forgot stays gone."
-    )
+
+
+def _check_deeper(answer: Callable) -> None:
+    """Check a model with two layers of batch-norm, of which one has a momentum of its own."""
+    layers = nn.BatchNorm2d(2), nn.ReLU(), nn.Sequential(nn.BatchNorm2d(2, momentum=0.3))
+    model = nn.Sequential(*layers).train()
+    images = torch.arange(24.0).remainder(7).view(3, 2, 2, 2)
+    expected = copy.deepcopy(model)
+    update_bn([images], expected)
+    reestimated = _reestimated(answer, model, images)
+    found = zip(_batch_norms(reestimated), _batch_norms(expected), strict=True)
+    for number, (layer, wanted) in enumerate(found, 1):
+        name = f"of layer {number}"
+        same(f"the running mean {name}", layer.running_mean, wanted.running_mean, None, 0.01)
+        same(f"the running variance {name}", layer.running_var, wanted.running_var, None, 0.01)
+    _expect_the_rest(reestimated, expected)

@@ -7,32 +7,8 @@ import torch
 from torch import nn
 
 from ..models.wrn import WideResNet
-from .base import call, expect, right, same
-
-
-def passes(answer: Callable) -> None:
-    """Check ``answer(n, e1, gamma, e2, steps, batch, mu)``: passes with gradient of a DLP run."""
-    first = 4 * 2000
-    second = 20 * 100
-    third = 120 * 32
-    expected = first + second + 4 * third
-    mistakes = {
-        "unlearning climbs on the suspects alone, a share gamma of the images": (
-            first + 20 * 2000 + 4 * third
-        ),
-        "unlearning is missing: E2 epochs on the suspects": first + 4 * third,
-        "the unlabelled images are missing: mu for every labelled one": first + second + third,
-        "the labelled images of fine-tuning are missing: a batch a step": (
-            first + second + 3 * third
-        ),
-        "a step of fine-tuning is a batch of images and not one image": first + second + 4 * 120,
-        "one epoch of stage 1 and one of unlearning are counted: there are E1 and E2": (
-            2000 + 100 + 4 * third
-        ),
-    }
-    given = call(answer, 2000, 4, 0.05, 20, 120, 32, 3)
-    same("the number of passes", given, expected, mistakes)
-    right("12.7 passes for every training image, most of them in stage 3. Where would you save?")
+from .base import again, call, expect, right, same
+from .controls import no_defence as no_defence
 
 
 def weights(answer: Callable) -> None:
@@ -57,6 +33,12 @@ def weights(answer: Callable) -> None:
     }
     given = call(answer, 3, 32, 32, 32)
     same("depth-wise: kernel 3, 32 channels in 32 groups", given, 9 * 32 + 64, mistakes)
+    draws = {
+        "for kernel 1, from 16 to 64 channels": ((1, 16, 64, 1), 16 * 64 + 128),
+        "for kernel 5, from 3 to 4 channels": ((5, 3, 4, 1), 25 * 12 + 8),
+        "for kernel 7, from 8 to 16 channels in 2 groups": ((7, 8, 16, 2), 49 * 64 + 32),
+    }
+    again("the number of weights", answer, draws)
     right("Depth-wise, a layer of 32 channels has 352 weights in place of 9,280.")
 
 
@@ -79,6 +61,12 @@ def sides(answer: Callable) -> None:
     }
     given = call(answer, 32, [(3, 2, 1), (5, 1, 2), (3, 2, 0)])
     same("the sides", given, [16, 16, 7], mistakes)
+    draws = {
+        "for one layer, whose kernel fits in once": ((7, [(7, 3, 0)]), [1]),
+        "for a stride of 3": ((20, [(2, 3, 0), (1, 1, 0), (3, 3, 2)]), [7, 7, 3]),
+        "for a kernel that is larger than the image without padding": ((4, [(5, 1, 1)]), [2]),
+    }
+    again("the sides", answer, draws)
     right(
         "What the division leaves over is never looked at: padding, where there is any, "
         "else the edge of the map."
@@ -124,6 +112,12 @@ _CASES = (
     ),
     ((0.17, 0.59), (0.2, 0.01), "untrained", _EARLY),
     ((0.17, 0.59), (0.7, 0.01), "untrained", _EARLY),
+    ((0.5, 1.0), (0.5, 0.2), "removed", "a CA of 50 % is of use, and an ASR of 20 % not above it"),
+    ((0.9, 0.2), (0.9, 0.1), "never there", "an ASR of 20 % is not above 20 %: there was none"),
+    ((0.9, 0.21), (0.9, 0.1), "removed", "an ASR of 21 % is above 20 %: there was a backdoor"),
+    ((0.9, 0.9), (0.9, 0.21), "backdoored", "an ASR of 21 % in the end is above 20 %"),
+    ((0.49, 1.0), (0.9, 0.1), "untrained", "a CA of 49 % is below 50 %, so the model is of no use"),
+    ((0.9, 1.0), (0.49, 0.1), "destroyed", "a CA of 49 % is below 50 %: of no use in the end"),
 )
 
 
@@ -131,15 +125,32 @@ def verdicts(answer: Callable) -> None:
     """Check ``answer(undefended, defended)``: (CA, ASR) of both models to one of VERDICTS."""
     for undefended, defended, expected, hint in _CASES:
         verdict = call(answer, undefended, defended)
+        verdict = verdict.strip().lower() if isinstance(verdict, str) else verdict
         expect(
             isinstance(verdict, str) and verdict in VERDICTS,
             f"return one of {', '.join(VERDICTS)}; this is {verdict!r}",
         )
         expect(verdict == expected, f"{undefended} and then {defended} is not {verdict!r}: {hint}")
     right(
-        "Five of these eight have a low ASR in the end, and in one of them the defence has "
+        "Ten of these fourteen have a low ASR in the end, and in three of them the defence has "
         "removed a backdoor."
     )
+
+
+_WRN_16_1 = 6_664_832  # multiply-adds for 16·16 pixels
+
+
+def _small_model() -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        return nn.Sequential(
+            nn.Conv2d(3, 8, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.Conv2d(8, 8, 3, 1, 1, groups=8, bias=False),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(8, 10),
+        )
 
 
 def multiply_adds(answer: Callable) -> None:
@@ -147,15 +158,7 @@ def multiply_adds(answer: Callable) -> None:
 
     Those of convolutions and linear layers count.
     """
-    model = nn.Sequential(
-        nn.Conv2d(3, 8, 3, 2, 1, bias=False),
-        nn.BatchNorm2d(8),
-        nn.ReLU(),
-        nn.Conv2d(8, 8, 3, 1, 1, groups=8, bias=False),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        nn.Linear(8, 10),
-    )
+    model = _small_model()
     images = torch.zeros(3, 3, 16, 16)
     before = copy.deepcopy(model.state_dict())
     expected = 216 * 64 + 72 * 64 + 80
@@ -179,7 +182,8 @@ def multiply_adds(answer: Callable) -> None:
     }
     same("the multiply-adds", call(answer, model, images), expected, mistakes)
     _expect_untouched(model, before)
-    twice = nn.Sequential(nn.Conv2d(3, 3, 1, bias=False), nn.ReLU())
+    with torch.random.fork_rng(devices=[]):
+        twice = nn.Sequential(nn.Conv2d(3, 3, 1, bias=False), nn.ReLU())
     twice.append(twice[0])
     same(
         "of a layer that is used twice",
@@ -187,9 +191,17 @@ def multiply_adds(answer: Callable) -> None:
         2 * 9 * 256,
         {"it is counted once": 9 * 256},
     )
-    millions = answer(WideResNet(10), torch.zeros(2, 3, 16, 16)) / 1e6
+    wide = torch.zeros(1, 3, 8, 20)
+    model.eval()
+    draws = {"for an image of 8·20 pixels": ((model, wide), 216 * 40 + 72 * 40 + 80)}
+    again("the multiply-adds", answer, draws)
+    expect(not model.training, "the model was in evaluation mode, and is left in training mode")
+    with torch.random.fork_rng(devices=[]):
+        wrn = WideResNet(10)
+    images = torch.zeros(2, 3, 16, 16)
+    again("the multiply-adds", answer, {"of WRN-16-1": ((wrn, images), _WRN_16_1)})
     right(
-        f"WRN-16-1 takes {millions:.2f} million for an image of 16 pixels, "
+        f"WRN-16-1 takes {_WRN_16_1 / 1e6:.2f} million for an image of 16 pixels, "
         "38 for each of its weights."
     )
 

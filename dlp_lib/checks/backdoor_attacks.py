@@ -5,18 +5,19 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ..attacks import SIG, BadNets, Blended
-from .base import call, expect, right, same
+from .base import again, as_mask, call, expect, right, same, several
+from .controls import clean_model as clean_model
 
 _ROUNDED_DOWN = "this is rounded down, as .to(torch.uint8) does: round to the nearest first"
 
 
 def _expect_uint8(answer: Any) -> None:
-    dtype = getattr(answer, "dtype", None)
-    expect(dtype == torch.uint8, "pixels are whole numbers: end with .to(torch.uint8)")
+    dtype = str(getattr(answer, "dtype", None)).removeprefix("torch.")
+    expect(dtype == "uint8", "pixels are whole numbers: end with .to(torch.uint8)")
 
 
 def mixed(answer: Callable) -> None:
@@ -39,9 +40,22 @@ def mixed(answer: Callable) -> None:
     mask = torch.zeros(4, 4)
     mask[2:, 2:] = 1
     stamped = BadNets(patch=2).trigger(images)
-    pattern = stamped.float().where(mask.bool(), 77.0)
-    mistakes = {"the pattern shows outside the mask, too, where w is 0": pattern}
+    pattern = stamped[0].float().where(mask.bool(), 77.0)
+    everywhere = pattern.expand(images.shape)
+    mistakes = {"the pattern shows outside the mask, too, where w is 0": everywhere}
     same("the image with a mask", call(answer, images, mask, pattern), stamped, mistakes)
+    wide = (torch.arange(90) * 53 % 256).view(1, 3, 5, 6).to(torch.uint8)
+    flat = torch.full((3, 5, 6), 200.0)
+    shades = torch.tensor([0.0, 0.4, 1.0]).repeat(5, 2)
+    blended = (1 - shades) * wide.float() + shades * flat
+    draws = {
+        "with a weight of 0.6": (
+            (wide, torch.tensor(0.6), flat),
+            (0.4 * wide + 0.6 * flat).round(),
+        ),
+        "with a weight between 0 and 1 for every place": ((wide, shades, flat), blended.round()),
+    }
+    again("the image", answer, draws)
     right(
         "Under a mask nothing of the image is left; with a small w nearly all of it is, everywhere."
     )
@@ -53,17 +67,27 @@ def candidates(answer: Callable) -> None:
     The first is a mask (n,), the second a share of the whole set.
     """
     labels = torch.tensor([0, 0, 0, 1, 1, 2, 2, 2, 2, 2, 2, 2])
+    sizes = "these have 3, 2 and 7 images"
     _check_candidates(
         call(answer, labels, 1, False),
         labels != 1,
-        "a poison-label attack takes images of the other classes",
+        f"a poison-label attack takes images of the other classes; {sizes}",
         with_equal_classes=2 / 3,
     )
     _check_candidates(
         call(answer, labels, 1, True),
         labels == 1,
-        "a clean-label attack takes images of the target class",
+        f"a clean-label attack takes images of the target class; {sizes}",
         with_equal_classes=1 / 3,
+    )
+    again(
+        ("the mask", "the largest rate"),
+        answer,
+        {
+            "for the target 2": ((labels, 2, False), (labels != 2, 5 / 12)),
+            "for the target 0 and clean labels": ((labels, 0, True), (labels == 0, 3 / 12)),
+            "for other labels": ((labels[3:], 1, True), (labels[3:] == 1, 2 / 9)),
+        },
     )
     right(
         "In ten equal classes that is 90 % against 10 %: "
@@ -72,13 +96,9 @@ def candidates(answer: Callable) -> None:
 
 
 def _check_candidates(answer: Any, mask: Tensor, hint: str, with_equal_classes: float) -> None:
-    is_pair = isinstance(answer, tuple) and len(answer) == 2
-    expect(is_pair, "return a mask, and a share")
-    answered_mask, rate = answer
-    expect(
-        getattr(answered_mask, "dtype", None) == torch.bool,
-        "a mask is wanted: True or False for each image",
-    )
+    answered_mask, rate = several(answer, 2, "return a mask, and a share")
+    form = "a mask is wanted: True or False for each image"
+    answered_mask = as_mask(answered_mask, len(mask), form)
     mistakes = {f"these are those that it does not take: {hint}": ~mask}
     same("the mask", answered_mask, mask, mistakes)
     mistakes = {
@@ -128,10 +148,26 @@ def wave(answer: Callable) -> None:
         _ROUNDED_DOWN: good.clamp(0, 255).floor(),
     }
     same("the image", waved, SIG(delta=60, frequency=3).trigger(images), mistakes)
+    wide = (torch.arange(132) * 29 % 256).view(1, 3, 4, 11).to(torch.uint8)
+    draws = {
+        "with delta = 25": ((images, 25, 3), SIG(delta=25, frequency=3).trigger(images)),
+        "with frequency = 2": ((images, 60, 2), SIG(delta=60, frequency=2).trigger(images)),
+        "with 11 columns": ((wide, 40, 5), SIG(delta=40, frequency=5).trigger(wide)),
+    }
+    again("the image", answer, draws)
     right(
         "Clipping cuts the crests off in very bright and very dark places; "
         "the rest of the wave is left to learn."
     )
+
+
+class _Evidence(nn.Module):
+    """Two logits, of which one is a sum of squares of pixels, and the other 0."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = torch.tensor([-1.0, 1.0]).repeat(6).view(3, 2, 2)
+        evidence = (weight * (x - 0.5).square()).sum((1, 2, 3))
+        return torch.stack([evidence, torch.zeros_like(evidence)], 1)
 
 
 def hard_images(answer: Callable) -> None:
@@ -141,11 +177,7 @@ def hard_images(answer: Callable) -> None:
     """
     images = torch.linspace(0.01, 0.97, 24).view(2, 3, 2, 2)
     labels = torch.tensor([0, 1])
-    weight = torch.tensor([-1.0, 1.0]).repeat(6).view(3, 2, 2)
-
-    def model(x: Tensor) -> Tensor:
-        evidence = (weight * (x - 0.5).square()).sum((1, 2, 3))
-        return torch.stack([evidence, torch.zeros_like(evidence)], 1)
+    model = _Evidence().eval()
 
     def ascend(
         steps: int = 4,
@@ -190,4 +222,27 @@ def hard_images(answer: Callable) -> None:
     }
     hard = call(answer, model, images.clone(), labels, 0.1, 0.04, 4)
     same("the hard image", hard, good, mistakes)
+    further = ascend(steps=5, step=0.05, epsilon=0.2)
+    draws = {"with other numbers": ((model, images.clone(), labels, 0.2, 0.05, 5), further)}
+    again("the hard image", answer, draws)
+    _check_with_batch_norm(answer, images)
     right("The sign makes all pixels go equally far, however flat the loss is along them.")
+
+
+def _check_with_batch_norm(answer: Callable, images: Tensor) -> None:
+    """Check one step on a real model, which the answer has to leave as it is."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.random.fork_rng(devices=[]):
+        model = nn.Sequential(nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(12, 3)).eval()
+    nn.init.normal_(model[2].weight, generator=generator)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    images = images.flip(0)
+    x = images.clone().requires_grad_()
+    labels = torch.tensor([2, 0])
+    gradient = torch.autograd.grad(cross_entropy(model(x), labels), x)[0]
+    expected = (images + 0.03 * gradient.sign()).clamp(0, 1)
+    arguments = model, images.clone(), labels, 0.05, 0.03, 1
+    again("the hard image", answer, {"with batch-norm in the model": (arguments, expected)})
+    expect(not model.training, "the model was in evaluation mode, and is left in training mode")
+    for name, value in model.state_dict().items():
+        expect(torch.equal(value, before[name]), f"{name} of the model has changed: leave it")

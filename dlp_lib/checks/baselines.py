@@ -1,12 +1,15 @@
 """Notebook 08: attention maps, pruning within an allowance, unbeaten defences, ANP's step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, KeysView
+from typing import Any
 
+import numpy
 import torch
 from torch.nn.functional import normalize
 
 from ..defences.nad import attention as maps
-from .base import call, expect, right, same
+from .base import again, as_mask, call, expect, right, same
+from .controls import without_attention as without_attention
 
 
 def attention(answer: Callable) -> None:
@@ -35,6 +38,13 @@ def attention(answer: Callable) -> None:
         "the values are right: flatten each map to h·w numbers": normalize(flat).view_as(summed),
     }
     same("the map", call(answer, a), maps(a), mistakes)
+    wide = torch.tensor([[[[1.0, -2.0, 0.0]], [[2.0, 0.0, 0.0]]]])  # (1, 2, 1, 3)
+    length = 41**0.5
+    draws = {
+        "for 2 channels of 1·3 places": ((wide,), [[5 / length, 4 / length, 0]]),
+        "for activations a tenth as large": ((wide / 10,), [[5 / length, 4 / length, 0]]),
+    }
+    again("the map", answer, draws)
     right(
         "The channels are gone, and so is the scale: maps are compared in where they are large, "
         "and in nothing else."
@@ -54,12 +64,7 @@ def pruning(answer: Callable) -> None:
 
     stays = call(answer, mean + noise, accuracy, 0.065)
     form = "return (d,) booleans, True for every channel that stays: here, 6 of them"
-    expect(
-        isinstance(stays, torch.Tensor)
-        and stays.shape == (6,)
-        and bool(((stays == 0) | (stays == 1)).all()),
-        form,
-    )
+    stays = as_mask(stays, 6, form)
     pruned = {int(i) for i in (stays == 0).nonzero()}
     expect(
         pruned != {0, 2, 5},
@@ -94,21 +99,39 @@ def pruning(answer: Callable) -> None:
         pruned == {1, 3, 4},
         f"you prune {sorted(pruned)}; the order is 1, 3, 4, 0, 5, 2, and [1, 3, 4] cost 6 points",
     )
+    _check_other_pruning(answer)
     right(
         "FP never sees the backdoor: it takes what clean images do not need, "
         "and hopes that the backdoor is there."
     )
 
 
+def _check_other_pruning(answer: Callable) -> None:
+    """Check the limit itself, in numbers that a computer holds exactly, and other limits."""
+    activations = torch.tensor([[4.0, 9.0, 3.0, 2.0], [6.0, -7.0, 3.0, 2.0]])
+    costs = torch.tensor([0.0, 0.125, 0.25, 0.125])
+
+    def accuracy(stays):
+        return 0.875 - costs[~torch.as_tensor(stays).bool()].sum().item()
+
+    cases = {
+        0.25: ([2, 0], "a fall of just `allowed` is not *more* than it: the channel goes"),
+        0.125: ([0, 2, 3], "one channel may go, as the fall is just `allowed`"),
+        0.1: ([0, 1, 2, 3], "the first channel to go costs more than 0.1: all stay"),
+        0.6: ([], "with all channels gone accuracy is 0.5 less, which is allowed here"),
+    }
+    for allowed, (wanted, reason) in cases.items():
+        form = "return (d,) booleans, True for every channel that stays: here, 4 of them"
+        stays = as_mask(call(answer, activations, accuracy, allowed), 4, form)
+        found = stays.nonzero()[:, 0].tolist()
+        message = f"with allowed = {allowed}, {found} stay, and {sorted(wanted)} should: {reason}"
+        expect(found == sorted(wanted), message)
+
+
 def front(answer: Callable) -> None:
     """Check ``answer(table)``: {name: (ASR, CA)} to the names that no other beats."""
     asr, ca = [0.02, 0.0, 0.1, 0.05, 0.02, 1.0, 0.02], [0.9, 0.8, 0.97, 0.85, 0.88, 0.98, 0.9]
-    names = call(answer, dict(zip("ABCDEFG", zip(asr, ca, strict=True), strict=True)))
-    expect(
-        isinstance(names, (set, list, tuple)),
-        f"return a set of names, this is {type(names).__name__}",
-    )
-    found = {str(name) for name in names}
+    found = _names(call(answer, dict(zip("ABCDEFG", zip(asr, ca, strict=True), strict=True))))
     mistakes = {
         "a high ASR is the *attacker's* success: the lower the better": {"F"},
         "the pairs are (ASR, CA), in this order": set("BCDF"),
@@ -131,10 +154,24 @@ def front(answer: Callable) -> None:
         found == set("ABCFG"),
         f"these are {sorted(found)}; not beaten by anyone are A, B, C, F and G",
     )
+    table = {"DLP": (0.3, 0.5), "FP": (0.2, 0.6), "NAD": (0.1, 0.55), "ABL": (0.1, 0.4)}
+    table["MCR"] = (0.15, 0.55)  # NAD has as high a CA, and a lower ASR
+    found = _names(call(answer, table))
+    message = "NAD and FP are beaten by none of the other three"
+    expect(found == {"FP", "NAD"}, f"{message}; these are {sorted(found)}")
+    found = _names(call(answer, {"alone": (0.9, 0.1)}))
+    expect(found == {"alone"}, f"who is alone is beaten by nobody; these are {sorted(found)}")
     right(
         "With the best CA, F is unbeaten at an ASR of 100 %: "
         "a front leaves out what is never best, it does not choose."
     )
+
+
+def _names(answer: Any) -> set[str]:
+    kind = type(answer).__name__
+    is_group = isinstance(answer, (set, frozenset, list, tuple, numpy.ndarray, KeysView))
+    expect(is_group, f"return a set of names, this is {kind}")
+    return {str(name) for name in answer}
 
 
 def anp_step(answer: Callable) -> None:
@@ -179,6 +216,12 @@ def anp_step(answer: Callable) -> None:
     }
     after_step = call(answer, lambda m: (weights * (m - best) ** 2).sum(), mask, eps, alpha, lr)
     same("the mask", after_step, after(noisy).clamp(0, 1), mistakes)
+    mask, up = torch.tensor([0.5, 0.25]), torch.tensor([1.0, -1.0])
+    # The loss m⁴ + m·up has a slope of 4m³ ± 1
+    slopes = 0.7 * (4 * mask**3 + up) + 0.3 * (4 * (mask + 0.1 * up) ** 3 + up)
+    arguments = (lambda m: (m**4 + m * up).sum()), mask, 0.1, 0.7, 0.2
+    draws = {"for another loss, eps = 0.1, alpha = 0.7, lr = 0.2": (arguments, mask - 0.2 * slopes)}
+    again("the mask", answer, draws)
     right(
         "The noise is thrown away, and yet it tells: "
         "it has added most to the steps where the loss bends most."

@@ -6,8 +6,9 @@ from collections.abc import Callable
 import torch
 from torch.nn.functional import cross_entropy, normalize
 
-from ..defences import mixmatch, simclr
-from .base import call, expect, right, same
+from ..defences import simclr
+from .base import again, call, right, same, several
+from .controls import with_labels as with_labels
 
 
 def harmless(answer: Callable) -> None:
@@ -29,38 +30,16 @@ def harmless(answer: Callable) -> None:
         0.935,
         mistakes,
     )
+    draws = {
+        "for a CA of 0.95, a recall of 1 and 10 classes": ((0.95, 1.0, 10), 8.5 / 9),
+        "where the target is never recognised": ((0.6, 0.0, 3), 0.9),
+        "for two classes": ((0.7, 0.5, 2), 0.9),
+    }
+    again("RA", answer, draws)
     right(
         "Unless a trigger helps, an RA above CA says: "
         "the target's own class is recognised worse than the others."
     )
-
-
-def guess(answer: Callable) -> None:
-    """Check ``answer(p, temperature)``: MixMatch's guesses (n, classes).
-
-    They come from probabilities (views, n, classes).
-    """
-    p = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0)).mul(2).softmax(2)
-    mean = p.mean(0)
-    mistakes = {
-        "this is the mean over the views: sharpening is missing": mean,
-        "this makes the guess softer: the power is 1 / T": mean**0.5
-        / (mean**0.5).sum(1, keepdim=True),
-        "these do not sum to one: divide by their sum": mean**2,
-        "first the mean, then sharpen it: views that disagree shall leave a doubt": (
-            p**2 / (p**2).sum(2, True)
-        ).mean(0),
-        "p is a probability already: softmax of p / T is not the power of p": (mean / 0.5).softmax(
-            1
-        ),
-        "divided by the sum over the samples: it is the classes that sum to one": mean**2
-        / (mean**2).sum(0),
-        "this is a hard label, to which sharpening comes only as T goes to 0": torch.eye(4)[
-            mean.argmax(1)
-        ],
-    }
-    same("the guess", call(answer, p, 0.5), mixmatch.sharpen(mean, 0.5), mistakes)
-    right("T = 1 changes nothing; towards 0 the guess becomes a hard label, as FixMatch's are.")
 
 
 def symmetric(answer: Callable) -> None:
@@ -95,6 +74,12 @@ def symmetric(answer: Callable) -> None:
         ],
     }
     same("the loss", call(answer, logits, labels, alpha, beta), wanted, mistakes)
+    draws = {
+        "with alpha = 1, beta = 0": ((logits, labels, 1.0, 0.0), ce),
+        "with alpha = 0, beta = 1": ((logits, labels, 0.0, 1.0), rce),
+        "for two equal logits": ((torch.zeros(1, 2), labels[:1], 1.0, 1.0), [math.log(2) + 2]),
+    }
+    again("the loss", answer, draws)
     right(
         "Both fall as p of the label rises, so they rank alike. "
         "Near p = 0 the second one is flat: it pulls no more."
@@ -108,11 +93,8 @@ def mixed(answer: Callable) -> None:
     """
     images = torch.rand(3, 3, 2, 3, generator=torch.Generator().manual_seed(0))
     labels, order, share = torch.eye(4)[:3], torch.tensor([2, 0, 1]), torch.tensor([0.2, 0.9, 0.6])
-    mixed_pair = call(answer, images, labels, order, share)
-    expect(
-        isinstance(mixed_pair, tuple) and len(mixed_pair) == 2,
-        "return two tensors: the mixed images, and the mixed labels",
-    )
+    form = "return two tensors: the mixed images, and the mixed labels"
+    mixed_pair = several(call(answer, images, labels, order, share), 2, form)
 
     def blend(own, x):
         return own * x + (1 - own) * x[order]
@@ -141,6 +123,15 @@ def mixed(answer: Callable) -> None:
         ),
     }
     same("the labels", mixed_pair[1], blend(own[:, None], labels), mistakes)
+    pair, half = torch.arange(12.0).view(2, 3, 1, 2), torch.tensor([0.5, 0.0])
+    mixed_images = torch.stack([pair.mean(0), pair[1]])
+    draws = {
+        "for shares of a half and 0": (
+            (pair, torch.eye(2), torch.tensor([1, 0]), half),
+            (mixed_images, [[0.5, 0.5], [0.0, 1.0]]),
+        )
+    }
+    again(("the images", "the labels"), answer, draws)
     right(
         "As one's own share is a half at least, "
         "the first rows can still be counted as labelled, the rest as guessed."
@@ -181,6 +172,11 @@ def contrast(answer: Callable) -> None:
         "the sign is wrong: the loss is minus the logarithm": -loss,
     }
     same("the loss", call(answer, z, 0.5), loss, mistakes)
+    draws = {
+        "for a temperature of 0.1": ((z, 0.1), simclr.nt_xent(z, 0.1)),
+        "for two images": ((z[:4], 1.0), simclr.nt_xent(z[:4], 1.0)),
+    }
+    again("the loss", answer, draws)
     right(
         "Every other view of the batch is a counterexample, so batches are large. "
         "And no label is read anywhere."

@@ -4,9 +4,11 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
+import numpy
 import torch
 
-from .base import Wrong, call, expect, right, same
+from .base import Wrong, again, as_mask, call, expect, right, same
+from .controls import equal_cost as equal_cost
 
 
 def defended(answer: Callable) -> None:
@@ -37,6 +39,8 @@ def defended(answer: Callable) -> None:
     ]
     tables = (torch.tensor([row[column] for row in rows]) for column in (1, 2, 3))
     verdicts = call(answer, *tables)
+    if isinstance(verdicts, (list, tuple)):
+        verdicts = numpy.array(verdicts, dtype=object)
     shape = tuple(getattr(verdicts, "shape", ()))
     expect(shape != (3,), "this is a verdict on each *seed*: reduce over the second dimension")
     expect(
@@ -47,13 +51,34 @@ def defended(answer: Callable) -> None:
         shape == (6,),
         f"a tensor of six verdicts is wanted, one for each attack; this has the shape {shape}",
     )
+    verdicts = as_mask(verdicts.tolist(), 6, "a verdict is True or False")
     for number, (row, answered) in enumerate(zip(rows, verdicts.tolist(), strict=True)):
         verdict = "defended" if answered else "not defended"
         expect(bool(answered) == row[0], f"row {number} is {verdict} by your rule: {row[-1]}")
+    _check_thresholds(answer)
     right(
         "By their means, rows 1 and 3 would have passed. A defender has one run, "
         "not the mean of three."
     )
+
+
+def _check_thresholds(answer: Callable) -> None:
+    """Check attacks that are near the limits, on one seed of four, and one just at a limit."""
+    few, usual = [0.0] * 4, [0.9] * 4
+    rows = [
+        (True, [0.0, 0.095, 0.0, 0.0], usual, "an ASR of 9.5 % is below 10 %"),
+        (False, [0.0, 0.1, 0.0, 0.0], usual, "an ASR of 10 % is not *below* 10 %"),
+        (False, [0.105, 0.0, 0.0, 0.0], usual, "an ASR of 10.5 % is too high"),
+        (True, few, [0.9, 0.9, 0.881, 0.9], "a loss of 1.9 points of CA is allowed"),
+        (False, few, [0.9, 0.9, 0.9, 0.879], "a loss of 2.1 points of CA is too much"),
+    ]
+    asr = torch.tensor([row[1] for row in rows])
+    ca = torch.tensor([row[2] for row in rows])
+    verdicts = call(answer, asr, ca, torch.tensor([usual] * 5))
+    verdicts = as_mask(verdicts, 5, "five attacks with four seeds: five verdicts are wanted")
+    for row, answered in zip(rows, verdicts.tolist(), strict=True):
+        verdict = "defended" if answered else "not defended"
+        expect(answered == row[0], f"{row[3]}, and your rule says {verdict}")
 
 
 def failures(answer: Any) -> None:
@@ -67,10 +92,10 @@ def failures(answer: Any) -> None:
     }
     expect(answer is not None and answer is not ..., "what went wrong: nothing yet")
     expect(isinstance(answer, dict), 'a dictionary is wanted: {"A": "…", "B": "…", and so on}')
-    missing, unknown = (
-        sorted(wanted.keys() - answer.keys()),
-        set(map(str, answer.values())) - set(wanted.values()),
-    )
+    answer = {str(run): str(word).strip() for run, word in answer.items()}
+    answer = {run: word if word == "None" else word.lower() for run, word in answer.items()}
+    missing = sorted(wanted.keys() - answer.keys())
+    unknown = set(answer.values()) - set(wanted.values())
     expect(not missing, f"nothing is said of {', '.join(missing)} yet")
     expect(not unknown, f"{', '.join(sorted(unknown))}: the words are {', '.join(wanted.values())}")
     hints = {
@@ -136,6 +161,15 @@ def e1(answer: Callable) -> None:
         6,
         {"argmax of nothing but False is 0: return the fallback": 1},
     )
+    two_of_three = torch.tensor([[0, 1, 1, 0], [1, 1, 1, 0], [1, 0, 1, 1], [1, 1, 1, 0], [1] * 4])
+    draws = {
+        "where the share is the threshold, and that is enough": ((two_of_three, 2, 0.75, 9), 4),
+        "with a threshold of 0.8": ((two_of_three, 2, 0.8, 9), 5),
+        "with a threshold of 0.3, which the first epoch reaches": ((labels[4:], 3, 0.3, 9), 1),
+        "with 5 classes, of which 4 lasts": ((torch.full((3, 2), 4), 5, 0.9, 1), 3),
+        "where there are fewer than three epochs": ((labels[4:6], 3, 0.9, 8), 8),
+    }
+    again("E1", answer, draws)
     right(
         "Two classes in turn look like agreement epoch by epoch. "
         "Only the mean of each class sees that they change."
@@ -176,6 +210,12 @@ def chance(answer: Callable) -> None:
     same(
         "the share for three seeds", call(answer, torch.tensor([-1.0, -2.0, -4.0])), 0.25, mistakes
     )
+    draws = {
+        "for five seeds": ((torch.tensor([1.0, 2.0, 3.0, 4.0, -5.0]),), 20 / 32),
+        "for two seeds": ((torch.tensor([2.0, 1.0]),), 2 / 4),
+        "for four seeds that agree": ((torch.full((4,), 0.5),), 2 / 16),
+    }
+    again("the share", answer, draws)
     right(
         "Three seeds that all agree still come to 0.25. "
         "So read small differences in Table 1 as ties."

@@ -5,42 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import cross_entropy
 
-from .base import call, expect, right, same
-
-
-def curves(answer: Callable) -> None:
-    """Check ``answer(logits, labels, poisoned)``: accuracy of clean and of poisoned samples.
-
-    Logits are (epochs, n, classes), the accuracies (epochs,).
-    """
-    labels = torch.tensor([0, 0, 1, 2, 1])
-    poisoned = torch.tensor([True, True, False, False, False])
-    predicted = torch.tensor([[0, 1, 2, 2, 2], [0, 0, 2, 2, 2], [0, 0, 1, 2, 2], [1, 0, 1, 2, 1]])
-    accuracies = call(answer, one_hot(predicted, 4).float(), labels, poisoned)
-    expect(
-        isinstance(accuracies, tuple) and len(accuracies) == 2,
-        "return two tensors: clean accuracies, poisoned accuracies",
-    )
-    hits = (predicted == labels).double()
-    parts_of_set = {"clean": ~poisoned, "poisoned": poisoned}
-    for accuracy, (name, mask) in zip(accuracies, parts_of_set.items(), strict=True):
-        hits_of_part = hits[:, mask]
-        mistakes = {
-            "the two have changed places: clean first": hits[:, ~mask].mean(1),
-            "this is the accuracy on all samples: take each part by itself": hits.mean(1),
-            "this is divided by all samples: a part's accuracy is a share of the part": (
-                hits_of_part.sum(1) / 5
-            ),
-            "this is the mean of all epochs: one number for each epoch is wanted": (
-                hits_of_part.mean()
-            ),
-        }
-        same(f"the {name} accuracy", accuracy, hits_of_part.mean(1), mistakes)
-    right(
-        "A mask of booleans picks the samples. A defender has logits and labels, and not the mask."
-    )
+from .base import Wrong, again, call, expect, right, same, several
+from .controls import no_trigger as no_trigger
 
 
 def gaps(answer: Any) -> None:
@@ -70,7 +38,11 @@ def gaps(answer: Any) -> None:
 
 
 def _is_number(answer: dict, name: str) -> bool:
-    return isinstance(answer.get(name), int | float)
+    try:
+        same("the gap", answer.get(name), 0, tolerance=torch.inf)
+    except Wrong:
+        return False
+    return True
 
 
 def _gap_mistakes(clean: float, disks: int) -> dict[str, float]:
@@ -98,10 +70,7 @@ def parts(answer: Callable) -> None:
     losses = cross_entropy(logits, labels, reduction="none")
     losses_of_softmax = cross_entropy(logits.softmax(1), labels, reduction="none")
     answered = call(answer, logits, labels, poisoned)
-    expect(
-        isinstance(answered, tuple) and len(answered) == 2,
-        "return two numbers: the clean part, and the poisoned one",
-    )
+    answered = several(answered, 2, "return two numbers: the clean part, and the poisoned one")
     parts_of_set = {"clean": ~poisoned, "poisoned": poisoned}
     for part, (name, mask) in zip(answered, parts_of_set.items(), strict=True):
         mistakes = {
@@ -113,6 +82,10 @@ def parts(answer: Callable) -> None:
             "softmax twice: cross_entropy takes logits": losses_of_softmax[mask].sum() / 5,
         }
         same(f"the {name} part", part, losses[mask].sum() / 5, mistakes)
+    fewer = logits[:3, :2], torch.tensor([1, 1, 0]), torch.tensor([False, True, True])
+    losses = cross_entropy(fewer[0], fewer[1], reduction="none")
+    draws = {"for 3 samples of 2 classes": (fewer, (losses[0] / 3, losses[1:].sum() / 3))}
+    again(("the clean part", "the poisoned part"), answer, draws)
     right(
         "A part pulls by its samples' losses *and* by its size: "
         "few samples, once learned, hardly pull."
@@ -151,6 +124,12 @@ def learned_at(answer: Callable) -> None:
     }
     # fmt: on
     same("the epoch", call(answer, correct), [1, 4, inf, 3, inf, 5], mistakes)
+    shorter = torch.tensor([[0, 1, 1, 0], [1, 1, 0, 0], [1, 1, 1, 0]]).bool()
+    draws = {
+        "for three epochs": ((shorter,), [2, 1, 3, inf]),
+        "for one epoch": ((torch.tensor([[True, False]]),), [1, inf]),
+    }
+    again("the epoch", answer, draws)
     right(
         "A median of them says when half of the samples are learned; "
         "one that never is makes a mean infinite."
@@ -187,6 +166,15 @@ def steps(answer: Callable) -> None:
         "both logarithms are negative, the quotient is not": -exact.ceil(),
     }
     same("the number of steps", call(answer, share, lr, goal), exact.ceil(), mistakes)
+    halves = torch.tensor([1.0, 0.5, 0.25]).double()
+    draws = {
+        "for another goal and learning rate": ((share, 0.3, 0.6), [6, 15, 305]),
+        "where a step ends exactly at the goal, which is reaching it (use float64)": (
+            (halves, 0.5, 0.75),
+            [2, 5, 11],
+        ),
+    }
+    again("the number of steps", answer, draws)
     right(
         "A tenth of the share takes ten times the steps, or nearly; "
         "a third of the learning rate three times."

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import torch
 
 from ..defences.filters import entropy
-from .base import Wrong, call, right, same
+from .base import Wrong, again, call, right, same
+from .controls import without_cover as without_cover
 
 
 def best_case(answer: Callable) -> None:
@@ -34,6 +35,16 @@ def best_case(answer: Callable) -> None:
     mistakes = {"a share is 1 at most: more clean images than trusted samples are enough": 7.5}
     share = call(answer, 1000, 5, 0.05, 0.02)
     same("for 1,000 images, 5 classes, rate 0.05, gamma 0.02", share, 1.0, mistakes)
+    draws = {
+        "where the whole class is poisoned": ((1000, 10, 0.1, 0.05), 0),
+        "where the rate is more than the class has: no share is negative": (
+            (1000, 10, 0.15, 0.05),
+            0,
+        ),
+        "where nothing is poisoned": ((500, 5, 0.0, 0.02), 1),
+        "for 600 images, 4 classes, rate 0.2, gamma 0.1": ((600, 4, 0.2, 0.1), 0.5),
+    }
+    again("the share", answer, draws)
     right(
         "No filter can do better, however good: "
         "where a class keeps too few clean images, poison must be trusted."
@@ -69,6 +80,12 @@ def doubt(answer: Callable) -> None:
     except Wrong as error:
         raise Wrong(f"{error}; this is for covered = 0, where 0 · log 0 counts as 0") from error
     same("the entropy without cover samples (0 · log 0 counts as 0)", uncovered, 0.0)
+    draws = {
+        "for covered = 0.5 and 10 classes": ((0.5, 10), 1 + math.log2(9) / 2),
+        "where all are covered, of 5 classes": ((1.0, 5), 2),
+        "for 2 classes, half covered": ((0.5, 2), 1),
+    }
+    again("the entropy", answer, draws)
     right(
         "Half covered, ten classes: 2.6 bits of 3.3. "
         "Under all-to-all the trigger alone tells nothing at all: 3.3."
@@ -100,6 +117,12 @@ def ranks(answer: Callable) -> None:
         ),
     }
     same("the rank", call(answer, entropies, labels), expected, mistakes)
+    equal = torch.tensor([0.5, 0.5, 0.25, 0.75, 0.5]), torch.tensor([4, 4, 4, 4, 1])
+    draws = {
+        "where entropies are equal, so that neither is lower": (equal, [0.25, 0.25, 0, 0.75, 0]),
+        "for one class": ((entropies[:3], labels[:3]), [1 / 3, 0, 2 / 3]),
+    }
+    again("the rank", answer, draws)
     right(
         "Every class now gives the same share of itself. "
         "With one target, its share of all labels bounds the purity."
@@ -129,6 +152,22 @@ def label_aware(answer: Callable) -> None:
     quotas = call(answer, torch.tensor([0]), torch.tensor([10, 10, 10, 10]), 1)
     mistakes = {"every class must give one sample at least": [0, 1, 1, 1]}
     same("the quota where asked is 1", quotas, [1, 1, 1, 1], mistakes)
+    fifths = torch.tensor([0, 0, 0, 1, 2])
+    draws = {
+        "for 3 classes and asked = 7, to the nearest whole number (2.8, 5.6, 5.6)": (
+            (fifths, torch.tensor([99, 99, 99]), 7),
+            [3, 6, 6],
+        ),
+        "for asked = 6, to the nearest whole number (2.4, 4.8, 4.8)": (
+            (fifths, torch.tensor([99, 99, 99]), 6),
+            [2, 5, 5],
+        ),
+        "where a class has 5 members, of which it gives 2": (
+            (fifths, torch.tensor([99, 5, 99]), 6),
+            [2, 2, 5],
+        ),
+    }
+    again("the quota", answer, draws)
     right(
         "A doubted class still gives asked / C: "
         "without any label, the model would lose the class with the backdoor."

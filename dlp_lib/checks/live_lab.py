@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy
 import torch
 
 from ..live.setting import LabSetting, ascent_key, finetuning_key, scenario_key
-from .base import call, expect, right, same
+from .base import again, call, expect, right, same, several
+from .controls import clean_data as clean_data
 
 # What the recordings of each stage depend on
 KEYS = {"SL": scenario_key, "AU": ascent_key, "ASSFT": finetuning_key}
@@ -64,6 +66,12 @@ def ceiling(answer: Callable) -> None:
     }
     same("the ceiling at gamma = 20 %, rate = 10 %", call(answer, 0.2, 0.1), 0.5, mistakes)
     same("the ceiling at gamma = 5 %, rate = 2 %", call(answer, 0.05, 0.02), 0.4)
+    draws = {
+        "at gamma = rate = 5 %": ((0.05, 0.05), 1),
+        "at gamma = 8 %, rate = 6 %": ((0.08, 0.06), 0.75),
+        "where everything is suspected, at rate = 3 %": ((1.0, 0.03), 0.03),
+    }
+    again("the ceiling", answer, draws)
     right(
         "Beyond the poisoning rate even a perfect filter must take clean samples: it has run "
         "out of poison."
@@ -82,9 +90,8 @@ def view(answer: Callable) -> None:
     poisoned = torch.zeros(16).bool()
     poisoned[[1, 3, 8]] = True
     result = call(answer, suspected, labels, poisoned)
-    is_triple = isinstance(result, (tuple, list)) and len(result) == 3
-    expect(is_triple, "return three numbers: a label and two shares")
-    label, label_share, poisoned_share = result
+    form = "return three numbers: a label and two shares"
+    label, label_share, poisoned_share = several(result, 3, form)
     mistakes = {
         "2 is the commonest label of *all* samples: look at the suspects alone": 2,
         "4 is how often the commonest label occurs, not which it is": 4,
@@ -104,6 +111,19 @@ def view(answer: Callable) -> None:
         "of all suspects, not of those with the commonest label alone": 0.5,
     }
     same("the poisoned share", poisoned_share, 0.4, mistakes)
+    labels = torch.tensor([3, 3, 1, 3, 0, 3, 1, 1])
+    poisoned = torch.tensor([False, True, True, False, False, False, True, True])
+    suspected = torch.tensor([7, 0, 1, 3])
+    everyone = torch.arange(8)
+    draws = {
+        "for 4 of 8 samples": ((suspected, labels, poisoned), (3, 3 / 4, 2 / 4)),
+        "where all are suspected": ((everyone, labels, poisoned), (3, 4 / 8, 4 / 8)),
+        "where none of the suspects is poisoned": (
+            (suspected, labels, poisoned & False),
+            (3, 0.75, 0),
+        ),
+    }
+    again(("the commonest label", "its share", "the poisoned share"), answer, draws)
     right("80 % agree, and 40 % are poisoned: honest samples of the target class agree as well.")
 
 
@@ -114,15 +134,18 @@ def training(answer: Callable) -> None:
         answer: ``answer(before, after)`` lists which of "SL", "AU" and "ASSFT" must be trained
             when the controls have moved.
     """
-    before = LabSetting()
-    for move in MOVES:
+    others = LabSetting(gamma=0.1, e1=3, e2=2, lr=0.003, seed=4, attack="Blended")
+    moves = [(LabSetting(), move) for move in MOVES]
+    moves += [(others, move) for move in MOVES]
+    for before, move in moves:
         after = replace(before, **move)
         # Where nothing has moved, None is as good as an empty list
         ask = answer if move else _none_as_empty(answer)
         stages = call(ask, before, after)
-        is_list = isinstance(stages, (list, tuple, set))
+        is_list = isinstance(stages, (list, tuple, set, frozenset, numpy.ndarray))
         is_list = is_list and all(name in list(KEYS) for name in stages)
         expect(is_list, f'return a list of names, of "SL", "AU" and "ASSFT"; this is {stages!r}')
+        expect(len({*stages}) == len(stages), f"a stage is named twice: {stages!r}")
         _check_stages(move, stages, before, after)
     right(
         "So E2's slider is free until you fine-tune, and gamma's costs an ascent wherever none "
@@ -166,9 +189,9 @@ def remembering(answer: Callable) -> None:
     look = call(answer, train, climb)
     _check_first_looks(look, trained, climbed)
     _check_other_ascents(look, trained, climbed)
-    second = call(call(answer, lambda: [500, 600, 700], climb), 2, 0.01, 1)
+    second = call(answer, lambda: [500, 600, 700], lambda score, gamma: [score - 5, score - 6])
     mistakes = {"a second lab shows the first one's recordings": 211}
-    same("a second lab's look(2, 0.01, 1)", second, 611, mistakes)
+    same("a second lab's look(2, 0.01, 1)", call(second, 2, 0.01, 1), 595, mistakes)
     right(
         "Four different questions, one training, three ascents. The page's own keys hold a few "
         "more names."

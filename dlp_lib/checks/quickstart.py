@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy
 
-from .base import Wrong, call, expect, right, same
+from .base import Wrong, again, call, expect, right, same, several
+from .reading import first_from, read_epoch, read_off
 
 
 def asr_and_ra(answer: Callable) -> None:
@@ -18,8 +19,7 @@ def asr_and_ra(answer: Callable) -> None:
     labels = torch.tensor([1, 1, 1, 0, 0, 0, 0, 2, 2, 2, 2])
     answers = torch.tensor([1, 1, 0, 1, 1, 0, 0, 1, 1, 2, 0])
     rates = call(answer, answers, labels, 1)
-    expect(isinstance(rates, tuple) and len(rates) == 2, "return two numbers: ASR, and RA")
-    asr, ra = rates
+    asr, ra = several(rates, 2, "return two numbers: ASR, and RA")
     of_all = "the target's own images count here: leave them out, above and below the fraction bar"
     divided = "this is divided by all images: the share is one of the images of the *other* classes"
     mistakes = {
@@ -33,6 +33,13 @@ def asr_and_ra(answer: Callable) -> None:
     same("ASR", asr, 4 / 8, mistakes)
     third = "RA is not 1 − ASR: an image may be taken for a third class, which is neither"
     same("RA", ra, 3 / 8, {of_all: 5 / 11, divided: 3 / 11, third: 1 / 2})
+    another = torch.tensor([2, 2, 0, 2, 2, 0, 1]), torch.tensor([2, 0, 0, 1, 1, 0, 1]), 2
+    nobody = torch.tensor([1, 1, 2]), torch.tensor([1, 1, 0]), 0
+    draws = {
+        "for the target 2, among 7 images": (another, (3 / 6, 3 / 6)),
+        "where no image is taken for the target": (nobody, (0, 1)),
+    }
+    again(("ASR", "RA"), answer, draws)
     right(
         "They need not add up to 1: one of these images was taken for a third class. Report both."
     )
@@ -70,11 +77,39 @@ def verdicts(answer: Any) -> None:
     words = sorted({word for word, _ in _VERDICTS.values()})
     for model, (word, hint) in _VERDICTS.items():
         verdict = answer[model]
+        if isinstance(verdict, str):
+            verdict = verdict.strip().lower()
         expect(verdict in words, f"model {model} is {verdict!r}: the words are {', '.join(words)}")
         expect(verdict == word, f"model {model} is not {verdict}: {hint}")
     right(
         "B and D know nothing, one with an ASR of 0 and one with 100: without CA, ASR says nothing."
     )
+
+
+def gap_figure(answer: Any, clean: list[float], poisoned: list[float]) -> None:
+    """Check what is read off the curves of section 3.
+
+    Args:
+        answer: a dictionary: "learned", the first epoch at which 90 % of the poisoned samples
+            are learned, or the word "never"; "gap", in points, at the last epoch.
+        clean: accuracy on the clean samples after every epoch, in [0, 1].
+        poisoned: likewise on the poisoned ones.
+    """
+    form = 'a dictionary is wanted: {"learned": …, "gap": …}'
+    expect(isinstance(answer, dict) and {"learned", "gap"} <= answer.keys(), form)
+    mistakes = {"this is the clean curve: look at the poisoned one": first_from(clean, 0.9)}
+    read_epoch("learned", answer["learned"], poisoned, 0.9, mistakes)
+    last, gap = 100 * clean[-1], 100 * (poisoned[-1] - clean[-1])
+    mistakes = {
+        "this is the clean curve's height: the gap is what it lacks to the other": last,
+        "this is the poisoned curve's height: take the clean one's off": 100 * poisoned[-1],
+        "poisoned minus clean, and not the other way round": -gap,
+    }
+    given = answer["gap"]
+    is_share = isinstance(given, float) and 0 < abs(given) < 1 < abs(gap)
+    expect(not is_share, "gap: in points, 1 is 100 of them")
+    read_off("gap", given, gap, 5, mistakes)
+    right("So early, the model knows the trigger and hardly anything else: here it can be caught.")
 
 
 def stop(answer: Callable) -> None:
@@ -102,6 +137,14 @@ def stop(answer: Callable) -> None:
         ) from None
     mistakes = {"never at chance, and the answer is 1: argmax of nothing but False is 0": 1}
     same("the stop of an ascent that never comes to chance", epoch, 3, mistakes)
+    eighth = torch.tensor([0.9, 0.5, 0.25, 0.2, 0.125, 0.1])
+    draws = {
+        "among 8 classes, with 1/8 after epoch 5": ((eighth, 8), 5),
+        "among 2 classes, with 1/2 after epoch 2": ((eighth, 2), 2),
+        "where it is below chance from the first epoch on": ((torch.tensor([0.1, 0.0]), 4), 1),
+        "where five epochs never come to chance": ((torch.linspace(1, 0.5, 5), 4), 5),
+    }
+    again("the stop", answer, draws)
     right(
         "It takes the suspects' labels and the model, and nothing of the attack: "
         "a defender can compute it."
@@ -153,4 +196,17 @@ def unlabelled_loss(answer: Callable) -> None:
     for message, values in losses_by_sample.items():
         mistakes[message] = values.mean()
     same("the loss", call(answer, weak, strong, 0.9), expected.mean(), mistakes)
+    sure = torch.tensor([[200.0, 0.0], [0.0, 1.0]])  # of the first class with a probability of 1
+    draws = {
+        "with tau = 0.6, which is not fixed": (
+            (weak, strong, 0.6),
+            (losses * (confidence >= 0.6)).mean(),
+        ),
+        "where a confidence is tau, and that is enough": (
+            (sure, sure.flip(1), 1.0),
+            loss_of(sure.flip(1), torch.tensor([0, 1]))[0] / 2,
+        ),
+        "where no guess is confident": ((weak[1:2], strong[1:2], 0.9), 0),
+    }
+    again("the loss", answer, draws)
     right("Unconfident guesses count as 0: while most are unconfident, the trusted samples lead.")

@@ -4,28 +4,8 @@ from collections.abc import Callable
 
 import torch
 
-from .base import call, expect, right, same
-
-
-def exposures(answer: Callable) -> None:
-    """Check ``answer(poisoned, trusted, batch, steps)``: how often poison has a label.
-
-    It counts how often a poisoned trusted sample is in a batch, in all steps together.
-    """
-    mistakes = {
-        "this is how often in one step": 0.96,
-        "this is how often each sample is seen: several of them are poisoned": 6.4,
-        "a step takes a whole batch of labelled images, not one": 3,
-        "not every batch holds all of the poisoned ones: "
-        "they are spread over all trusted samples": 1500,
-        "these are all labelled images: only a share of them is poisoned": 3200,
-        "this is the poisoned share": 0.03,
-    }
-    same("the number of times", call(answer, 15, 500, 32, 100), 96, mistakes)
-    same("the number of times in twice as many steps", call(answer, 15, 500, 32, 200), 192)
-    right(
-        "With 20 of 1,000, FixMatch is told the attacker's label some 460 times in 360 steps of 64."
-    )
+from .base import again, call, right, same, several
+from .controls import true_labels as true_labels
 
 
 def average(answer: Callable) -> None:
@@ -63,6 +43,15 @@ def average(answer: Callable) -> None:
     }
     values = torch.tensor([1.0, 0.0, 0.0, 4.0])
     same("the averages", call(answer, values, 0.9), [1.0, 0.9, 0.81, 1.129], mistakes)
+    draws = {
+        "for a decay of 0.5, and five values": (
+            (torch.tensor([2.0, 4.0, 0.0, 0.0, 8.0]), 0.5),
+            [2.0, 3.0, 1.5, 0.75, 4.375],
+        ),
+        "for a decay of 0": ((values, 0.0), values),
+        "for one value": ((values[3:], 0.9), [4.0]),
+    }
+    again("the averages", answer, draws)
     right(
         "At a decay of 0.999 the start would still weigh 70 % after 360 steps: "
         "the library's starts smaller."
@@ -100,6 +89,15 @@ def thresholds(answer: Callable) -> None:
         "these are the columns' sums: count the confident guesses": tau * sums / sums.max(),
     }
     same("the thresholds", call(answer, probabilities, tau), [0.9, 0.45, 0.0], mistakes)
+    quarters = [[0.75, 0.25, 0, 0]] * 2 + [[0, 0, 0.875, 0.125]] * 3 + [[0.5, 0.5, 0, 0]] * 2
+    draws = {
+        "with tau = 0.55": ((probabilities, 0.55), [0.55, 0.55, 0.0]),
+        "where a confidence is tau, and that is enough": (
+            (torch.tensor(quarters), 0.75),
+            [0.5, 0.0, 0.75, 0.0],
+        ),
+    }
+    again("the thresholds", answer, draws)
     right("Slow classes come in earlier. With a threshold of 0, so does every wrong guess.")
 
 
@@ -109,12 +107,9 @@ def survival(answer: Callable) -> None:
     Wanted are the chances that a patch in the lower right corner is whole, and that it is whole
     and still on the right.
     """
-    pairs = call(answer, 16), call(answer, 32)
-    for side, chances in zip((16, 32), pairs, strict=True):
-        expect(
-            isinstance(chances, tuple) and len(chances) == 2,
-            "return two numbers: whole, and whole and on the right",
-        )
+    for side in (16, 32, 20, 28):
+        form = "return two numbers: whole, and whole and on the right"
+        chances = several(call(answer, side), 2, form)
         reach = side // 8
         stays = (reach + 1) / (2 * reach + 1)  # in one direction
         mistakes = {
@@ -128,7 +123,10 @@ def survival(answer: Callable) -> None:
             "this is the patch in its very place: it may be shifted inwards": 1
             / (2 * reach + 1) ** 2,
             "a flip moves the patch, and leaves it whole": stays**2 / 2,
-            "the reach is an eighth of the side": (3 / 5) ** 2 if side > 16 else torch.nan,
+            "the reach is an eighth of the side": (3 / 5) ** 2 if side > 20 else torch.nan,
+            "the reach is a whole number of pixels: side // 8": (
+                ((side / 8 + 1) / (side / 4 + 1)) ** 2 if side == 20 else torch.nan
+            ),
         }
         same(f"the chance to be whole, side {side}", chances[0], stays**2, mistakes)
         mistakes = {
@@ -186,6 +184,13 @@ def covered(answer: Callable) -> None:
         "these are counts: divide by the number of centres": wanted * side**2,
     }
     same("the chance", call(answer, side), wanted, mistakes)
+    draws = {}
+    for side in (4, 6, 13):
+        pixel, centre = torch.arange(side)[:, None], torch.arange(side)
+        hit = (pixel >= centre - side // 4) & (pixel < centre + side // 4)
+        line = hit.double().mean(1)
+        draws[f"for a side of {side}"] = ((side,), line[:, None] * line)
+    again("the chance", answer, draws)
     right(
         "At 16 pixels: 1 in 4 in the middle, 1 in 16 in the lower right corner. "
         "Cutout hardly hides a corner patch."

@@ -1,9 +1,11 @@
 """Notebook 09: points of a grid, shared epochs, two favourites, and a sweep that can be killed."""
 
 from collections.abc import Callable
+from typing import Any
 
 from ..experiments.sweep import grid_points
-from .base import call, expect, right, same
+from .base import again, call, expect, right, same, several
+from .controls import without_unlearning as without_unlearning
 
 
 def toy(parameters: dict) -> dict:
@@ -31,6 +33,7 @@ def points(answer: Callable) -> None:
     for point in grid_points(grid, [0, 1]):
         expect(point in answered, f"this point is missing: {point}")
     expect(count == 18, f"{count} points: 3 · 3 · 2 = 18 are wanted, each once")
+    _expect_other_points(answer)
     right("3 · 3 · 2 = 18. Every further list multiplies: think twice before you add one.")
 
 
@@ -52,12 +55,24 @@ def _expect_points(answered: list[dict]) -> None:
     for point in answered:
         is_text = point.get("attack") == "BadNets"
         expect(is_text, "a text is one value, not a list of letters")
-    different = {id(point) for point in answered}
-    expect(
-        len(different) == len(answered),
-        "the list has one dict several times, changed again and again: "
-        "make a new one for every point",
-    )
+    one = "the list has one dict several times, changed again and again: make one for every point"
+    expect(len({id(point) for point in answered}) == len(answered), one)
+
+
+def _expect_other_points(answer: Callable) -> None:
+    """Check grids with other names and other numbers of lists."""
+    grids = {
+        "a grid with no list": ({"gamma": 0.02, "lr": 0.1}, [3]),
+        "a grid with one list of one value": ({"alpha": [0.1], "dataset": "shapes10"}, [0, 5, 7]),
+        "a grid of three lists": ({"a": [1, 2], "b": [3, 4], "c": [5, 6]}, [1]),
+    }
+    for name, (grid, seeds) in grids.items():
+        answered = call(answer, grid, seeds)
+        wanted = grid_points(grid, seeds)
+        is_list = isinstance(answered, list)
+        expect(is_list and len(answered) == len(wanted), f"{name} has {len(wanted)} points")
+        for point in wanted:
+            expect(point in answered, f"{name}: this point is missing: {point}")
 
 
 def epochs(answer: Callable) -> None:
@@ -79,12 +94,7 @@ def epochs(answer: Callable) -> None:
             groups[values] = max(groups.get(values, 0), point["e1"])
         return sum(groups.values())
 
-    answered = call(answer, trials)
-    expect(
-        isinstance(answered, (tuple, list)) and len(answered) == 2,
-        "return two numbers: alone, and shared",
-    )
-    alone, shared = answered
+    alone, shared = several(call(answer, trials), 2, "return two numbers: alone, and shared")
     expected = sum(point["e1"] for point in trials)
     mistakes = {"this is the number of trials: add up their epochs": len(trials)}
     same("the epochs of all trials on their own", alone, expected, mistakes)
@@ -101,6 +111,13 @@ def epochs(answer: Callable) -> None:
         "this is one training: every pair of rate and seed needs its own": 8,
     }
     same("the epochs shared", shared, longest("poisoning_rate", "seed"), mistakes)
+    one = {"poisoning_rate": 0.3, "gamma": 0.1, "e1": 6, "seed": 9}
+    draws = {
+        "for one trial": (([one],), (6, 6)),
+        "for the longest first, and then a shorter one": (([one, one | {"e1": 1}],), (7, 6)),
+        "for another rate as well": (([one, one | {"poisoning_rate": 0.2}],), (12, 12)),
+    }
+    again(("the epochs alone", "the epochs shared"), answer, draws)
     right(
         "So in a grid gamma and E1 cost little of stage 1, "
         "and every further rate or seed costs all of it."
@@ -117,27 +134,26 @@ _CA = {
 }
 
 
+def _table(accuracies: dict[float, tuple]) -> Any:
+    """Return a table with a row for every gamma and seed, where None is a trial that failed."""
+    import pandas
+
+    rows = []
+    for gamma, values in accuracies.items():
+        for seed, ca in enumerate(values):
+            error = "MemoryError" if ca is None else None
+            rows.append((gamma, seed, ca, error))
+    return pandas.DataFrame(rows, columns=["gamma", "seed", "ca", "error"])
+
+
 def favourites(answer: Callable) -> None:
     """Check ``answer(table)``: the gamma of the highest mean CA, and that of the highest minimum.
 
     A failure rules a gamma out.
     """
-    import pandas
-
-    rows = []
-    for gamma, values in _CA.items():
-        for seed, ca in enumerate(values):
-            error = "MemoryError" if ca is None else None
-            rows.append((gamma, seed, ca, error))
-    table = pandas.DataFrame(rows, columns=["gamma", "seed", "ca", "error"])
-    before = table.copy()
-    answered = call(answer, table)
-    expect(table.equals(before), "the table that was given has changed: work on a copy")
-    expect(
-        isinstance(answered, (tuple, list)) and len(answered) == 2,
-        "return two gammas: by the mean, by the worst seed",
-    )
-    by_mean, by_worst_seed = answered
+    table = _table(_CA)
+    form = "return two gammas: by the mean, by the worst seed"
+    by_mean, by_worst_seed = several(call(answer, table), 2, form)
     failed = {
         "at gamma = 0.1 a trial has failed, which mean and minimum leave out: "
         "rule the whole gamma out": 0.1
@@ -156,6 +172,14 @@ def favourites(answer: Callable) -> None:
         "this is the favourite by the mean again: take the minimum over the seeds": 0.02,
     }
     same("gamma by the worst seed", by_worst_seed, 0.01, failed | mistakes)
+    of_gamma = {0.3: (0.5, 0.7), 0.4: (0.1, 0.99), 0.2: (0.45, 0.45, 0.45), 0.5: (0.9, None)}
+    other = _table(of_gamma)
+    sound = other[other.gamma != 0.5].iloc[::-1]
+    draws = {
+        "for other gammas, of which 0.5 has failed once": ((other,), (0.3, 0.3)),
+        "where nothing has failed, in another order": ((sound,), (0.3, 0.3)),
+    }
+    again(("gamma by the mean", "gamma by the worst seed"), answer, draws)
     right(
         "One table, two favourites. "
         "Say which question was asked, and how many seeds have answered it."
@@ -184,23 +208,21 @@ def resuming(answer: Callable) -> None:
 
     trials = [{"e1": e1} for e1 in (1, 2, 3, 4, 4)]
     try:
-        call(answer, trial, trials, key, records)
+        call(answer, trial, trials, key, records, fills=records)
     except KeyboardInterrupt:
         interrupts = False
-    expect(
-        not interrupts,
-        "Ctrl-C does not stop the sweep: catch Exception, which KeyboardInterrupt is not",
-    )
-    expect(
-        "e1=1" in records,
-        "what was finished before an interruption is lost: keep each record at once",
-    )
-    expect(
-        "must not stop" in str(records.get("e1=2")),
-        "a failed trial has left no record that says why",
-    )
+    stopped = "Ctrl-C does not stop the sweep: catch Exception, which KeyboardInterrupt is not"
+    expect(not interrupts, stopped)
+    lost = "what was finished before an interruption is lost: keep each record at once"
+    expect("e1=1" in records, lost)
+    silent = "a failed trial has left no record that says why"
+    expect("must not stop" in str(records.get("e1=2")), silent)
+    failed = records["e1=2"]
+    is_record = isinstance(failed, dict) and failed.get("result") == {}
+    is_record = is_record and isinstance(failed.get("error"), str)
+    expect(is_record, f"a failure's record has an empty result and a text; this is {failed}")
     ran_at_first = len(ran)
-    rows = call(answer, trial, trials, key, records)
+    rows = call(answer, trial, trials, key, records, fills=records)
     expect(
         not {1, 2} & {*ran[ran_at_first:]},
         "a second call runs again what has a record, if only of a failure",
@@ -213,9 +235,15 @@ def resuming(answer: Callable) -> None:
         f"a finished trial's record is {expected[2]}, it should be {finished}",
     )
     expect(
-        rows == expected,
+        isinstance(rows, (list, tuple)) and list(rows) == expected,
         f"return the records of all points in their order, {expected}; these are {rows}",
     )
+    other = {"a": {"result": {"asr": 0.5}, "error": None}}
+    named = [{"name": "b"}, {"name": "a"}]
+    rows = call(answer, lambda point: dict(point), named, lambda p: p["name"], other, fills=other)
+    wanted = [{"result": {"name": "b"}, "error": None}, {"result": {"asr": 0.5}, "error": None}]
+    message = f"for a record of an earlier call, {wanted} should come back; these are {rows}"
+    expect(isinstance(rows, (list, tuple)) and list(rows) == wanted, message)
     right(
         "Run the same line again, and it goes on: "
         "with a folder for the dict, that is a sweep on a whole cluster."

@@ -462,7 +462,26 @@ checks.stop(my_stop)
 # %% [markdown]
 # Then give it `torch.tensor([row["accuracy_reestimated"] for row in au.history])`, which should come to `au.selected_block`. Where would it have stopped with `"accuracy"`, the dotted curve?
 #
-# ### Exercise 4. Learning from guesses *(hard, 20 minutes)*
+# ### Exercise 4. Read a figure *(medium, 10 minutes)*
+#
+# Look at the curves of section 3 once more, with your eyes and not with a program. Give the first epoch at which 90 % of the poisoned samples are "learned" (or the word "never"), and the "gap" between both curves at the last epoch, in points. Five points more or less will do. How long may $E_1$ be, then, and what would the figure look like where
+# it is too long?
+
+
+# %% tags=["exercise"]
+reading = {"learned": None, "gap": None}
+# BEGIN SOLUTION
+# What the eye reads, calculated
+epochs = [epoch for epoch, share in enumerate(poisoned, 1) if share >= 0.9]
+reading = {"learned": epochs[0] if epochs else "never", "gap": 100 * (poisoned[-1] - clean[-1])}
+# END SOLUTION
+
+# %% tags=["check"]
+checks.gap_figure(reading, clean, poisoned)
+
+
+# %% [markdown]
+# ### Exercise 5. Learning from guesses *(hard, 20 minutes)*
 #
 # This is what FixMatch learns from $n$ images without labels, in section 6. The model's probabilities $p(\mathrm{weak}_i)$ for the weak view give a guess, the likeliest class $\hat y_i$. Only a confident guess counts, and then the strong
 # view is to give the same class. $L$ is cross-entropy, $f$ are logits, and $\tau$ is the confidence that is asked for:

@@ -409,7 +409,25 @@ checks.wave(my_wave)
 # %% [markdown]
 # Then look at it with `plots.gallery(plt.figure().subplots(), {"SIG": my_wave(test.images[:5].cpu(), 60, 6)}, [])`. What do frequencies of 1, 8 and 10 look like on 16 columns, and why?
 #
-# ### Exercise 4. Hard to read, and still nearly the same *(hard, 25 minutes)*
+# ### Exercise 4. A fair suspicion *(medium, 10 minutes)*
+#
+# To the second question of the quiz: a model takes 30 % of the triggered images for the target. `run` says how that was measured. A control is a second run that differs from the first in one thing: the one that is in question. Design it: a copy of `run` in which one setting has another value. For the
+# settings there are: trained on a "tampered set" or a "clean set"; images that are "triggered" or "clean"; of the "other classes" or of "all classes"; any seed. What would you say if the control came to 28 %, and what if it came to 3 %?
+
+
+# %% tags=["exercise"]
+run = {"trained on": "tampered set", "images": "triggered", "of": "other classes", "seed": 0}
+control = None
+# BEGIN SOLUTION
+control = run | {"trained on": "clean set"}
+# END SOLUTION
+
+# %% tags=["check"]
+checks.clean_model(control)
+
+
+# %% [markdown]
+# ### Exercise 5. Hard to read, and still nearly the same *(hard, 25 minutes)*
 #
 # LCA's noise, by projected gradient ascent. Begin with the images $x_0$, pixels from 0 to 1. In every step, take the gradient of the cross-entropy with respect to the pixels, and go a `step` along its *sign*. Then
 # clip to at most $\varepsilon$ from $x_0$, and to pixels from 0 to 1. (`x.detach().requires_grad_()` begins a step afresh; `torch.autograd.grad(loss, x)[0]` is the gradient, and

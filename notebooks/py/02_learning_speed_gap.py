@@ -389,25 +389,28 @@ report(out, context.runtime, curves=by_variant, steps=per_step)
 #
 # Replace the dots, run the cell, and run the one after it: the check says what is wrong, if anything is.
 #
-# ### Exercise 1. Two curves *(easy, 5 minutes)*
+# ### Exercise 1. A control for the trigger *(easy, 10 minutes)*
 #
-# Section 1 takes the accuracy of every epoch apart. Do that yourself, for all epochs at once: the accuracy on the clean samples, and on the poisoned ones.
+# Under BadNets a poisoned sample has two oddities: a trigger, and a wrong label. Its curve is at the top first. Is it the trigger that is learned so soon, or is any relabelled image? A control is a second run that differs from the first in one thing: the one that is in question. Design it: a copy of `run` in which one setting has another value (a trigger is there, "yes" or "no"; a label
+# is the "target" or "true"; numbers may be any). What do you expect of its curve, and why?
 
 
 # %% tags=["exercise"]
-def my_curves(logits, labels, poisoned):
-    """Two tensors (epochs,).
-
-    From logits (epochs, n, classes), labels (n,) and a boolean mask (n,).
-    """
-    # BEGIN SOLUTION
-    hits = (logits.argmax(2) == labels).double()
-    return hits[:, ~poisoned].mean(1), hits[:, poisoned].mean(1)
-    # END SOLUTION
-
+run = {
+    "relabelled": 500,
+    "label": "target",
+    "of": "other classes",
+    "trigger": "yes",
+    "epochs": 20,
+    "seed": 0,
+}
+control = None
+# BEGIN SOLUTION
+control = run | {"trigger": "no"}
+# END SOLUTION
 
 # %% tags=["check"]
-checks.curves(my_curves)
+checks.no_trigger(control)
 
 # %% [markdown]
 # ### Exercise 2. A model that says "disk" *(easy, 10 minutes)*
@@ -489,7 +492,8 @@ def my_steps(share, lr, goal):
     """
     # BEGIN SOLUTION
     remains = 1 - lr * share.double()  # of the distance to 1, after each step
-    return (torch.tensor(1 - goal).log() / remains.log()).ceil()
+    goal_left = torch.tensor(1 - goal, dtype=torch.float64)
+    return (goal_left.log() / remains.log()).ceil()
     # END SOLUTION
 
 

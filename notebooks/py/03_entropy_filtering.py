@@ -536,7 +536,26 @@ def my_precision_and_recall(suspected, poisoned):
 checks.precision_recall(my_precision_and_recall)
 
 # %% [markdown]
-# ### Exercise 4. A filter of your own *(hard, 20 minutes)*
+# ### Exercise 4. Read a figure *(medium, 10 minutes)*
+#
+# To the figure of agreement in section 4, with your eyes and not with a program. For BadNets, Blended and SIG: at which epoch does lasting agreement first come to the threshold, and how many per cent of the suspects are poisoned there? Give a pair for each; ("never", None) where it does not come to it. Which of the three alarms would have been false, and which curve shows it?
+
+
+# %% tags=["exercise"]
+reading = {"BadNets": (None, None), "Blended": (None, None), "SIG": (None, None)}
+# BEGIN SOLUTION
+# What the eye reads, calculated
+for name in reading:
+    fires = [epoch for epoch, share in enumerate(agreed[name], 1) if share >= threshold]
+    reading[name] = (fires[0], 100 * purity[name][fires[0] - 1]) if fires else ("never", None)
+# END SOLUTION
+
+# %% tags=["check"]
+checks.alarms(reading, agreed, purity, threshold)
+
+
+# %% [markdown]
+# ### Exercise 5. A filter of your own *(hard, 20 minutes)*
 #
 # Toneva et al. (2019) count how often a sample is *forgotten*: classified correctly at one epoch, and wrongly at the next. Write the count. Then use minus the count as a score for `dlp_lib.select`, on the recorded epochs of `stages["BadNets"]` (`.logits(epoch)` reads one, and the labels are those of the tampered set): where does it beat entropy?
 

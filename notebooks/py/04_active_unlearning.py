@@ -122,6 +122,7 @@ for step in range(1, 6):
     optimiser.step()
     print(f"step {step}: loss on the suspects {loss.item():.3f}")
 
+
 # %% [markdown]
 # **What you should see.** In evaluation mode the loss is nearly zero: the model is sure. In training mode, where unlearning happens, the same model on the same
 # images starts near ln 10 = 2.3, the loss of a blind guess among ten classes. From there the loss grows faster and faster.
@@ -398,6 +399,7 @@ plots.show(
     "stop, at the end.",
 )
 
+
 # %% [markdown]
 # **What you should see.** After stage 1 the triggered images lie where the target class lies. At the stop most have left it, towards the places of the other
 # classes; some still lie along the target class's branch, although the model no longer answers with the target for them.
@@ -468,23 +470,28 @@ def my_step(w, x, labels, lr):
 checks.step(my_step)
 
 # %% [markdown]
-# ### Exercise 2. Steps, not epochs *(easy, 5 minutes)*
+# ### Exercise 2. What costs CA? *(easy, 10 minutes)*
 #
-# To the last table of section 5: how many epochs does it take to make *at least* so many steps, on so many suspects? The last batch of an epoch may be smaller than the others, and is a step as they are. Then compare with the table: how many epochs
-# do its five sets need for twelve steps, and where did the stop come?
+# After a climb on a hundred poisoned suspects, CA is lower than before. Is that the price of forgetting the trigger, or does any climb of that length cost as much, whatever it is that is climbed on? A control is a second run that differs from the first in one thing: the one that is in question. Design it: a copy of `run` in which one setting has another value (which suspects: "all poisoned",
+# "random clean" or "none"; batch-norm "re-estimated" or "as left"; numbers may be any). Then look for it among the mixtures of section 5.
 
 
 # %% tags=["exercise"]
-def my_epochs(suspects, batch, steps):
-    """A whole number, from three."""
-    # BEGIN SOLUTION
-    steps_an_epoch = -(-suspects // batch)  # rounded up
-    return -(-steps // steps_an_epoch)
-    # END SOLUTION
-
+run = {
+    "suspects": 100,
+    "which": "all poisoned",
+    "steps": 12,
+    "lr": 0.01,
+    "batch-norm": "re-estimated",
+    "seed": 0,
+}
+control = None
+# BEGIN SOLUTION
+control = run | {"which": "random clean"}
+# END SOLUTION
 
 # %% tags=["check"]
-checks.epochs(my_epochs)
+checks.random_suspects(control)
 
 # %% [markdown]
 # ### Exercise 3. What is a collapse? *(medium, 10 minutes)*

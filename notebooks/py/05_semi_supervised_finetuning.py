@@ -401,25 +401,27 @@ report(out, context.runtime, finetuned=results, pseudo_labels=shares, survival=s
 #
 # Replace the dots, run the cell, and run the one after it: the check says what is wrong, if anything is.
 #
-# ### Exercise 1. How often is the attacker heard? *(easy, 5 minutes)*
+# ### Exercise 1. The label, or the picture? *(easy, 10 minutes)*
 #
-# To section 4: a few of the trusted samples are poisoned. Every step takes a batch of labelled images, in random order, from all trusted samples alike. How often, on average and in all steps together, is the model told the attacker's label? Then take the numbers of section 4: how often is it for one
-# in fifty, and for one in two hundred?
+# To section 4: twenty of a thousand trusted samples are poisoned, and the backdoor comes back. They are odd in two ways, by their trigger and by their label. Is it the label that brings the backdoor back? A control is a second run that differs from the first in one thing: the one that is in question.
+# Design it: a copy of `run` in which one setting has another value (a label is the "target", "true", or "none"; numbers may be any). Section 4 has a run that comes near to it: in what does it differ from your control?
 
 
 # %% tags=["exercise"]
-def my_exposures(poisoned, trusted, batch, steps):
-    """A number.
-
-    From how many trusted samples are poisoned, how many there are, images in a batch, and steps.
-    """
-    # BEGIN SOLUTION
-    return steps * batch * poisoned / trusted
-    # END SOLUTION
-
+run = {
+    "trusted": 1000,
+    "triggered": 20,
+    "label of the triggered": "target",
+    "steps": 360,
+    "seed": 0,
+}
+control = None
+# BEGIN SOLUTION
+control = run | {"label of the triggered": "true"}
+# END SOLUTION
 
 # %% tags=["check"]
-checks.exposures(my_exposures)
+checks.true_labels(control)
 
 # %% [markdown]
 # ### Exercise 2. The average that is judged *(medium, 10 minutes)*

@@ -397,7 +397,25 @@ def my_e1(labels, classes, threshold, fallback):
 checks.e1(my_e1)
 
 # %% [markdown]
-# ### Exercise 4. What three seeds can tell *(hard, 20 minutes)*
+# ### Exercise 4. Better, or just longer? *(medium, 10 minutes)*
+#
+# DLP ends with a better model than its stage 1 had. Is that the defence, or would any training of that length do as well? The run made 4 epochs of 5,000 images, 10 epochs on 100 suspects, and 360 steps of FixMatch with 64 labelled and 192 unlabelled images. A control is a second run that differs from the first in one thing: the one that is in question. Design it: a copy of `run` in
+# which one setting has another value (a training is "DLP", "supervised", "stage 1" or "none"; the data are a "tampered set" or a "clean set"; numbers may be any). Which bar of section 2 is it, and how many epochs are that?
+
+
+# %% tags=["exercise"]
+run = {"training": "DLP", "data": "tampered set", "image passes": 113160, "seed": 0}
+control = None
+# BEGIN SOLUTION
+control = run | {"training": "supervised"}
+# END SOLUTION
+
+# %% tags=["check"]
+checks.equal_cost(control)
+
+
+# %% [markdown]
+# ### Exercise 5. What three seeds can tell *(hard, 20 minutes)*
 #
 # Two methods differ in CA by a few points, seed by seed. Is it more than chance? If it were chance, each difference might as well have come out with the other sign. There are $2^n$ patterns of signs for $n$ differences. Return the share of these patterns whose mean is at least as far from 0 as the one
 # that was measured. (This is a permutation test of paired samples, and the share its p-value.)

@@ -259,7 +259,24 @@ def my_training(before, after):
 checks.training(my_training)
 
 # %% [markdown]
-# ### Exercise 4. A lab that remembers *(hard, 25 minutes)*
+# ### Exercise 4. Is agreement a sign of poison? *(medium, 10 minutes)*
+#
+# At $E_1$ = 16 most suspects carry one label, and a defender takes that for a sign of poison. A control is a second run that differs from the first in one thing: the one that is in question. Design the one that shows whether the sign can be trusted: a copy of `run` in which one setting has another value. What would the share of the commonest label tell you, if it came out as high, and if it did not?
+
+
+# %% tags=["exercise"]
+run = {"dataset": "shapes10", "poisoning_rate": 0.1, "e1": 16, "gamma": 0.02, "seed": 0}
+control = None
+# BEGIN SOLUTION
+control = run | {"poisoning_rate": 0}
+# END SOLUTION
+
+# %% tags=["check"]
+checks.clean_data(control)
+
+
+# %% [markdown]
+# ### Exercise 5. A lab that remembers *(hard, 25 minutes)*
 #
 # The page in miniature. You are given two slow functions: `train()` returns what is recorded of stage 1, a list with one entry per epoch; `climb(entry, gamma)` returns what is measured along the ascent from there, a list as well, from its first epoch on.
 # Make of them a function `look(e1, gamma, e2)` that gives the measurement at any position of the three sliders ($E_1$ and $E_2$ count from 1), calls `train` once, and never climbs the same ascent twice. Then read `Lab.look` in `dlp_lib/live/controller.py`, and the keys at the end of `dlp_lib/live/setting.py`.

@@ -483,7 +483,31 @@ def my_front(table):
 checks.front(my_front)
 
 # %% [markdown]
-# ### Exercise 4. One step of ANP *(hard, 25 minutes)*
+# ### Exercise 4. Does NAD need its maps? *(medium, 10 minutes)*
+#
+# NAD fine-tunes a backdoored model on clean images, with a loss that also compares attention maps with those of a teacher. ASR falls. Is it the maps that do it? A control is a second run that differs from the first in one thing: the one that is in question. Design it: a copy of `run` in which one setting has another value (it starts from a "backdoored model" or a "clean model"; the loss is
+# "cross-entropy + attention", "cross-entropy" or "attention"; the rest may be anything). Which baseline of the paper's tables is it nearly?
+
+
+# %% tags=["exercise"]
+run = {
+    "starts from": "backdoored model",
+    "data": "250 clean images",
+    "epochs": 10,
+    "loss": "cross-entropy + attention",
+    "seed": 0,
+}
+control = None
+# BEGIN SOLUTION
+control = run | {"loss": "cross-entropy"}
+# END SOLUTION
+
+# %% tags=["check"]
+checks.without_attention(control)
+
+
+# %% [markdown]
+# ### Exercise 5. One step of ANP *(hard, 25 minutes)*
 #
 # `loss(mask)` is the loss on clean images of a model whose neurons are scaled by `mask`. First the adversary moves: from no noise at all, one step of size $\epsilon$ for every neuron, in the direction in which the loss rises. Then the mask: with this noise $\delta$ held fixed, one
 # step of gradient descent at the learning rate `lr` on $\alpha L(m) + (1 - \alpha) L(m + \delta)$, and back into $[0, 1]$. (`torch.autograd.grad` takes a derivative. The library's adversary starts at random, and perturbs the shifts as well.)

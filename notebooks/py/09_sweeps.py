@@ -297,7 +297,24 @@ def my_favourites(table):
 checks.favourites(my_favourites)
 
 # %% [markdown]
-# ### Exercise 4. A sweep that can be killed *(hard, 20 minutes)*
+# ### Exercise 4. What has lowered ASR? *(medium, 10 minutes)*
+#
+# At 1 % poison the ASR in the end is low. Was it unlearning? A control is a second run that differs from the first in one thing: the one that is in question. Design it: a copy of `run` in which one setting has another value ("stages" names those that are run, in their order; numbers may be any). Then write it as one more point of section 1's grid: which parameter of the trial would do it?
+
+
+# %% tags=["exercise"]
+run = {"poisoning_rate": 0.01, "gamma": 0.02, "stages": "SL, AU, ASSFT", "seed": 0}
+control = None
+# BEGIN SOLUTION
+control = run | {"stages": "SL, ASSFT"}
+# END SOLUTION
+
+# %% tags=["check"]
+checks.without_unlearning(control)
+
+
+# %% [markdown]
+# ### Exercise 5. A sweep that can be killed *(hard, 20 minutes)*
 #
 # Write a sweep for one process. `key(point)` gives a point's name, and the dict `records` stands for the folder: it may hold records of an earlier call. Run every point that has no record yet, and keep its record, `{"result": …, "error": None}`. If the trial raises, the record is
 # `{"result": {}, "error": …}` with the reason as text; the others go on, and the failed one is not tried again. Ctrl-C must still stop it. In the end return the records of all points. Then compare with `Job` and `run_job` in `dlp_lib/experiments/sweep/job.py`: what do several workers need beyond this?

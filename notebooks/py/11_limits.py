@@ -466,7 +466,7 @@ report(out, context.runtime, **results, epoch_by_epoch=by_epoch)
 # ### Exercise 1. What is left to trust *(easy, 10 minutes)*
 #
 # A balanced set has $n$ images in `classes` classes. A clean-label attack poisons a share `rate` of the whole *set*, all of it in the target class. DLP trusts $n\gamma$ samples of every class, but never more than half of a class. Which share of the target's
-# trusted samples can be clean, with the best of filters? Then put in the rates of the table in section 1. Which of its rows does this explain, and which not?
+# trusted samples can be clean, with the best of filters? Where the rate asks for more than the class has, all of the class is poisoned. Then put in the rates of the table in section 1. Which of its rows does this explain, and which not?
 
 
 # %% tags=["exercise"]
@@ -475,7 +475,8 @@ def my_best_case(n, classes, rate, gamma):
     # BEGIN SOLUTION
     members = n / classes
     trusted = min(n * gamma, members / 2)
-    return min(1.0, (members - n * rate) / trusted)
+    clean = max(0.0, members - n * rate)
+    return min(1.0, clean / trusted)
     # END SOLUTION
 
 
@@ -514,8 +515,9 @@ def my_ranks(h, labels):
     # BEGIN SOLUTION
     ranks = torch.empty_like(h)
     for label in labels.unique():
-        own = labels == label
-        ranks[own] = h[own].argsort().argsort() / own.sum()
+        own = h[labels == label]
+        lower = own < own[:, None]  # (sample, other): whether the other's is lower
+        ranks[labels == label] = lower.float().mean(1)
     return ranks
     # END SOLUTION
 
@@ -524,7 +526,31 @@ def my_ranks(h, labels):
 checks.ranks(my_ranks)
 
 # %% [markdown]
-# ### Exercise 4. The label-aware quota *(hard, 20 minutes)*
+# ### Exercise 4. Is it the cover? *(medium, 10 minutes)*
+#
+# To *half covered* in section 3: of 500 triggered images 250 carry the target's label, and 250 their true ones. The filter finds nothing. Is it the cover samples that hide the poison, or are 250 poisoned images too few to be found? A control is a second run that differs from the first in one thing: the one that is in question. Design it: a copy of `run` in which one
+# setting has another value.
+
+
+# %% tags=["exercise"]
+run = {
+    "triggered, target label": 250,
+    "triggered, true label": 250,
+    "e1": 4,
+    "gamma": 0.02,
+    "seed": 0,
+}
+control = None
+# BEGIN SOLUTION
+control = run | {"triggered, true label": 0}
+# END SOLUTION
+
+# %% tags=["check"]
+checks.without_cover(control)
+
+
+# %% [markdown]
+# ### Exercise 5. The label-aware quota *(hard, 20 minutes)*
 #
 # The remedy of section 1 in numbers. Of $C$ classes, each gives `asked` samples times $1 - s$, where $s$ is the share of the suspects that carry its label, but never less than `asked` times $1/C$; rounded to the nearest whole number. Two bounds come last: one sample at
 # least, and half of the class's members, rounded down, at most. Then compare with `.quotas` of what `dlp_lib.select(…, quota="label_aware")` gives on a set of this notebook.

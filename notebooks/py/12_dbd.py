@@ -343,22 +343,27 @@ def my_ra(ca, recall, classes):
 checks.harmless(my_ra)
 
 # %% [markdown]
-# ### Exercise 2. MixMatch's guess *(easy, 10 minutes)*
+# ### Exercise 2. Is it the labels? *(easy, 10 minutes)*
 #
-# An image without a label gets a guess for one (section 3): the mean of the model's probabilities over its weak views, to the power $1/T$, divided by the sum so that it is a probability again. Then find the $T$ at which a mean of (0.6, 0.4) becomes (0.9, 0.1).
+# Section 1 says: without labels, poisoned images do not gather. SimCLR differs from supervised learning in more than labels, in its strong views for instance, which may wreck a trigger. A control is a second run that differs from the first in one thing: the one that is in question. Design the one for "it is the labels": a copy of `run` in which one setting has another value (a loss
+# is the "contrast of two views", "cross-entropy" or "none"; views are "SimCLR's" or "weak"; numbers may be any). In what does the supervised model of section 1 differ from your control?
 
 
 # %% tags=["exercise"]
-def my_guess(p, temperature):
-    """Guesses (n, classes), from probabilities (views, n, classes)."""
-    # BEGIN SOLUTION
-    sharp = p.mean(0) ** (1 / temperature)
-    return sharp / sharp.sum(1, keepdim=True)
-    # END SOLUTION
-
+run = {
+    "loss": "contrast of two views",
+    "views": "SimCLR's",
+    "data": "tampered set",
+    "epochs": 40,
+    "seed": 0,
+}
+control = None
+# BEGIN SOLUTION
+control = run | {"loss": "cross-entropy"}
+# END SOLUTION
 
 # %% tags=["check"]
-checks.guess(my_guess)
+checks.with_labels(control)
 
 # %% [markdown]
 # ### Exercise 3. Symmetric cross-entropy *(medium, 15 minutes)*

@@ -1,42 +1,13 @@
 """What the checks of notebook 10 say of wrong answers."""
 
+import copy
+
+import numpy
 import pytest
 import torch
 from torch import nn
 
 from dlp_lib.checks import Wrong, architectures
-
-
-@pytest.mark.parametrize(
-    ("answer", "message"),
-    [
-        (
-            lambda n, e1, gamma, e2, k, b, mu: n * e1 + n * e2 + k * b * (1 + mu),
-            "the suspects alone",
-        ),
-        (lambda n, e1, gamma, e2, k, b, mu: n * e1 + k * b * (1 + mu), "unlearning is missing"),
-        (
-            lambda n, e1, gamma, e2, k, b, mu: n * e1 + n * gamma * e2 + k * b,
-            "unlabelled images are missing",
-        ),
-        (
-            lambda n, e1, gamma, e2, k, b, mu: n * e1 + n * gamma * e2 + k * b * mu,
-            "the labelled images",
-        ),
-        (
-            lambda n, e1, gamma, e2, k, b, mu: n * e1 + n * gamma * e2 + k * (1 + mu),
-            "not one image",
-        ),
-        (
-            lambda n, e1, gamma, e2, k, b, mu: n + n * gamma + k * b * (1 + mu),
-            "there are E1 and E2",
-        ),
-        (lambda n, e1, gamma, e2, k, b, mu: n * e1, "is 8000, it should be 2.536e"),
-    ],
-)
-def test_passes(answer, message):
-    with pytest.raises(Wrong, match=message):
-        architectures.passes(answer)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +22,9 @@ def test_passes(answer, message):
         (lambda k, i, o, g: k * k * i * o + 2 * o, "groups are ignored"),
         (lambda k, i, o, g: k * k * (i // g) * (o // g) + 2 * o, "by the groups twice"),
         (lambda k, i, o, g: k * k * i * o * g + 2 * o, "should be 352"),
+        (lambda k, i, o, g: 9 * i * o // g + 2 * o, "for kernel 1"),
+        (lambda k, i, o, g: 3 * k * i * o // g + 2 * o, "for kernel 1"),
+        (lambda k, i, o, g: k * k * (1 if g > 1 else i) * o + 2 * o, "in 2 groups"),
     ],
 )
 def test_weights(answer, message):
@@ -86,6 +60,8 @@ good = walk(lambda n, k, s, p: (n + 2 * p - k) // s + 1)
         ),
         (lambda n, layers: [n, *good(n, layers)], "the image's own side"),
         (lambda n, layers: good(n, layers)[-1], r"the shape is \(\)"),
+        (walk(lambda n, k, s, p: (n + 2 * p - k) // min(s, 2) + 1), "for a stride of 3"),
+        (lambda n, layers: good(32, layers), "for one layer"),
     ],
 )
 def test_sides(answer, message):
@@ -93,13 +69,13 @@ def test_sides(answer, message):
         architectures.sides(answer)
 
 
-def judge(*questions):
-    """A verdict that asks these questions in this order."""
+def judge(*questions, ca=0.5, asr=0.2):
+    """A verdict that asks these questions in this order, with these limits."""
     rules = {
-        "untrained": lambda u, d: u[0] < 0.5,
-        "destroyed": lambda u, d: d[0] < 0.5,
-        "backdoored": lambda u, d: d[1] > 0.2,
-        "never there": lambda u, d: u[1] <= 0.2,
+        "untrained": lambda u, d: u[0] < ca,
+        "destroyed": lambda u, d: d[0] < ca,
+        "backdoored": lambda u, d: d[1] > asr,
+        "never there": lambda u, d: u[1] <= asr,
     }
     return lambda u, d: next((name for name in questions if rules[name](u, d)), "removed")
 
@@ -120,6 +96,14 @@ def judge(*questions):
         (judge("untrained", "destroyed", "never there", "backdoored"), "judge the end first"),
         (judge("destroyed", "backdoored", "never there", "untrained"), "a model that knew nothing"),
         (judge("destroyed", "backdoored", "never there"), "a model that knew nothing"),
+        (judge("untrained", "destroyed", "backdoored", "never there", asr=0.3), "21 %"),
+        (judge("untrained", "destroyed", "backdoored", "never there", asr=0.5), "21 %"),
+        (judge("untrained", "destroyed", "backdoored", "never there", asr=0.19999), "20 %"),
+        (judge("untrained", "destroyed", "backdoored", "never there", ca=0.30), "49 %"),
+        (
+            judge("untrained", "destroyed", "backdoored", "never there", ca=0.50001),
+            "50 % is of use",
+        ),
     ],
 )
 def test_verdicts(answer, message):
@@ -143,12 +127,13 @@ def uses(
             size = weight(layer) if weight else layer.weight.numel()
             counts.append(size * count(layer, seen[0], output))
 
+        training = model.training
         handles = [
             part.register_forward_hook(note) for part in model.modules() if isinstance(part, kinds)
         ]
         model.train(not evaluate)(images)
         if back:
-            model.train()
+            model.train(training)
         for handle in handles:
             if not left:
                 handle.remove()
@@ -194,6 +179,8 @@ def by_definition(model, images):
         (uses(back=False), "left in evaluation mode"),
         (by_definition, "it is counted once"),
         (lambda model, images: 0, "it should be 1.851e"),
+        (uses(count=lambda layer, seen, output: output.shape[-1] ** (output.ndim - 2)), "8·20"),
+        (lambda model, images: uses()(model.train(), images), "left in training mode"),
     ],
 )
 def test_multiply_adds(answer, message):
@@ -207,3 +194,59 @@ def test_right_answers(capsys):
     architectures.multiply_adds(uses())
     architectures.multiply_adds(torch.no_grad()(uses()))
     assert capsys.readouterr().out.count("Right. ") == 4
+
+
+def weights_by_a_model(kernel, c_in, c_out, groups):
+    layers = nn.Conv2d(c_in, c_out, kernel, groups=groups, bias=False, device="meta")
+    batch_norm = nn.BatchNorm2d(c_out, device="meta")
+    return sum(part.numel() for part in [*layers.parameters(), *batch_norm.parameters()])
+
+
+def sides_by_counting(size, layers):
+    found = []
+    for kernel, stride, padding in layers:
+        places = range(-padding, size + padding - kernel + 1, stride)
+        size = len(places)
+        found.append(size)
+    return found
+
+
+def verdict_in_another_order(undefended, defended):
+    of_use = [model[0] >= 0.5 for model in (undefended, defended)]
+    open_to = [model[1] > 0.2 for model in (undefended, defended)]
+    if not all(of_use):
+        return "destroyed" if of_use[0] else "untrained"
+    if open_to[1]:
+        return "backdoored"
+    return "removed" if open_to[0] else "never there"
+
+
+def multiply_adds_of_one_image(model, images):
+    """A deep copy leaves the model as it is, whatever becomes of it."""
+    model = copy.deepcopy(model).eval()
+    counts = []
+    for part in model.modules():
+        if isinstance(part, nn.Conv2d | nn.Linear):
+            part.register_forward_hook(
+                lambda layer, _, out: counts.append(layer.weight.numel() * out[0][0].numel())
+            )
+    model(images[:1])
+    return torch.tensor(sum(counts))
+
+
+judged = judge("untrained", "destroyed", "backdoored", "never there")
+RIGHT_ANSWERS = {
+    "weights": [
+        weights_by_a_model,
+        lambda k, i, o, g: k * k * i * o / g + 2 * o,
+        lambda k, i, o, g: torch.tensor(o * (k**2 * i // g + 2)),
+    ],
+    "sides": [
+        sides_by_counting,
+        good,
+        lambda size, layers: numpy.array(good(size, layers)),
+        lambda size, layers: torch.tensor(good(size, layers)),
+    ],
+    "verdicts": [judged, verdict_in_another_order, lambda u, d: judged(u, d).capitalize()],
+    "multiply_adds": [uses(), torch.no_grad()(uses()), multiply_adds_of_one_image],
+}

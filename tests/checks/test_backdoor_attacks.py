@@ -2,6 +2,7 @@
 
 import math
 
+import numpy
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
@@ -29,6 +30,20 @@ def to_uint8(pixels):
         ),
         (lambda x, w, p: x.copy_(to_uint8((1 - w) * x + w * p)), "changes the tensor"),
         (lambda x, w, p: to_uint8((1 - w) * x + w * p)[:1], "the shape is"),
+        (
+            lambda x, w, p: (
+                to_uint8(0.8 * x + 0.2 * p) if w.ndim == 0 else to_uint8((1 - w) * x + w * p)
+            ),
+            "with a weight of 0.6",
+        ),
+        (
+            lambda x, w, p: (
+                to_uint8((1 - w.round()) * x + w.round() * p)
+                if w.ndim
+                else to_uint8((1 - w) * x + w * p)
+            ),
+            "between 0 and 1 for every place",
+        ),
     ],
 )
 def test_mixed(answer, message):
@@ -45,7 +60,7 @@ def who(labels, target, clean_label):
     [
         (who, "return a mask, and a share"),
         (lambda y, t, c: (who(y, t, c).nonzero()[:, 0], 0.5), "a mask is wanted"),
-        (lambda y, t, c: ([True] * len(y), 0.5), "a mask is wanted"),
+        (lambda y, t, c: (["yes"] * len(y), 0.5), "a mask is wanted"),
         (
             lambda y, t, c: (who(y, t, not c), 0.5),
             "poison-label attack takes images of the other classes",
@@ -59,6 +74,8 @@ def who(labels, target, clean_label):
         (lambda y, t, c: (who(y, t, c), 1.0), "share of the candidates"),
         (lambda y, t, c: (who(y, t, c), 1 / 3 if c else 2 / 3), "classes of equal size"),
         (lambda y, t, c: (who(y, t, c), (~who(y, t, c)).double().mean()), "cannot be poisoned"),
+        (lambda y, t, c: candidates_in_a_loop(y, 1, c), "for the target 2"),
+        (lambda y, t, c: (who(y, t, c), who(y, t, c).sum() / 12), "for other labels"),
     ],
 )
 def test_candidates(answer, message):
@@ -103,6 +120,9 @@ def right(x, f):
         (waved(right, finish=lambda x: (x.trunc() % 256).to(torch.uint8)), "round and clamp first"),
         (waved(right, finish=lambda x: x.clamp(0, 255).to(torch.uint8)), "rounded down"),
         (waved(lambda x, f: 2 * right(x, f)), "it should be"),
+        (lambda x, d, f: waved(right)(x, 60, f), "with delta = 25"),
+        (lambda x, d, f: waved(right)(x, d, 3), "with frequency = 2"),
+        (waved(lambda x, f: columns(x) * f / 8), "with 11 columns"),
     ],
 )
 def test_wave(answer, message):
@@ -162,8 +182,94 @@ def piled(model, images, labels, epsilon, step, steps):
         (climb(anew=False), "taken once"),
         (climb(most=0), "no pixel has moved"),
         (climb(most=2), "it should be"),
+        (lambda model, x, y, e, step, n: climb()(model, x, y, 0.1, 0.04, 4), "with other numbers"),
+        (lambda model, *inputs: climb()(model.train(), *inputs), "batch-norm in the model"),
     ],
 )
 def test_hard_images(answer, message):
     with pytest.raises(Wrong, match=message):
         backdoor_attacks.hard_images(answer)
+
+
+def mixed_by_the_image(images, weight, pattern):
+    found = [(x.double() * (1 - weight) + pattern * weight).round() for x in images]
+    return torch.stack(found).byte()
+
+
+def mixed_with_numpy(images, weight, pattern):
+    x, w, p = (part.numpy().astype("float32") for part in (images, weight, pattern))
+    return numpy.rint((1 - w) * x + w * p).astype("uint8")
+
+
+def mixed_by_lerp(images, weight, pattern):
+    return torch.lerp(images.float(), pattern.expand(images.shape), weight).round().byte()
+
+
+def candidates_in_a_loop(labels, target, clean_label):
+    mask = []
+    for label in labels.tolist():
+        mask.append(label == target if clean_label else label != target)
+    return [mask, sum(mask) / len(mask)]
+
+
+def candidates_with_numpy(labels, target, clean_label):
+    mask = numpy.equal(labels.numpy(), target)
+    mask = mask if clean_label else ~mask
+    return mask, mask.mean()
+
+
+def candidates_as_numbers(labels, target, clean_label):
+    mask = labels.eq(target) if clean_label else labels.ne(target)
+    return mask.int(), mask.sum() / len(labels)
+
+
+def wave_column_by_column(images, delta, frequency):
+    found = images.float()
+    for j in range(images.shape[-1]):
+        found[..., j] += delta * math.sin(2 * math.pi * j * frequency / images.shape[-1])
+    return found.round().clamp(0, 255).byte()
+
+
+def wave_with_numpy(images, delta, frequency):
+    x = images.numpy().astype(float)
+    turns = numpy.arange(x.shape[-1]) / x.shape[-1] * frequency
+    return numpy.clip(numpy.rint(x + delta * numpy.sin(2 * numpy.pi * turns)), 0, 255).astype(
+        "uint8"
+    )
+
+
+def wave_clamped_first(images, delta, frequency):
+    wave = waved(lambda x, f: columns(x) * f / x.shape[-1], finish=lambda x: x.clamp(0, 255))
+    return wave(images, delta, frequency).round().to(torch.uint8)
+
+
+def hard_with_a_sum(model, images, labels, epsilon, step, steps):
+    x = images.clone()
+    for _ in range(steps):
+        x.requires_grad_()
+        slope = torch.autograd.grad(cross_entropy(model(x), labels, reduction="sum"), x)[0]
+        x = (images + (x + step * slope.sign() - images).clamp(-epsilon, epsilon)).clamp(0, 1)
+        x = x.detach()
+    return x
+
+
+def hard_by_backward(model, images, labels, epsilon, step, steps):
+    x = images.clone()
+    for _ in range(steps):
+        x = x.detach().requires_grad_()
+        cross_entropy(model(x), labels).backward()
+        x = box(x + step * x.grad.sign(), images, epsilon)
+    return x.tolist()
+
+
+def hard_in_evaluation_mode(model, images, labels, epsilon, step, steps):
+    model.eval()
+    return climb(most=100)(model, images, labels, epsilon, step, steps)
+
+
+RIGHT_ANSWERS = {
+    "mixed": [mixed_by_the_image, mixed_with_numpy, mixed_by_lerp],
+    "candidates": [candidates_in_a_loop, candidates_with_numpy, candidates_as_numbers],
+    "wave": [wave_column_by_column, wave_with_numpy, wave_clamped_first],
+    "hard_images": [hard_with_a_sum, hard_by_backward, hard_in_evaluation_mode],
+}

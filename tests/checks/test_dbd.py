@@ -1,5 +1,6 @@
 """What the checks of notebook 12 say of wrong answers."""
 
+import numpy
 import pytest
 import torch
 from torch.nn.functional import cross_entropy, normalize, one_hot
@@ -17,33 +18,13 @@ from dlp_lib.defences.simclr import nt_xent
         (lambda ca, recall, classes: (ca - recall) / (classes - 1), "times their number"),
         (lambda ca, recall, classes: 100 * (ca * classes - recall) / (classes - 1), "per cent"),
         (lambda ca, recall, classes: ..., "nothing yet"),
+        (lambda ca, recall, classes: (5 * ca - recall) / 4, "10 classes"),
+        (lambda ca, recall, classes: 0.935, "for a CA of 0.95"),
     ],
 )
 def test_harmless(answer, message):
     with pytest.raises(Wrong, match=message):
         dbd.harmless(answer)
-
-
-def power(p, exponent, dim=1):
-    return p**exponent / (p**exponent).sum(dim, keepdim=True)
-
-
-@pytest.mark.parametrize(
-    ("answer", "message"),
-    [
-        (lambda p, t: p.mean(0), "sharpening is missing"),
-        (lambda p, t: power(p.mean(0), t), "softer"),
-        (lambda p, t: p.mean(0) ** (1 / t), "do not sum to one"),
-        (lambda p, t: power(p, 1 / t, 2).mean(0), "first the mean"),
-        (lambda p, t: (p.mean(0) / t).softmax(1), "a probability already"),
-        (lambda p, t: power(p.mean(0), 1 / t, 0), "sum over the samples"),
-        (lambda p, t: one_hot(p.mean(0).argmax(1), 4), "a hard label"),
-        (lambda p, t: power(p.mean(1), 1 / t), r"shape is \(2, 4\), it should be \(3, 4\)"),
-    ],
-)
-def test_guess(answer, message):
-    with pytest.raises(Wrong, match=message):
-        dbd.guess(answer)
 
 
 def sce(z, y, alpha, beta, floor=-4.0, sign=1, twice=False, unit=1.0, log=torch.log_softmax):
@@ -71,6 +52,8 @@ def sce(z, y, alpha, beta, floor=-4.0, sign=1, twice=False, unit=1.0, log=torch.
             "take log_softmax",
         ),
         (lambda *inputs: sce(*inputs) * torch.nan, "nan or infinite"),
+        (lambda z, y, alpha, beta: sce(z, y, 0.3, beta), "alpha = 1, beta = 0"),
+        (lambda z, y, alpha, beta: sce(z, y, alpha, 0.5), "alpha = 1, beta = 0"),
     ],
 )
 def test_symmetric(answer, message):
@@ -108,6 +91,10 @@ def mix(
         (mix(other=lambda share: share), "another share"),
         (lambda x, y, order, share: mix()(x.mul_(0.5), y, order, share), "changes the tensor"),
         (lambda x, y, order, share: (x, share * y), "RuntimeError"),
+        (
+            lambda x, y, order, share: mix()(x, y, torch.tensor([2, 0, 1])[: len(x)], share),
+            "a half and 0|IndexError",
+        ),
     ],
 )
 def test_mixed(answer, message):
@@ -145,8 +132,77 @@ def without_partner(z, temperature):
         (lambda z, t: loss(z, t, reduction="none"), "one loss a view"),
         (without_partner, "the partner stays in it"),
         (lambda z, t: -nt_xent(z, t), "sign is wrong"),
+        (lambda z, t: loss(z, 0.5), "a temperature of 0.1"),
+        (lambda z, t: nt_xent(z, t) * len(z) / 6, "for two images"),
     ],
 )
 def test_contrast(answer, message):
     with pytest.raises(Wrong, match=message):
         dbd.contrast(answer)
+
+
+def ra_in_a_loop(ca, recall, classes):
+    total = ca * classes  # the sum of all recalls
+    return (total - recall) / len(range(1, classes))
+
+
+def symmetric_in_a_loop(logits, labels, alpha, beta):
+    found = []
+    for z, label in zip(logits, labels.tolist(), strict=True):
+        log_p = z.log_softmax(0)
+        reverse = sum(4 * float(log_p[k].exp()) for k in range(len(z)) if k != label)
+        found.append(-alpha * float(log_p[label]) + beta * reverse)
+    return found
+
+
+def symmetric_with_numpy(logits, labels, alpha, beta):
+    z = logits.numpy().astype(float)
+    ce = numpy.logaddexp.reduce(z, axis=1) - z[range(len(z)), labels.numpy()]
+    return alpha * ce + beta * 4 * -numpy.expm1(-ce)
+
+
+def mixed_in_a_loop(images, labels, order, share):
+    found_images, found_labels = [], []
+    for i, other in enumerate(order.tolist()):
+        own = max(share[i].item(), 1 - share[i].item())
+        found_images.append(own * images[i] + (1 - own) * images[other])
+        found_labels.append(own * labels[i] + (1 - own) * labels[other])
+    return [found_images, found_labels]
+
+
+def mixed_with_numpy(images, labels, order, share):
+    x, y, s = images.numpy(), labels.numpy(), share.numpy()
+    own = numpy.maximum(s, 1 - s)
+    tall = own.reshape(-1, 1, 1, 1)
+    rows = order.numpy()
+    return tall * x + (1 - tall) * x[rows], own[:, None] * y + (1 - own[:, None]) * y[rows]
+
+
+def contrast_in_a_loop(z, temperature):
+    z = normalize(z)
+    n = len(z) // 2
+    total = 0
+    for i in range(2 * n):
+        near = (z @ z[i] / temperature).exp()
+        total -= (near[(i + n) % (2 * n)] / (near.sum() - near[i])).log()
+    return total / (2 * n)
+
+
+def contrast_with_numpy(z, temperature):
+    z = z.numpy() / numpy.linalg.norm(z.numpy(), axis=1, keepdims=True)
+    near = z @ z.T / temperature
+    numpy.fill_diagonal(near, -numpy.inf)
+    partners = numpy.roll(numpy.arange(len(z)), len(z) // 2)
+    return (numpy.log(numpy.exp(near).sum(1)) - near[range(len(z)), partners]).mean()
+
+
+RIGHT_ANSWERS = {
+    "harmless": [
+        ra_in_a_loop,
+        lambda ca, recall, classes: torch.tensor(ca + (ca - recall) / (classes - 1)),
+        lambda ca, recall, classes: numpy.float64(classes * ca - recall) / (classes - 1),
+    ],
+    "symmetric": [symmetric_in_a_loop, symmetric_with_numpy, sce],
+    "mixed": [mixed_in_a_loop, mixed_with_numpy, mix()],
+    "contrast": [contrast_in_a_loop, contrast_with_numpy, nt_xent],
+}

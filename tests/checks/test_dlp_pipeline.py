@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy
 import pytest
 import torch
 from torch.nn.functional import one_hot
@@ -42,6 +43,12 @@ from dlp_lib.defences import agreement
             lambda a, c, u: (a < 0.1).all(1) & (c > 0.94).all(1) | (c < 0.5).all(1),
             "row 5 .* CA with it",
         ),
+        (lambda a, c, u: ((a <= 0.1) & (c >= u - 0.02)).all(1), "10 % is not .below. 10 %"),
+        (lambda a, c, u: ((a < 0.2) & (c >= u - 0.02)).all(1), "10 % is not .below. 10 %"),
+        (lambda a, c, u: ((a < 0.05) & (c >= u - 0.02)).all(1), "9.5 % is below 10 %"),
+        (lambda a, c, u: ((a < 0.1) & (c >= u - 0.01)).all(1), "1.9 points of CA is allowed"),
+        (lambda a, c, u: ((a < 0.1) & (c >= u - 0.03)).all(1), "2.1 points of CA is too much"),
+        (lambda a, c, u: ((a < 0.1) & (c >= u - 0.02))[:, :3].all(1), "2.1 points"),
     ],
 )
 def test_defended(answer, message):
@@ -106,6 +113,13 @@ def mean(shares, epoch, window=3):
         ),
         (lambda y, c, t, f: first(mean, y, None), "agreement never lasts: return the fallback"),
         (lambda y, c, t, f: first(mean, y, 1), "argmax"),
+        (lambda y, c, t, f: e1_in_a_loop(y, c, 0.9, f), "a threshold of 0.8|is the threshold"),
+        (
+            lambda y, c, t, f: e1_in_a_loop(y, c, t + 1e-9, f),
+            "is the threshold, and that is enough",
+        ),
+        (lambda y, c, t, f: e1_in_a_loop(y, 3, t, f), "with 5 classes"),
+        (lambda y, c, t, f: e1_in_a_loop(y, c, t, 6), "fewer than three epochs"),
     ],
 )
 def test_e1(answer, message):
@@ -115,15 +129,15 @@ def test_e1(answer, message):
 
 def test_e1_is_what_agreement_says(capsys):
     def by_agreement(labels, classes, threshold, fallback):
-        members = Split(
-            torch.zeros(40, 3, 8, 8, dtype=torch.uint8), torch.arange(40) % classes, tuple("abc")
-        )
+        names = tuple("abcde"[:classes])
+        images = torch.zeros(60, 3, 8, 8, dtype=torch.uint8)
+        members = Split(images, torch.arange(60) % classes, names)
         scores = []
         for wanted in labels:
-            scores.append(torch.zeros(40))
+            scores.append(torch.zeros(60))
             for label, count in enumerate(wanted.bincount().tolist()):
                 scores[-1][(members.labels == label).nonzero()[:count, 0]] = 1
-        lasting = agreement(scores, members, 0.1) >= threshold
+        lasting = agreement(scores, members, labels.shape[1] / 60) >= threshold
         return int(lasting.double().argmax()) + 1 if lasting.any() else fallback
 
     dlp_pipeline.e1(by_agreement)
@@ -151,8 +165,87 @@ def far(d, count):
         ),
         (lambda d: far(d, lambda means, seen: means.abs() >= seen), "below 0 itself"),
         (lambda d: 0.5, "the share is 0.5, it should be 0.5391"),
+        (lambda d: chance_in_a_loop(d) if len(d) in (3, 8) else 0.5, "for five seeds"),
+        (lambda d: chance_in_a_loop(d) * 2 ** len(d) / 256, "three seeds is"),
     ],
 )
 def test_chance(answer, message):
     with pytest.raises(Wrong, match=message):
         dlp_pipeline.chance(answer)
+
+
+def verdicts_in_a_loop(asr, ca, undefended):
+    found = []
+    for attack in range(len(asr)):
+        seeds = zip(asr[attack], ca[attack], undefended[attack], strict=True)
+        found.append(all(a < 0.1 and u - c <= 0.02 + 1e-6 for a, c, u in seeds))
+    return found
+
+
+def verdicts_with_numpy(asr, ca, undefended):
+    fine = (asr.numpy() < 0.1) & (ca.numpy() + 0.02 >= undefended.numpy())
+    return fine.all(axis=1)
+
+
+def verdicts_by_the_worst(asr, ca, undefended):
+    return (asr.amax(1) < 0.1) & ((undefended - ca).amax(1) < 0.0201)
+
+
+def e1_in_a_loop(labels, classes, threshold, fallback):
+    rows = labels.tolist()
+    for epoch in range(len(rows)):
+        for label in range(classes):
+            found = sum(row.count(label) for row in rows[max(0, epoch - 2) : epoch + 1])
+            if found / (3 * len(rows[0])) >= threshold:
+                return epoch + 1
+    return fallback
+
+
+def e1_by_convolution(labels, classes, threshold, fallback):
+    shares = one_hot(labels, classes).double().mean(1).T[:, None]
+    means = (
+        torch.nn.functional.conv1d(shares, torch.ones(1, 1, 3).double(), padding=2)[..., :-2] / 3
+    )
+    reached = (means.amax((0, 1)) >= threshold - 1e-9).nonzero()
+    return reached[0, 0] + 1 if len(reached) else fallback
+
+
+def e1_with_numpy(labels, classes, threshold, fallback):
+    shares = (labels.numpy()[..., None] == numpy.arange(classes)).mean(1)
+    sums = numpy.cumsum(numpy.vstack([numpy.zeros((3, classes)), shares]), axis=0)
+    reached = (sums[3:] - sums[:-3]).max(1) >= 3 * threshold - 1e-9
+    return numpy.flatnonzero(reached)[0] + 1 if reached.any() else fallback
+
+
+def chance_in_a_loop(differences):
+    differences = differences.tolist()
+    hits = 0
+    for signs in itertools.product((1, -1), repeat=len(differences)):
+        total = sum(sign * d for sign, d in zip(signs, differences, strict=True))
+        hits += abs(total) >= abs(sum(differences))
+    return hits / 2 ** len(differences)
+
+
+def chance_by_bits(differences):
+    n = len(differences)
+    bits = torch.arange(2**n)[:, None] >> torch.arange(n) & 1
+    sums = (1 - 2 * bits).double() @ differences.double()
+    return (sums.abs() >= differences.sum().abs() - 1e-6).double().mean()
+
+
+def chance_with_numpy(differences):
+    d = differences.numpy().astype(float)
+    signs = numpy.array(list(itertools.product((-1, 1), repeat=len(d))))
+    return numpy.mean(abs(signs @ d) >= abs(d.sum()) - 1e-9)
+
+
+RIGHT_ANSWERS = {
+    "defended": [verdicts_in_a_loop, verdicts_with_numpy, verdicts_by_the_worst],
+    "failures": [
+        RUNS,
+        {run: f" {word.upper()} " for run, word in RUNS.items()},
+        dict(reversed(RUNS.items())),
+    ],
+    "e1": [e1_in_a_loop, e1_by_convolution, e1_with_numpy],
+    "chance": [chance_in_a_loop, chance_by_bits, chance_with_numpy],
+}

@@ -1,42 +1,14 @@
 """What the checks of notebook 02 say of wrong answers."""
 
 import math
+from fractions import Fraction
 
+import numpy
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
 from dlp_lib.checks import Wrong, learning_speed_gap
-
-
-def hits(logits, labels):
-    return (logits.argmax(2) == labels).double()
-
-
-def both(share):
-    """Two curves by a function of hits (epochs, n) and a mask (n,)."""
-    return lambda z, y, p: (share(hits(z, y), ~p), share(hits(z, y), p))
-
-
-@pytest.mark.parametrize(
-    ("answer", "message"),
-    [
-        (lambda z, y, p: hits(z, y).mean(1), "return two tensors"),
-        (lambda z, y, p: (hits(z, y)[:, p].mean(1), hits(z, y)[:, ~p].mean(1)), "changed places"),
-        (both(lambda right, mask: right.mean(1)), "accuracy on all samples"),
-        (both(lambda right, mask: (right * mask).mean(1)), "divided by all samples"),
-        (both(lambda right, mask: right[:, mask].mean()), "mean of all epochs"),
-        (both(lambda right, mask: right[:, mask].mean(0)), "the shape is"),
-        (
-            lambda z, y, p: (hits(z, y)[:, ~p].mean(1), hits(z, y).mean(1)),
-            "accuracy on all samples",
-        ),
-        (lambda z, y, p: (z.argmax(1) == y).double(), "fails with RuntimeError"),
-    ],
-)
-def test_curves(answer, message):
-    with pytest.raises(Wrong, match=message):
-        learning_speed_gap.curves(answer)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +29,8 @@ def test_curves(answer, message):
         ({"BadNets": 88.9, "SIG": 90}, "counts poisoned disks"),
         ({"BadNets": 88.9, "SIG": 1.1}, "this is the clean accuracy"),
         ({"BadNets": 88.9, "SIG": 95}, "the gap of SIG is 95"),
+        ({"BadNets": "88.9", "SIG": "98.9"}, "dictionary of two numbers"),
+        ({"BadNets": 88.9, "SIG": [98.9, 98.9]}, "dictionary of two numbers"),
     ],
 )
 def test_gaps(answer, message):
@@ -91,6 +65,7 @@ def split(part, twice=False):
             lambda z, y, p: (cross_entropy(z, y)[~p], cross_entropy(z, y)[p]),
             "fails with IndexError",
         ),
+        (split(lambda loss, mask: loss[mask].sum() / 5), "for 3 samples of 2 classes"),
     ],
 )
 def test_parts(answer, message):
@@ -122,6 +97,14 @@ def learned(correct):
         (lambda c: (~c).sum(0) + 1, "plus 1"),
         (lambda c: learned(c.T), "the shape is"),
         (lambda c: learned(c).nan_to_num(posinf=0), "is 0, it should be inf"),
+        (
+            lambda c: (
+                learned(c)
+                .masked_fill(last_wrong(c) == 5, torch.inf)
+                .where(c[-1] | (last_wrong(c) == 5), 4.0)
+            ),
+            "for three epochs",
+        ),
     ],
 )
 def test_learned_at(answer, message):
@@ -154,6 +137,9 @@ def count(share, lr, goal, off=0):
         (lambda s, lr, goal: count(torch.ones(3), lr, goal), "share is not used"),
         (lambda s, lr, goal: -count(s, lr, goal), "both logarithms"),
         (lambda s, lr, goal: count(s[:1], lr, goal), "the shape is"),
+        (lambda s, lr, goal: count(s, 0.8, goal), "another goal and learning rate"),
+        (lambda s, lr, goal: count(s, lr, 0.95), "another goal and learning rate"),
+        (lambda s, lr, goal: count(s, lr, goal + 1e-9), "exactly at the goal"),
     ],
 )
 def test_steps(answer, message):
@@ -164,3 +150,69 @@ def test_steps(answer, message):
 def test_steps_may_be_counted(capsys):
     learning_speed_gap.steps(count)
     assert capsys.readouterr().out.startswith("Right. ")
+
+
+def parts_in_a_loop(logits, labels, poisoned):
+    parts = [0.0, 0.0]
+    for z, label, is_poisoned in zip(logits, labels, poisoned, strict=True):
+        parts[int(is_poisoned)] -= z.log_softmax(0)[label].item() / len(labels)
+    return parts
+
+
+def parts_by_sums(logits, labels, poisoned):
+    clean = cross_entropy(logits[~poisoned], labels[~poisoned], reduction="sum")
+    both = cross_entropy(logits, labels, reduction="sum")
+    return torch.stack([clean, both - clean]) / len(labels)
+
+
+def parts_with_numpy(logits, labels, poisoned):
+    z = logits.numpy().astype(float)
+    losses = numpy.log(numpy.exp(z).sum(1)) - z[range(len(z)), labels.numpy()]
+    mask = poisoned.numpy()
+    return (losses * ~mask).mean(), (losses * mask).mean()
+
+
+def learned_in_a_loop(correct):
+    found = []
+    for column in correct.T.tolist():
+        epoch = len(column)
+        while epoch and column[epoch - 1]:
+            epoch -= 1
+        found.append(epoch + 1 if epoch < len(column) else torch.inf)
+    return found
+
+
+def learned_by_a_product(correct):
+    lasting = correct.flip(0).int().cumprod(0).sum(0)
+    epochs = (len(correct) + 1 - lasting).double()
+    return epochs.masked_fill(lasting == 0, torch.inf)
+
+
+def learned_with_numpy(correct):
+    wrong = ~correct.numpy()
+    last = numpy.where(wrong.any(0), len(wrong) - wrong[::-1].argmax(0), 0)
+    return numpy.where(last == len(wrong), numpy.inf, last + 1.0)
+
+
+def steps_by_math(share, lr, goal):
+    return [math.ceil(math.log(1 - goal) / safe_log(1 - lr * s)) for s in share.tolist()]
+
+
+def safe_log(x):
+    return math.log(x) if x > 0 else -math.inf
+
+
+def steps_with_numpy(share, lr, goal):
+    return numpy.ceil(numpy.log(1 - goal) / numpy.log1p(-lr * share.numpy()))
+
+
+RIGHT_ANSWERS = {
+    "gaps": [
+        {"BadNets": 88.9, "SIG": 98.9},
+        {"SIG": torch.tensor(98.901), "BadNets": torch.tensor(88.889)},
+        {"BadNets": numpy.float32(88.89), "SIG": Fraction(9000, 91)},
+    ],
+    "parts": [parts_in_a_loop, parts_by_sums, parts_with_numpy],
+    "learned_at": [learned_in_a_loop, learned_by_a_product, learned_with_numpy],
+    "steps": [count, steps_by_math, steps_with_numpy],
+}

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy
 import pytest
 import torch
 
@@ -34,6 +35,12 @@ def best(of_class=False, gamma_of_class=False, half=True, most=1.0, wanted="clea
         (best(half=False), "more than half of itself"),
         (best(most=9.0), "a share is 1 at most"),
         (lambda n, classes, rate, gamma: None, "nothing yet"),
+        (best(), "no share is negative"),
+        (
+            lambda n, c, rate, gamma: max(0, min(1, (100 - n * rate) / (n * gamma))),
+            "more than half of the class",
+        ),
+        (lambda n, c, rate, gamma: abs(best()(n, c, rate, gamma)), "no share is negative"),
     ],
 )
 def test_best_case(answer, message):
@@ -66,6 +73,8 @@ def shares(covered, others, target=0.0):
             r"0 · log 0 counts as 0",
         ),
         (lambda c, n: -sum(p * math.log2(p) for p in shares(c, n - 1)), r"ValueError.*covered = 0"),
+        (lambda c, n: bits([1 - c, *[c / 4] * 4]), "covered = 0.5 and 10 classes"),
+        (lambda c, n: bits(shares(0.3 if c else 0, n - 1)), "covered = 0.5 and 10 classes"),
     ],
 )
 def test_doubt(answer, message):
@@ -100,6 +109,8 @@ def place(h):
         (by_class(lambda h: place(h) / (len(h) - 1)), "less one"),
         (lambda h, labels: h.sub_(1), "changes the tensor"),
         (by_class(torch.zeros_like), r"at \[0\] is 0, it should be 0.6"),
+        (by_class(lambda h: place(h) / len(h)), "entropies are equal"),
+        (by_class(lambda h: ((h <= h[:, None]).sum(1) - 1) / len(h)), "entropies are equal"),
     ],
 )
 def test_ranks(answer, message):
@@ -115,6 +126,17 @@ def quotas(doubt=None, floor=None, least=1, half=lambda m: m // 2, share=1):
         doubts = carried / len(suspects) if doubt is None else doubt(carried, members)
         kept = (1 - doubts).clamp(min=1 / classes if floor is None else floor)
         return (asked / share * kept).round().clamp(min=least).minimum(half(members))
+
+    return answer
+
+
+def rounded(whole):
+    """The quotas, made whole numbers by another function."""
+
+    def answer(suspects, members, asked):
+        doubts = suspects.bincount(minlength=len(members)) / len(suspects)
+        kept = whole(asked * (1 - doubts).clamp(min=1 / len(members)) - 1e-6)
+        return kept.clamp(min=1).minimum(members // 2)
 
     return answer
 
@@ -146,9 +168,93 @@ def test_quotas_are_those_of_the_library(capsys):
         ),
         (quotas(half=lambda members: members / 2), "15 whole samples"),
         (quotas(least=0), "one sample at least"),
+        (lambda s, m, asked: rounded(torch.ceil)(s, m, asked), "to the nearest whole number"),
+        (lambda s, m, asked: rounded(torch.floor)(s, m, asked), "is 4, it should be 5"),
+        (quotas(half=lambda m: (m / 2).ceil().int()), "whole samples|it should be 15|its members"),
+        (
+            lambda s, m, asked: quotas()(s, m, asked)[:4].tolist() if len(m) == 4 else [3, 5, 6],
+            "2.8",
+        ),
         (lambda suspects, members, asked: asked * suspects.bincount() / members, "RuntimeError"),
     ],
 )
 def test_label_aware(answer, message):
     with pytest.raises(Wrong, match=message):
         limits.label_aware(answer)
+
+
+def doubt_in_a_loop(covered, classes):
+    return bits(shares(covered, classes - 1))
+
+
+def doubt_in_two_parts(covered, classes):
+    p = torch.tensor([covered, 1 - covered]).clamp(min=1e-12)
+    return -(p * p.log2()).sum() + covered * math.log2(classes - 1)
+
+
+def doubt_with_numpy(covered, classes):
+    p = numpy.array(shares(covered, classes - 1))
+    return -(p * numpy.log2(numpy.where(p > 0, p, 1))).sum()
+
+
+def ranks_in_a_loop(h, labels):
+    found = []
+    for own, label in zip(h.tolist(), labels.tolist(), strict=True):
+        others = [x for x, y in zip(h.tolist(), labels.tolist(), strict=True) if y == label]
+        found.append(sum(x < own for x in others) / len(others))
+    return found
+
+
+def ranks_at_once(h, labels):
+    together = labels[:, None] == labels
+    lower = together & (h < h[:, None])
+    return lower.sum(1) / together.sum(1)
+
+
+def ranks_with_numpy(h, labels):
+    found = numpy.zeros(len(h))
+    for label in numpy.unique(labels.numpy()):
+        own = labels.numpy() == label
+        values = h.numpy()[own]
+        found[own] = numpy.searchsorted(numpy.sort(values), values) / len(values)
+    return found
+
+
+def quotas_in_a_loop(suspects, members, asked):
+    found = []
+    for label, size in enumerate(members.tolist()):
+        doubt = suspects.tolist().count(label) / len(suspects)
+        quota = round(asked * max(1 - doubt, 1 / len(members)))
+        found.append(min(max(1, quota), size // 2))
+    return found
+
+
+def quotas_with_numpy(suspects, members, asked):
+    counts = numpy.bincount(suspects.numpy(), minlength=len(members))
+    kept = numpy.maximum(1 - counts / counts.sum(), 1 / len(members))
+    return numpy.clip(numpy.rint(asked * kept), 1, members.numpy() // 2)
+
+
+def best_of_images(n, classes, rate, gamma):
+    """Count images: clean ones first."""
+    members = round(n / classes)
+    clean = members - min(members, round(n * rate))
+    trusted = min(n * gamma, members / 2)
+    return torch.tensor(min(clean, trusted) / trusted)
+
+
+def best_of_shares(n, classes, rate, gamma):
+    """The number of images cancels."""
+    return numpy.clip((1 / classes - rate) / min(gamma, 1 / classes / 2), 0, 1)
+
+
+RIGHT_ANSWERS = {
+    "best_case": [
+        best_of_images,
+        best_of_shares,
+        lambda n, c, rate, gamma: max(0, min(1, (n / c - n * rate) / min(n * gamma, n / c / 2))),
+    ],
+    "doubt": [doubt_in_a_loop, doubt_in_two_parts, doubt_with_numpy],
+    "ranks": [ranks_in_a_loop, ranks_at_once, ranks_with_numpy],
+    "label_aware": [quotas(), quotas_in_a_loop, quotas_with_numpy],
+}

@@ -1,8 +1,13 @@
 """What the checks of notebook 07 say of wrong answers."""
 
+import functools
+
+import numpy
 import pytest
+import torch
 
 from dlp_lib.checks import Wrong, live_lab
+from dlp_lib.live.setting import LabSetting
 
 
 @pytest.mark.parametrize(
@@ -16,6 +21,8 @@ from dlp_lib.checks import Wrong, live_lab
         (lambda g, r: 1, "20 are suspects, and 10 poisoned"),
         (lambda g, r: max(1, g / r), "wrong way round"),
         (lambda g, r: 1 if g < r else 0.5, "5 %, rate = 2 % is 0.5"),
+        (lambda g, r: min(1, r / g) if g != r else 0, "at gamma = rate = 5 %"),
+        (lambda g, r: min(1, r / g) if r < 0.06 or r > 0.09 else 1, "gamma = 8 %, rate = 6 %"),
     ],
 )
 def test_ceiling(answer, message):
@@ -51,6 +58,8 @@ def share(labels, label=0):
             lambda s, y, p: (0, share(y[s]), p[s][y[s] == 0].double().mean()),
             "not of those with the commonest label",
         ),
+        (lambda s, y, p: (0, share(y[s]), 0.4), "for 4 of 8 samples"),
+        (lambda s, y, p: (common(y[s]), share(y[s], common(y[s])), p[s].sum() / 5), "for 4 of 8"),
     ],
 )
 def test_view(answer, message):
@@ -111,6 +120,8 @@ def rule(
             lambda b, a: rule(b, a) if len(rule(b, a)) != 2 or a.e2 == b.e2 else ["AU"],
             "changed: e2, gamma. ASSFT is",
         ),
+        (lambda b, a: rule(LabSetting(), a), "changed: "),
+        (lambda b, a: [*rule(b, a), *rule(b, a)], "a stage is named twice"),
     ],
 )
 def test_training(answer, message):
@@ -182,6 +193,7 @@ def lab(
         (lab(clear=True), "coming back to a setting climbs again"),
         (lab(scores={}), "a second lab"),
         (lab(ascents={}), "a second lab"),
+        (lambda train, climb: lambda e1, gamma, e2: 211, "E2 has moved, and the answer has not"),
     ],
 )
 def test_remembering(answer, message):
@@ -194,3 +206,60 @@ def test_right_answers(capsys):
     live_lab.training(lambda b, a: rule(b, a) or None)
     live_lab.remembering(lab())
     assert capsys.readouterr().out.count("Right. ") == 3
+
+
+def view_in_a_loop(suspected, labels, poisoned):
+    own = [int(labels[i]) for i in suspected]
+    commonest = max(own, key=own.count)
+    hits = sum(bool(poisoned[i]) for i in suspected)
+    return [commonest, own.count(commonest) / len(own), hits / len(own)]
+
+
+def view_with_numpy(suspected, labels, poisoned):
+    values, counts = numpy.unique(labels.numpy()[suspected.numpy()], return_counts=True)
+    best = counts.argmax()
+    return values[best], counts[best] / counts.sum(), poisoned.numpy()[suspected.numpy()].mean()
+
+
+def view_by_mode(suspected, labels, poisoned):
+    label = labels[suspected].mode().values
+    found = label, share(labels[suspected], label), share(poisoned[suspected], True)
+    return torch.stack([number.double() for number in found])
+
+
+def lab_of_a_class(train, climb):
+    class Look:
+        def __init__(self):
+            self.trained = train()
+            self.ascents = {}
+
+        def __call__(self, e1, gamma, e2):
+            ascent = self.ascents.get((e1, gamma))
+            if ascent is None:
+                ascent = self.ascents[e1, gamma] = climb(self.trained[e1 - 1], gamma)
+            return ascent[e2 - 1]
+
+    return Look()
+
+
+def lab_of_caches(train, climb):
+    trained = functools.cache(train)
+    ascent = functools.cache(lambda e1, gamma: climb(trained()[e1 - 1], gamma))
+    return lambda e1, gamma, e2: torch.tensor(ascent(e1, gamma)[e2 - 1])
+
+
+def by_keys(before, after):
+    return {stage for stage, key in live_lab.KEYS.items() if key(before) != key(after)}
+
+
+RIGHT_ANSWERS = {
+    "ceiling": [
+        lambda g, r: r / max(g, r),
+        lambda g, r: numpy.minimum(1, r / g),
+        lambda g, r: torch.tensor(r / g).clamp(max=1),
+        lambda g, r: 1 if r >= g else r / g,
+    ],
+    "view": [view_in_a_loop, view_with_numpy, view_by_mode],
+    "training": [rule, lambda b, a: rule(b, a) or None, by_keys, lambda b, a: tuple(rule(b, a))],
+    "remembering": [lab(), lab_of_a_class, lab_of_caches],
+}

@@ -2,6 +2,8 @@
 
 import itertools
 
+import numpy
+import pandas
 import pytest
 
 from dlp_lib.checks import Wrong, sweeps
@@ -51,6 +53,16 @@ def one_dict(grid, seeds):
         (lambda g, s: in_step(g, s[:1]), "3 points: every combination"),
         (lambda g, s: combined(g, s)[:-1], "is missing: .*'e1': 8, 'seed': 1"),
         (lambda g, s: combined(g, s) + combined(g, s), "36 points"),
+        (
+            lambda g, s: combined(g, [0, 1]),
+            "a grid with no list: this point|a grid with no list has",
+        ),
+        (
+            lambda g, s: combined(
+                {"attack": "BadNets", "gamma": [0.01, 0.02, 0.1], "e1": [2, 4, 8]}, s
+            ),
+            "a grid with no list has 1 points",
+        ),
     ],
 )
 def test_points(answer, message):
@@ -91,6 +103,8 @@ def longest(points, *names, reduce=max):
         (lambda p: (alone(p), 6 * 8), "nobody asks for more than four"),
         (lambda p: (alone(p), longest(p)), "this is one training"),
         (lambda p: (alone(p), alone(p)), r"the epochs shared is 152, it should be 44"),
+        (lambda p: (152, 44), "for one trial"),
+        (lambda p: (alone(p), 44 if len(p) > 3 else p[-1]["e1"]), "the longest first"),
     ],
 )
 def test_epochs(answer, message):
@@ -113,9 +127,9 @@ def changed(table):
         (lambda t: finished(t).mean().idxmax(), "return two gammas"),
         (
             lambda t: (finished(t).mean(), 0.01),
-            "gamma by the mean: a number or a tensor is wanted, this is Series",
+            r"gamma by the mean: the shape is \(4,\), it should be \(\)",
         ),
-        (changed, "the table that was given has changed"),
+        (changed, "changes the table that it is given"),
         (lambda t: (t.groupby("gamma").ca.mean().idxmax(), 0.01), "gamma = 0.1 a trial has failed"),
         (lambda t: (0.02, t.groupby("gamma").ca.min().idxmax()), "gamma = 0.1 a trial has failed"),
         (lambda t: (finished(t).mean().max(), 0.01), "the mean CA itself"),
@@ -129,6 +143,11 @@ def changed(table):
         (lambda t: (0.02, finished(t).min().idxmin()), "worst seed of all"),
         (lambda t: (0.02, finished(t).mean().idxmax()), "favourite by the mean again"),
         (lambda t: (0.02, 0.002), "by the worst seed is 0.002, it should be 0.01"),
+        (
+            lambda t: (finished(t).mean().idxmax(), finished(t).min().idxmax()),
+            "0.5 has failed once",
+        ),
+        (lambda t: (0.02, 0.01), "for other gammas"),
     ],
 )
 def test_favourites(answer, message):
@@ -182,6 +201,10 @@ def sweeping(
             "records of all points in their order",
         ),
         (sweeping(last=lambda records: records), "records of all points in their order"),
+        (
+            lambda trial, p, key, records: sweeping()(trial, p, key, records) if len(p) > 2 else [],
+            "earlier call",
+        ),
     ],
 )
 def test_resuming(answer, message):
@@ -202,3 +225,93 @@ def test_resuming_wants_a_failure_on_record(capsys):
         sweeps.resuming(forgetful)
     sweeps.resuming(sweeping())
     assert capsys.readouterr().out.startswith("Right. ")
+
+
+def points_in_loops(grid, seeds):
+    found = [{}]
+    for name, values in [*grid.items(), ("seed", list(seeds))]:
+        values = values if isinstance(values, list) else [values]
+        found = [point | {name: value} for point in found for value in values]
+    return found
+
+
+def points_in_another_order(grid, seeds):
+    return points_in_loops(grid, seeds)[::-1]
+
+
+def epochs_of_sorted(points):
+    chosen = {}
+    for point in sorted(points, key=lambda point: point["e1"]):
+        chosen[point["seed"], point["poisoning_rate"]] = point["e1"]
+    return [alone(points), sum(chosen.values())]
+
+
+def epochs_with_pandas(points):
+    table = pandas.DataFrame(points)
+    return table.e1.sum(), table.groupby(["poisoning_rate", "seed"]).e1.max().sum()
+
+
+def epochs_with_numpy(points):
+    return numpy.array([alone(points), longest(points, "poisoning_rate", "seed")])
+
+
+def favourites_in_a_loop(table):
+    values, failed = {}, set()
+    for row in table.itertuples():
+        values.setdefault(row.gamma, []).append(row.ca)
+        if row.error is not None and row.error == row.error:
+            failed.add(row.gamma)
+    sound = {gamma: row for gamma, row in values.items() if gamma not in failed}
+    by_mean = max(sound, key=lambda gamma: sum(sound[gamma]) / len(sound[gamma]))
+    return [by_mean, max(sound, key=lambda gamma: min(sound[gamma]))]
+
+
+def favourites_by_transform(table):
+    failures = table.error.notna().groupby(table.gamma).transform("any")
+    groups = table[~failures].groupby("gamma").ca.agg(["mean", "min"])
+    return tuple(groups.idxmax())
+
+
+def favourites_by_sorting(table):
+    sound = table.groupby("gamma").filter(lambda rows: rows.error.isna().all())
+    of_gamma = sound.groupby("gamma").ca
+    return of_gamma.mean().sort_values().index[-1], of_gamma.min().sort_values().index[-1]
+
+
+def sweep_in_two_loops(trial, points, key, records):
+    for point in points:
+        name = key(point)
+        if name in records:
+            continue
+        records[name] = record = {"result": {}, "error": None}
+        try:
+            record["result"] = trial(point)
+        except Exception as error:
+            record["error"] = repr(error)
+        except BaseException:
+            del records[name]
+            raise
+    return tuple(records[key(point)] for point in points)
+
+
+def sweep_with_setdefault(trial, points, key, records):
+    def run(point):
+        try:
+            return {"result": trial(point), "error": None}
+        except Exception as error:
+            return {"result": {}, "error": f"{type(error).__name__}: {error}"}
+
+    found = []
+    for point in points:
+        if key(point) not in records:
+            records.setdefault(key(point), run(point))
+        found.append(records[key(point)])
+    return found
+
+
+RIGHT_ANSWERS = {
+    "points": [combined, points_in_loops, points_in_another_order],
+    "epochs": [epochs_of_sorted, epochs_with_pandas, epochs_with_numpy],
+    "favourites": [favourites_in_a_loop, favourites_by_transform, favourites_by_sorting],
+    "resuming": [sweeping(), sweep_in_two_loops, sweep_with_setdefault],
+}

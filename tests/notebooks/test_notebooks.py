@@ -127,9 +127,10 @@ get_ipython().reset(new_session=True)
 """
 
 
-def execute(notebook, folder, cache, kernel=None):
+def execute(notebook, folder, cache, kernel=None, bands=None):
     """Execute a notebook in a folder, in a kernel that runs or in one of its own."""
-    own = BANDS[notebook.stem].get("parameters", {}) | {"out": str(folder), "cache": str(cache)}
+    bands = BANDS[notebook.stem] if bands is None else bands
+    own = bands.get("parameters", {}) | {"out": str(folder), "cache": str(cache)}
     parameters = run.choose_parameters(notebook, own, SMOKE)
     content = parameterize_notebook(load_notebook_node(str(notebook)), parameters)
     place = {"metadata": {"path": str(folder)}}
@@ -255,17 +256,63 @@ MUTATIONS = {  # a file, and what is put in the place of what
 }
 
 
+LATE_MUTATIONS = {  # of stage 3, and of what is measured after it
+    "the average takes a thousandth of the weights from the start": (
+        "training/steps.py",
+        "keeps = min(0.999, (1 + number) / (10 + number))",
+        "keeps = 0.999",
+    ),
+    "the learning rate is a tenth": (
+        "defences/fixmatch.py",
+        "return config.lr * math.cos(",
+        "return config.lr / 10 * math.cos(",
+    ),
+    "the target's own images count for ASR": (
+        "evaluation/metrics.py",
+        "victims = goal != test.labels",
+        "victims = goal == goal",
+    ),
+}
+QUICKSTART = "00_quickstart"
+FINE_TUNED = BANDS[QUICKSTART]["fine-tuned"]
+
+
+@pytest.fixture(scope="module")
+def fine_tuned(cache, kernel, tmp_path_factory):
+    """The metrics of the quick start at a size at which fine-tuning works."""
+    folder = tmp_path_factory.mktemp("fine_tuned")
+    notebook = ROOT / "notebooks" / f"{QUICKSTART}.ipynb"
+    return execute(notebook, folder, cache, kernel, FINE_TUNED)[1]
+
+
+def test_metrics_after_fine_tuning_keep_to_their_bands(fine_tuned):
+    assert list(outside(fine_tuned, FINE_TUNED["bands"])) == []
+
+
+@pytest.mark.parametrize("mutation", LATE_MUTATIONS)
+def test_a_late_break_is_noticed(mutation, fine_tuned, cache, tmp_path, monkeypatch):
+    """Stages that the break leaves as they were are read from the store."""
+    metrics = broken(LATE_MUTATIONS[mutation], FINE_TUNED, cache, tmp_path, monkeypatch)
+    assert list(outside(metrics, FINE_TUNED["bands"]))
+
+
 @pytest.mark.parametrize("mutation", MUTATIONS)
 def test_a_break_is_noticed(mutation, cache, tmp_path, monkeypatch):
-    """In a copy of the library; what the break leaves as it was may be read from the store."""
+    """What the break leaves as it was may be read from the store."""
+    bands = BANDS[QUICKSTART]
+    metrics = broken(MUTATIONS[mutation], bands, cache, tmp_path, monkeypatch)
+    assert list(outside(metrics, bands["bands"]))
+
+
+def broken(mutation, bands, cache, tmp_path, monkeypatch):
+    """The metrics of the quick start in a copy of the library with a break."""
     for part in ("dlp_lib", "data/recorded", "docs", "notebooks"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
-    file, old, new = MUTATIONS[mutation]
+    file, old, new = mutation
     source = (tmp_path / "dlp_lib" / file).read_text(encoding="utf-8")
     assert source.count(old) == 1
     (tmp_path / "dlp_lib" / file).write_text(source.replace(old, new), encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     (tmp_path / "out").mkdir()
-    notebook = tmp_path / "notebooks" / "00_quickstart.ipynb"
-    _, metrics = execute(notebook, tmp_path / "out", cache)
-    assert list(outside(metrics, BANDS["00_quickstart"]["bands"]))
+    notebook = tmp_path / "notebooks" / f"{QUICKSTART}.ipynb"
+    return execute(notebook, tmp_path / "out", cache, bands=bands)[1]

@@ -17,11 +17,14 @@ class Command(NamedTuple):
 
     module: str
     help: str
+    parts: dict[str, str] = {}  # modules by the word that follows, where it is a part of its own
 
 
 COMMANDS = {
     "run": Command("experiments.run", "execute a notebook without Jupyter, with parameters"),
-    "record": Command("experiments.record.command", "measure tables that take hours"),
+    "record": Command(
+        "experiments.record.command", "measure tables that take hours", {"lab": "live.record"}
+    ),
     "sweep": Command("experiments.sweep.command", "run a grid of trials from a file"),
     "defend": Command("experiments.defend.command", "find suspects in a folder of images"),
     "store": Command("experiments.store_command", "show what the store holds, or prune it"),
@@ -51,8 +54,8 @@ def main(arguments: list[str] | None = None) -> int | None:
         return 0
     name = parser.parse_args(arguments[:1]).command
     try:
-        module = importlib.import_module(f"dlp_lib.{COMMANDS[name].module}")
-        return module.main(arguments[1:])
+        module, own_arguments = _divide(name, arguments[1:])
+        return importlib.import_module(f"dlp_lib.{module}").main(own_arguments)
     except ModuleNotFoundError as error:
         if str(error.name).startswith("dlp_lib"):
             raise
@@ -63,6 +66,14 @@ def main(arguments: list[str] | None = None) -> int | None:
         return 1
     except (KeyboardInterrupt, OSError) as stop:
         sys.exit(f"\n{name}: {console.sentence_of(stop)}")
+
+
+def _divide(name: str, arguments: list[str]) -> tuple[str, list[str]]:
+    """Return the module that runs a command or a part of it, and the arguments that are left."""
+    command = COMMANDS[name]
+    if arguments and arguments[0] in command.parts:
+        return command.parts[arguments[0]], arguments[1:]
+    return command.module, arguments
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,6 +7,8 @@ only.
 import argparse
 import importlib
 import sys
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from . import console
@@ -17,7 +19,9 @@ class Command(NamedTuple):
 
     module: str
     help: str
-    parts: dict[str, str] = {}  # modules by the word that follows, where it is a part of its own
+    parts: Mapping[str, str] = MappingProxyType(
+        {}
+    )  # modules by the word that follows, where it is a part of its own
 
 
 COMMANDS = {

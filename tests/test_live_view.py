@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from dlp_lib import HOME, Context, Runtime, Store
-from dlp_lib.live import words
 from dlp_lib.live.background import loop_caller
 from dlp_lib.live.controller import Lab
 from dlp_lib.live.doing import Report

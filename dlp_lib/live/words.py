@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from .answer import Answer
 from .doing import Doing, Job
-from .sentence import Facts, difference, percent, tell
+from .sentence import Facts, percent, tell
 from .setting import LabSetting
 
 STAGES = ("SL", "AU", "ASSFT")

@@ -7,8 +7,6 @@ only.
 import argparse
 import importlib
 import sys
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import NamedTuple
 
 from . import console
@@ -19,21 +17,18 @@ class Command(NamedTuple):
 
     module: str
     help: str
-    parts: Mapping[str, str] = MappingProxyType(
-        {}
-    )  # modules by the word that follows, where it is a part of its own
 
 
 COMMANDS = {
     "run": Command("experiments.run", "execute a notebook without Jupyter, with parameters"),
-    "record": Command(
-        "experiments.record.command", "measure tables that take hours", {"lab": "live.record"}
-    ),
+    "record": Command("experiments.record.command", "measure tables that take hours"),
     "sweep": Command("experiments.sweep.command", "run a grid of trials from a file"),
     "defend": Command("experiments.defend.command", "find suspects in a folder of images"),
     "store": Command("experiments.store_command", "show what the store holds, or prune it"),
     "doctor": Command("doctor", "find what is wrong with an installation"),
 }
+# Modules of parts that stand on a higher floor than their command
+PARTS = {("record", "lab"): "live.record"}
 
 
 def main(arguments: list[str] | None = None) -> int | None:
@@ -58,8 +53,11 @@ def main(arguments: list[str] | None = None) -> int | None:
         return 0
     name = parser.parse_args(arguments[:1]).command
     try:
-        module, own_arguments = _divide(name, arguments[1:])
-        return importlib.import_module(f"dlp_lib.{module}").main(own_arguments)
+        if tuple(arguments[:2]) in PARTS:
+            module = importlib.import_module(f"dlp_lib.{PARTS[tuple(arguments[:2])]}")
+            return module.main(arguments[2:])
+        module = importlib.import_module(f"dlp_lib.{COMMANDS[name].module}")
+        return module.main(arguments[1:])
     except ModuleNotFoundError as error:
         if str(error.name).startswith("dlp_lib"):
             raise
@@ -70,14 +68,6 @@ def main(arguments: list[str] | None = None) -> int | None:
         return 1
     except (KeyboardInterrupt, OSError) as stop:
         sys.exit(f"\n{name}: {console.sentence_of(stop)}")
-
-
-def _divide(name: str, arguments: list[str]) -> tuple[str, list[str]]:
-    """Return the module that runs a command or a part of it, and the arguments that are left."""
-    command = COMMANDS[name]
-    if arguments and arguments[0] in command.parts:
-        return command.parts[arguments[0]], arguments[1:]
-    return command.module, arguments
 
 
 def _parser() -> argparse.ArgumentParser:

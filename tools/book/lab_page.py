@@ -29,7 +29,7 @@ COLOURS = {
     "target": SERIES[3],
     "neutral": NEUTRAL,
 }
-TITLE = "The lab, without a kernel"
+TITLE = "The lab, without a kernel"  # as in lab.md
 _IMPORT = re.compile(r'^import \{([^}]*)\} from "\./(\w+)\.js";\n', re.MULTILINE)
 _FILE = """<!doctype html>
 <html lang="en">
@@ -96,6 +96,13 @@ def fragment(tables: dict[str, dict]) -> str:
         'const tables = JSON.parse(document.querySelector("#lab-tables").textContent);\n'
         'start(document.querySelector("#lab"), tables);\n</script>\n'
     )
+
+
+def markdown(tables: dict[str, dict]) -> str:
+    """Return the page as a source of the book."""
+    text = (SOURCE / "lab.md").read_text(encoding="utf-8")
+    raw = f"``````{{raw}} html\n{fragment(tables)}``````"
+    return text.replace("{lab}", raw)
 
 
 def standalone(tables: dict[str, dict]) -> str:

@@ -116,6 +116,9 @@ export function drawLabels(container, { made, filter }, truth, alt) {
 }
 
 function drawRow(plot, middle, from, to, style) {
+  if (from === to) {
+    return;
+  }
   const x = plot.x(from);
   plot.add("rect", { x, y: middle - 7, width: plot.x(to) - x, height: 14, class: style });
 }

@@ -77,7 +77,8 @@ export class Plot {
   /** Draw a line through points [x, y], with a marker on each. */
   line(points, style, marker = "none") {
     const places = points.map(([x, y]) => [this.x(x), this.y(y)]);
-    this.add("polyline", { points: places.map((place) => place.join(",")).join(" "), class: style });
+    const path = places.map((place) => place.join(",")).join(" ");
+    this.add("polyline", { points: path, class: style });
     for (const [x, y] of marker === "none" ? [] : places) {
       this.mark(x, y, 2.5, marker, `${style} marker`);
     }

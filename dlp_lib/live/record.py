@@ -6,6 +6,7 @@ fine-tuning, and again after each end that was fine-tuned.
 """
 
 import argparse
+import re
 import time
 from dataclasses import asdict, fields
 
@@ -42,13 +43,18 @@ def main(arguments: list[str] | None = None, prog: str = "python -m dlp_lib reco
     try:
         grid = Grid(**{field.name: getattr(options, field.name) for field in fields(Grid)})
     except ValueError as error:
-        parser.error(str(error))
-    torch.set_num_threads(1)  # what the numbers depend on, in their last digits
+        field = re.match(r"\w+", str(error))[0]
+        parser.error(f"argument --{field.replace('_', '-')}: {error}")
     context = Context(Runtime(SEED, "cpu"), Store(options.store))
     lab = Lab(context, options.n_train, options.n_test, grid.epochs, options.steps)
-    began = time.monotonic()
-    for attack in options.attacks:
-        _record(lab, attack, grid, options, began)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the last digits depend on it
+    try:
+        began = time.monotonic()
+        for attack in options.attacks:
+            _record(lab, attack, grid, options, began)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:

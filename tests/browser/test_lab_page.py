@@ -10,7 +10,7 @@ import pytest
 from browsing import Watched, screenshot
 from playwright.sync_api import expect
 
-from tools.book import lab_page
+from tools.book import lab_page, lab_picture
 
 SETTINGS = 50
 PANELS = ("gap", "entropy", "precision", "labels", "ascent", "stages")
@@ -249,3 +249,10 @@ def test_an_address_names_a_setting(visit, site):
     expect(other.locator("#lab-sentence")).to_have_text(told)
     strange = visit(address=f"{site[0]}#attack=none&e1=x&gamma=7&e2=99").page
     expect(strange.locator("#lab-e1-value")).not_to_be_empty()
+
+
+def test_its_picture_is_small(browser, tables):
+    picture = lab_picture.take(browser, tables)
+    assert picture.startswith(b"\x89PNG")
+    assert len(picture) < 300_000
+    assert lab_picture.PICTURE.stat().st_size < 1_000_000

@@ -13,13 +13,13 @@ from pathlib import Path
 
 from dlp_lib.experiments.record import FOLDER
 from dlp_lib.files import write_atomically
+from dlp_lib.live.grid import ATTACKS
 from dlp_lib.plots.base import CLEAN, NEUTRAL, POISONED, RECOVERED, SERIES
 
 from ..kit import ROOT
 
 SOURCE = Path(__file__).resolve().parent / "lab"
 TABLES = FOLDER / "lab"
-ATTACKS = ("BadNets", "Blended", "SIG")  # the page's order; one that is not recorded is left out
 # A module imports from those before it.
 MODULES = ("numbers", "words", "svg", "figures", "legends", "state", "controls", "page")
 COLOURS = {
@@ -66,7 +66,7 @@ def bundle() -> str:
 
 
 def read_tables(folder: Path = TABLES) -> dict[str, dict]:
-    """Return the recorded tables by attack.
+    """Return the recorded tables by attack; one that is not recorded is left out.
 
     Args:
         folder: what ``record lab`` wrote.

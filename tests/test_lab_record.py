@@ -5,7 +5,6 @@ import json
 
 import lab_tables
 import pytest
-import torch
 from matplotlib.figure import Figure
 
 from dlp_lib import Context, Runtime, Store, plots, predict

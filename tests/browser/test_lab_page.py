@@ -162,8 +162,8 @@ def test_what_a_defender_sees_holds_nothing_of_the_truth(visit):
     expect(page.locator(".lab-secret:visible")).to_have_count(2)
     text = page.locator("#lab").inner_text()
     texts = page.locator("#lab svg").evaluate_all("all => all.map((svg) => svg.ariaLabel)")
-    for word in ("ASR 1", "poisoned samples", "are poisoned,", "CA 1", "clean samples"):
-        assert word not in " ".join([text.split("Recorded from")[0], *texts])
+    for word in ("ASR 1", "poisoned samples", "are poisoned,", "CA 1", "clean samples", "500"):
+        assert word not in " ".join([text, *texts])
     assert page.locator("#lab svg .poisoned, #lab svg .clean").count() == 0
 
 
@@ -234,6 +234,15 @@ def test_nothing_is_wider_than_the_screen(visit, width, scheme):
         outside = "all => all.filter((e) => e.getBoundingClientRect().right > innerWidth).length"
         assert page.locator("#lab *").evaluate_all(outside) == 0
         screenshot(page, f"lab-{width}-{scheme}-{truth}")
+
+
+@pytest.mark.parametrize(("theme", "surface"), [("light", 255), ("dark", 23), ("auto", 23)])
+def test_the_books_own_switch_comes_before_the_systems(visit, theme, surface):
+    page = visit().page
+    page.emulate_media(color_scheme="dark")
+    page.evaluate("theme => (document.body.dataset.theme = theme)", theme)
+    colour = page.locator("#lab-gap").evaluate("panel => getComputedStyle(panel).backgroundColor")
+    assert colour.startswith(f"rgb({surface},")
 
 
 def test_an_address_names_a_setting(visit, site):

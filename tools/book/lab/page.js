@@ -52,7 +52,7 @@ function showAll(root, recording, setting) {
   const texts = descriptions(found, truth);
   root.classList.toggle("lab-with-truth", truth);
   root.querySelector("#lab-sentence").textContent = sentence(found, truth);
-  root.querySelector("#lab-recording").textContent = describeRecording(recording);
+  root.querySelector("#lab-recording").textContent = describeRecording(recording, truth);
   root.querySelector("#lab-no-end").hidden = !truth || found.stages.ASSFT !== null;
   for (const [name, draw] of Object.entries(FIGURES)) {
     const panel = root.querySelector(`#lab-${name}`);

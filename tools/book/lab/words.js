@@ -169,17 +169,21 @@ function describeStages({ made, stages }) {
   return `After each stage. ${texts.join(" ")}`;
 }
 
-/** Return what the page's numbers are of. */
-export function describeRecording({ made }) {
-  const { grid } = made;
-  const list = (values) => values.join(", ");
-  const gammas = grid.end_gammas.map(exactly);
-  return (
+/** Return what the numbers are of; without the truth, only what a defender knows. */
+export function describeRecording({ made }, truth) {
+  const source =
     `Recorded from the live lab with seed ${made.seed}: ${made.dataset},` +
-    ` ${made.training_images} training images, ${made.poisoned_images} of them poisoned.` +
+    ` ${made.training_images} training images`;
+  return truth ? `${source}, ${describeTruth(made)}` : `${source}.`;
+}
+
+function describeTruth(made) {
+  const { grid } = made;
+  return (
+    `${made.poisoned_images} of them poisoned.` +
     ` CA is of ${made.test_images} test images, ASR and RA of ${made.triggered_images},` +
     ` the target's recall of ${targetImages(made)}.` +
-    ` Fine-tuned ends lie on a coarser grid: E1 = ${list(grid.end_e1s)},` +
-    ` γ = ${list(gammas)}, E2 = ${list(grid.end_e2s)}.`
+    ` Fine-tuned ends lie on a coarser grid: E1 = ${grid.end_e1s.join(", ")},` +
+    ` γ = ${grid.end_gammas.map(exactly).join(", ")}, E2 = ${grid.end_e2s.join(", ")}.`
   );
 }

@@ -162,7 +162,14 @@ def test_what_a_defender_sees_holds_nothing_of_the_truth(visit):
     expect(page.locator(".lab-secret:visible")).to_have_count(2)
     text = page.locator("#lab").inner_text()
     texts = page.locator("#lab svg").evaluate_all("all => all.map((svg) => svg.ariaLabel)")
-    for word in ("ASR 1", "poisoned samples", "are poisoned,", "CA 1", "clean samples", "500"):
+    for word in (
+        "ASR 1",
+        "poisoned samples",
+        "are poisoned,",
+        "CA 1",
+        "clean samples",
+        "of them poisoned",
+    ):
         assert word not in " ".join([text, *texts])
     assert page.locator("#lab svg .poisoned, #lab svg .clean").count() == 0
 

@@ -74,8 +74,8 @@ function drawCuts(plot, { suspects_end, trusted_begin }) {
   plot.cut(suspects_end, "suspects-cut");
   plot.cut(trusted_begin, "trusted-cut");
   const { left, right, top } = plot.area;
-  plot.text(left, top - 4, "◂ suspected", { class: "name" });
-  plot.text(right, top - 4, "trusted ▸", { class: "name", "text-anchor": "end" });
+  plot.text(left, top - 6, "◂ suspected", { class: "name" });
+  plot.text(right, top - 6, "trusted ▸", { class: "name", "text-anchor": "end" });
 }
 
 /** Draw the precision of both parts over gamma. */
@@ -102,7 +102,7 @@ export function drawLabels(container, { made, filter }, truth, alt) {
   const rows = suspectsByLabel(made, filter);
   const x = { range: [0, filter.suspected * 1.12], label: "suspects" };
   const y = { range: [rows.length - 0.5, -0.5] };
-  const plot = new Plot(container, { left: 84, bottom: 24, height: 240, x, y, alt });
+  const plot = new Plot(container, { left: 84, bottom: 24, x, y, alt });
   rows.forEach(({ name, count, poisoned }, i) => {
     const middle = plot.y(i);
     plot.text(plot.area.left - 8, middle + 4, name, { class: "tick", "text-anchor": "end" });
@@ -127,7 +127,7 @@ function drawRow(plot, middle, from, to, style) {
 export function drawAscent(container, { setting, ascent }, truth, alt) {
   const epochs = ascent.length;
   const x = { range: [-0.4, epochs + 0.4], ticks: epochTicks(0, epochs), label: "epoch of ascent" };
-  const plot = new Plot(container, { x, y: shareAxis("share (%)"), alt });
+  const plot = new Plot(container, { height: 270, x, y: shareAxis("share (%)"), alt });
   ascent.forEach(({ collapsed }, i) => {
     if (collapsed) {
       plot.shade(i + 0.5, i + 1.5, "collapsed");

@@ -15,7 +15,8 @@ from tools.book import lab_page, lab_picture
 SETTINGS = 50
 PANELS = ("gap", "entropy", "precision", "labels", "ascent", "stages")
 READ = """
-() => {
+async () => {
+  for (const _ of [1, 2]) await new Promise(requestAnimationFrame);
   const shown = { sentence: document.querySelector("#lab-sentence").textContent };
   for (const name of PANELS) {
     const svg = document.querySelector(`#lab-${name} svg`);
@@ -162,14 +163,8 @@ def test_what_a_defender_sees_holds_nothing_of_the_truth(visit):
     expect(page.locator(".lab-secret:visible")).to_have_count(2)
     text = page.locator("#lab").inner_text()
     texts = page.locator("#lab svg").evaluate_all("all => all.map((svg) => svg.ariaLabel)")
-    for word in (
-        "ASR 1",
-        "poisoned samples",
-        "are poisoned,",
-        "CA 1",
-        "clean samples",
-        "of them poisoned",
-    ):
+    secrets = ("ASR", "CA", "poisoned samples", "are poisoned", "samples are clean", "of them p")
+    for word in secrets:
         assert word not in " ".join([text, *texts])
     assert page.locator("#lab svg .poisoned, #lab svg .clean").count() == 0
 
@@ -222,12 +217,13 @@ def test_a_screen_reader_is_told_what_changes(visit):
         expect(page.get_by_role("slider", name=name)).to_be_visible()
     drawings = page.get_by_role("img")
     expect(drawings).to_have_count(6)
-    before = [drawing.get_attribute("aria-label") for drawing in drawings.all()]
+    before = page.evaluate(READ)
     for slider in ("#lab-e1", "#lab-gamma", "#lab-e2"):
         page.locator(slider).press("End")
-    after = [drawing.get_attribute("aria-label") for drawing in drawings.all()]
-    assert not set(before) & set(after)
-    assert all(len(text) > 30 for text in after)
+    after = page.evaluate(READ)
+    for name in PANELS:
+        assert before[name]["text"] != after[name]["text"]
+        assert len(after[name]["text"]) > 30
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -237,6 +233,7 @@ def test_nothing_is_wider_than_the_screen(visit, width, scheme):
     page.emulate_media(color_scheme=scheme)
     for truth in (True, False):
         page.locator("#lab-truth").set_checked(truth)
+        page.evaluate(READ)  # when it is drawn
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
         outside = "all => all.filter((e) => e.getBoundingClientRect().right > innerWidth).length"
         assert page.locator("#lab *").evaluate_all(outside) == 0

@@ -33,10 +33,24 @@ export function start(root, tables) {
   }
   const state = new State(readAddress(location.hash, standard, tables));
   connect(root, state, recordings, standard);
-  const show = () => showAll(root, recordings[state.setting.attack], state.setting);
+  const show = onceAFrame(() => showAll(root, recordings[state.setting.attack], state.setting));
   state.listen(show);
   state.listen((setting) => keepAddress(setting, standard));
   new ResizeObserver(show).observe(root);
+}
+
+/** Return a function that does its work once, when the browser draws next, however often asked. */
+function onceAFrame(work) {
+  let isAsked = false;
+  return () => {
+    if (!isAsked) {
+      isAsked = true;
+      requestAnimationFrame(() => {
+        isAsked = false;
+        work();
+      });
+    }
+  };
 }
 
 function keepAddress(setting, standard) {

@@ -102,7 +102,7 @@ export function drawLabels(container, { made, filter }, truth, alt) {
   const rows = suspectsByLabel(made, filter);
   const x = { range: [0, filter.suspected * 1.12], label: "suspects" };
   const y = { range: [rows.length - 0.5, -0.5] };
-  const plot = new Plot(container, { left: 84, bottom: 24, x, y, alt });
+  const plot = new Plot(container, { left: 84, top: 6, bottom: 24, x, y, alt });
   rows.forEach(({ name, count, poisoned }, i) => {
     const middle = plot.y(i);
     plot.text(plot.area.left - 8, middle + 4, name, { class: "tick", "text-anchor": "end" });

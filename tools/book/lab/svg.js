@@ -27,11 +27,11 @@ export class Plot {
    * x and y are axes: { range: [first, last], scale, ticks: [[value, text], ...], label }. The
    * scale is a function of a value, such as Math.log10; without it the axis is linear.
    */
-  constructor(container, { height = 240, left = 46, bottom = 40, x, y, alt }) {
+  constructor(container, { height = 240, left = 46, top = 24, bottom = 40, x, y, alt }) {
     this.width = Math.max(container.clientWidth, 220);
     this.isNarrow = this.width < 400;
     this.height = height;
-    this.area = { left, right: this.width - 12, top: 24, bottom: height - bottom };
+    this.area = { left, right: this.width - 12, top, bottom: height - bottom };
     this.x = pixels(x, this.area.left, this.area.right);
     this.y = pixels(y, this.area.bottom, this.area.top);
     this.svg = element("svg", {

@@ -22,7 +22,7 @@ class Grid:
     """
 
     epochs: int = 20  # the longest E1, and E2 of every ascent
-    e1s: tuple[int, ...] = (1, 2, 4, 10, 20)
+    e1s: tuple[int, ...] = (1, 2, 4, 10)
     gammas: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.2)
     end_e1s: tuple[int, ...] = (4,)
     end_gammas: tuple[float, ...] = (0.02,)

@@ -39,6 +39,19 @@ async () => {
   return shown;
 }
 """.replace("PANELS", str(list(PANELS)))
+AS_IN_THE_BOOK = """
+() => {
+  const content = document.createElement("div");
+  content.className = "content";
+  document.head.insertAdjacentHTML(
+    "afterbegin",
+    "<style>@media (max-width: 63em) { .content { overflow: auto; } }</style>"
+  );
+  const lab = document.querySelector("#lab");
+  lab.replaceWith(content);
+  content.append(lab);
+}
+"""
 SET = """
 ({ attack, e1, gamma, e2, truth }) => {
   const change = (input, name) => input.dispatchEvent(new Event(name, { bubbles: true }));
@@ -247,6 +260,15 @@ def test_the_books_own_switch_comes_before_the_systems(visit, theme, surface):
     page.evaluate("theme => (document.body.dataset.theme = theme)", theme)
     colour = page.locator("#lab-gap").evaluate("panel => getComputedStyle(panel).backgroundColor")
     assert colour.startswith(f"rgb({surface},")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_sliders_stay_in_sight(visit, width):
+    """Also in the book, whose theme lets the content of a narrow page scroll by itself."""
+    page = visit(width).page
+    page.evaluate(AS_IN_THE_BOOK)
+    page.evaluate("window.scrollTo({ top: 900, behavior: 'instant' })")
+    expect(page.locator("#lab-e2")).to_be_in_viewport()
 
 
 def test_an_address_names_a_setting(visit, site):

@@ -27,6 +27,8 @@ COMMANDS = {
     "store": Command("experiments.store_command", "show, prune, pack or load what is stored"),
     "doctor": Command("doctor", "find what is wrong with an installation"),
 }
+# Modules of parts that stand on a higher floor than their command
+PARTS = {("record", "lab"): "live.record"}
 
 
 def main(arguments: list[str] | None = None) -> int | None:
@@ -51,6 +53,9 @@ def main(arguments: list[str] | None = None) -> int | None:
         return 0
     name = parser.parse_args(arguments[:1]).command
     try:
+        if tuple(arguments[:2]) in PARTS:
+            module = importlib.import_module(f"dlp_lib.{PARTS[tuple(arguments[:2])]}")
+            return module.main(arguments[2:])
         module = importlib.import_module(f"dlp_lib.{COMMANDS[name].module}")
         return module.main(arguments[1:])
     except ModuleNotFoundError as error:

@@ -3,7 +3,6 @@ import html
 import re
 import shlex
 import threading
-from types import SimpleNamespace
 
 import ipywidgets
 import numpy as np
@@ -13,10 +12,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from dlp_lib import HOME, Context, Runtime, Store
-from dlp_lib.live import words
 from dlp_lib.live.background import loop_caller
 from dlp_lib.live.controller import Lab
 from dlp_lib.live.doing import Report
+from dlp_lib.live.sentence import Facts, tell
 from dlp_lib.live.setting import LabSetting
 from dlp_lib.live.view import Live, explore
 
@@ -321,8 +320,7 @@ def test_a_small_folder_with_odd_class_names_opens(tmp_path):
 
 @pytest.mark.parametrize(("share", "warns"), [(0.5, False), (0.97, False), (0.98, True)])
 def test_suspects_that_agree_may_be_clean_and_the_page_says_so(share, warns):
-    selection = SimpleNamespace(suspected=range(100))
-    answer = SimpleNamespace(selection=selection, agreement=("disk", share))
-    text = words._visible_sentence(answer, None)
+    facts = Facts(100, "disk", share, chance=0.1, e2=11, poisoned=0.5, clean=1.0)
+    text = tell(facts, truth=False)
     assert f"{round(100 * share)} of 100 suspects carry the label “disk”" in text
     assert ("clean samples of a class that is learned first" in text) == warns

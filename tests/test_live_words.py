@@ -5,6 +5,7 @@ import pytest
 from dlp_lib.live import words
 from dlp_lib.live.answer import Answer
 from dlp_lib.live.doing import Doing, Job
+from dlp_lib.live.sentence import difference, percent
 from dlp_lib.live.setting import LabSetting
 
 
@@ -18,8 +19,8 @@ from dlp_lib.live.setting import LabSetting
     ],
 )
 def test_a_difference_is_that_of_the_numbers_beside_it(before, after, text):
-    assert words.difference(before, after) == text
-    said = [int(words.percent(share).rstrip("%")) for share in (before, after)]
+    assert difference(before, after) == text
+    said = [int(percent(share).rstrip("%")) for share in (before, after)]
     points = int(text.split()[0]) if text != "unchanged" else 0
     assert abs(said[0] - said[1]) == points
 

@@ -31,6 +31,7 @@ PIPELINE = ["run", "06_dlp_pipeline"]
 SPEED = ["run", "02_learning_speed_gap"]
 RATES = ["record", "rates"]
 CIFAR10 = ["record", "cifar10"]
+LAB = ["record", "lab"]
 
 # The arguments, and what the error must hold: what was written and given, and what is allowed.
 WRONG = [
@@ -111,6 +112,14 @@ WRONG = [
     ([*CIFAR10, "--dataset", "cifar"], "argument --dataset: dataset='cifar'", "allowed are"),
     ([*CIFAR10, "--dataset", "no/such"], "argument --dataset: dataset='no/such'", "no such folder"),
     ([*CIFAR10, "--parts", "nothing"], "--parts nothing", "allowed are patterns"),
+    ([*LAB, "--e1s", "0"], "argument --e1s: '0'", "allowed are whole numbers"),
+    ([*LAB, "--e1s", "30"], "argument --e1s: e1s[0]=30", "≥ 1 and ≤ 20"),
+    ([*LAB, "--epochs", "3"], "argument --e1s: e1s[2]=4", "≥ 1 and ≤ 3"),
+    ([*LAB, "--gammas", "2"], "argument --gammas: gammas[0]=2.0", "allowed are fractions"),
+    ([*LAB, "--end-e1s", "5"], "argument --end-e1s: end_e1s=5", "those of the grid: 1, 2, 4"),
+    ([*LAB, "--end-e2s", "21"], "argument --end-e2s: end_e2s[0]=21", "allowed are whole numbers"),
+    ([*LAB, "--attacks", "badnet"], "--attacks: attack='badnet'", "did you mean BadNets?"),
+    ([*LAB, "--out", "file.txt"], "argument --out: 'file.txt'", "allowed are folders"),
     (["store", "--store", "nowhere"], "argument --store: 'nowhere'", "no such folder"),
     (["store", "--store", "file.txt"], "argument --store: 'file.txt'", "allowed are folders"),
     (["store", "--keep", "much"], "argument --keep: size='much'", "such as 500MB"),
@@ -191,6 +200,7 @@ def here(tmp_path, monkeypatch):
     monkeypatch.setattr(run, "execute_notebook", work)
     monkeypatch.setattr(record, "_record", work)
     monkeypatch.setattr(cifar10, "scenario", work)
+    monkeypatch.setattr("dlp_lib.live.record._record", work)
     monkeypatch.setattr(store_command, "remove", work)
     monkeypatch.setattr("dlp_lib.experiments.sweep.execute._finish", work)
     monkeypatch.setattr("dlp_lib.experiments.sweep.execute._finish_on_pools", work)
@@ -243,6 +253,7 @@ def test_the_rows_would_be_accepted_without_their_fault(here):
         ["run", "06_dlp_pipeline", "--out", "new", "-p", "attack_names=sig"],
         ["record", "rates", "--seeds", "0"],
         ["record", "cifar10", "--dataset", "folder", "--steps", "5"],
+        ["record", "lab", "--attacks", "sig", "--e1s", "4", "--end-e1s", "4"],
         ["sweep", "plan.yaml"],
         ["sweep", "plan.yaml", "--workers", "2", "--out", "t.csv"],
     ]

@@ -3,13 +3,13 @@
 from dataclasses import asdict, dataclass, field
 from typing import NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..data import Split
 from ..defences import Selection, entropy
 from ..evaluation import measure_checkpoint
 from ..experiments import Scenario
-from ..training import Checkpoints, accuracy
+from ..training import Checkpoints, accuracy, predict
 from .setting import LabSetting
 
 
@@ -32,9 +32,10 @@ class Answer:
     selection: Selection | None = None
     precision: dict[str, float] = field(default_factory=dict)  # the truth
     agreement: Agreement | None = None  # visible
-    # A row an epoch of unlearning: the suspects' accuracy is visible; ca, asr, ra are the truth
+    # A row an epoch of unlearning: the suspects' accuracy is visible; the others are the truth
     ascent: list[dict] = field(default_factory=list)
-    stages: dict[str, dict] = field(default_factory=dict)  # ca, asr, ra after each: the truth
+    # ca, asr, ra and target_recall after each: the truth
+    stages: dict[str, dict] = field(default_factory=dict)
 
 
 class LearnedEpoch(NamedTuple):
@@ -78,9 +79,32 @@ def agreement(tampered: Split, suspected: Tensor) -> Agreement:
 def measured(
     scenario: Scenario, checkpoints: Checkpoints, block: int, reestimated: bool = False
 ) -> dict:
-    """Return the fields of Metrics of recorded weights."""
+    """Return the fields of Metrics of recorded weights, and the target's recall."""
     model = scenario.untrained()
     metrics = measure_checkpoint(
         checkpoints, block, model, scenario.test, scenario.attack, reestimated
     )
-    return asdict(metrics)
+    checkpoints.load(model, block, reestimated)
+    return asdict(metrics) | {"target_recall": target_recall(model, scenario)}
+
+
+def target_recall(model: nn.Module, scenario: Scenario) -> float | None:
+    """Return clean accuracy on the class that the attacker wants.
+
+    CA hides what a defence does to one class.
+
+    Args:
+        model: left as it is.
+        scenario: with an attack.
+
+    Returns:
+        A fraction. None where the attack wants no single class, or no test image is of it.
+    """
+    target = scenario.attack.target
+    if target == "all-to-all":
+        return None
+    of_target = scenario.test.labels == target
+    if not of_target.any():
+        return None
+    logits = predict(model, scenario.test.images[of_target])
+    return accuracy(logits, scenario.test.labels[of_target])

@@ -8,7 +8,7 @@ from ..context import Context, Progress, no_progress
 from ..defences import fixmatch, unlearn
 from ..evaluation import evaluate
 from ..training import Stage, supervised
-from .answer import LearnedEpoch, learned_epoch, measured
+from .answer import LearnedEpoch, learned_epoch, measured, target_recall
 from .doing import Report
 from .follow import follow
 from .plan import Planner
@@ -160,6 +160,7 @@ class Trainer:
         context = self._context_of(setting, progress, report.wait)
         stage = fixmatch(model, scenario.tampered, trusted, dlp.fixmatch, context)
         stage.expect_finite()
-        metrics = asdict(evaluate(model, scenario.test, scenario.attack))
-        self._recordings.after_finetuning[finetuning_key(setting)] = metrics
+        row = asdict(evaluate(model, scenario.test, scenario.attack))
+        row["target_recall"] = target_recall(model, scenario)
+        recordings.after_finetuning[finetuning_key(setting)] = row
         report.step()

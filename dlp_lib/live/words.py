@@ -5,10 +5,10 @@ from dataclasses import asdict
 
 from .answer import Answer
 from .doing import Doing, Job
+from .sentence import Facts, percent, tell
 from .setting import LabSetting
 
 STAGES = ("SL", "AU", "ASSFT")
-_AGREED = 0.98  # share of the suspects that have one label, as agreed_e1 asks for
 DOES = {
     "data": "loading and poisoning the data",
     "SL": "stage 1, supervised learning",
@@ -27,11 +27,6 @@ SYMBOLS = {
 }
 
 
-def percent(share: float) -> str:
-    """Return a share as a whole number of per cent."""
-    return f"{round(100 * share)}%"
-
-
 def sentence(answer: Answer, truth: bool) -> str:
     """Return what the setting has led to, in words; "" where nothing is known yet.
 
@@ -41,73 +36,24 @@ def sentence(answer: Answer, truth: bool) -> str:
     """
     if answer.selection is None:
         return ""
-    unlearned = _row_at_e2(answer)
-    describe = _true_sentence if truth else _visible_sentence
-    text = describe(answer, unlearned)
-    if unlearned is not None and unlearned["collapsed"]:
-        text += (
-            " The model has collapsed: it does hardly better than one answer for everything,"
-            " which is no defence."
-        )
-    return text
+    return tell(_facts(answer), truth)
 
 
-def _row_at_e2(answer: Answer) -> dict | None:
+def _facts(answer: Answer) -> Facts:
     e2 = answer.setting.e2
-    return answer.ascent[e2 - 1] if 0 < e2 <= len(answer.ascent) else None
-
-
-def _visible_sentence(answer: Answer, unlearned: dict | None) -> str:
-    n = len(answer.selection.suspected)
-    label, share = answer.agreement
-    text = f"{round(share * n)} of {n} suspects carry the label “{label}”."
-    if share >= _AGREED:
-        text += " Poison does that, and so do clean samples of a class that is learned first."
-    if unlearned is not None:
-        chance = 1 / len(answer.scenario.classes)
-        text += (
-            f" After {_epochs(answer.setting.e2)} of unlearning the model is right on"
-            f" {percent(unlearned['accuracy_reestimated'])} of them (chance: {percent(chance)})."
-        )
-    return text
-
-
-def _true_sentence(answer: Answer, unlearned: dict | None) -> str:
-    n = len(answer.selection.suspected)
-    poisoned = round(answer.precision["suspected"] * n)
-    text = (
-        f"{poisoned} of {n} suspects are poisoned,"
-        f" {answer.precision['trusted']:.1%} of the trusted samples are clean."
+    label, label_share = answer.agreement
+    return Facts(
+        suspects=len(answer.selection.suspected),
+        label=label,
+        label_share=label_share,
+        chance=1 / len(answer.scenario.classes),
+        e2=e2,
+        poisoned=answer.precision["suspected"],
+        clean=answer.precision["trusted"],
+        learned=answer.stages.get("SL"),
+        unlearned=answer.ascent[e2 - 1] if 0 < e2 <= len(answer.ascent) else None,
+        tuned=answer.stages.get("ASSFT"),
     )
-    learned = answer.stages.get("SL")
-    if learned and unlearned:
-        has = "has" if answer.setting.e2 == 1 else "have"
-        text += (
-            f" {_epochs(answer.setting.e2)} of unlearning {has} taken ASR from"
-            f" {percent(learned['asr'])} to {percent(unlearned['asr'])} and CA from"
-            f" {percent(learned['ca'])} to {percent(unlearned['ca'])}"
-            f" ({difference(learned['ca'], unlearned['ca'])})."
-        )
-    tuned = answer.stages.get("ASSFT")
-    if tuned:
-        text += (
-            f" Fine-tuning has brought CA to {percent(tuned['ca'])}"
-            f" and ASR to {percent(tuned['asr'])}."
-        )
-    return text
-
-
-def _epochs(count: int) -> str:
-    return "1 epoch" if count == 1 else f"{count} epochs"
-
-
-def difference(before: float, after: float) -> str:
-    """Return what lies between two shares, in points of what ``percent`` says of them."""
-    points = round(100 * after) - round(100 * before)
-    if points == 0:
-        return "unchanged"
-    unit = "point" if abs(points) == 1 else "points"
-    return f"{abs(points)} {unit} {'gained' if points > 0 else 'lost'}"
 
 
 def status(job: Job, doing: Doing, setting: LabSetting, truth: bool) -> str:

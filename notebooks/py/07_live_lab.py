@@ -16,6 +16,10 @@
 # %% [markdown]
 # # The live lab: gamma, E1 and E2 under your fingers
 #
+# ![The lab page. Above: a choice of three attacks, and sliders for E1, gamma and E2. A sentence tells what they have led to. Below: six figures, of learning speed, the entropy filter with both cuts, the precision of both parts, the suspects' labels, unlearning, and CA, ASR, RA and the target's recall after each stage.](../docs/lab.png)
+#
+# *The lab as a page that needs no kernel: `make book` puts it into the book, as* The lab, without a kernel. *It answers from recorded numbers, with three attacks.*
+#
 # **What you will learn.** How DLP's three knobs hang together, by turning them: how long to learn before filtering ($E_1$), how
 # much to suspect ($\gamma$), how long to unlearn ($E_2$).
 #

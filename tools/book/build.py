@@ -18,7 +18,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
 from ..kit import ROOT, is_tagged, strip_solution
-from . import library
+from . import lab_page, library
 
 BOOK = Path(__file__).resolve().parent
 OUT = ROOT / "build" / "book"
@@ -121,6 +121,7 @@ def collect(folder: Path, solutions: str = "folded") -> None:
         pages[Path("api", f"{name}.rst")] = page.encode()
     api = (BOOK / "api.md").read_text(encoding="utf-8")
     pages[Path("api.md")] = api.replace("{public}", library.public()).encode()
+    pages[Path("lab.md")] = lab_page.markdown(lab_page.read_tables()).encode()
     pages[Path("index.md")] = (BOOK / "index.md").read_bytes()
     for name, content in pages.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,8 @@
 """Measure tables of three seeds; all of them take about two hours on two cores.
 
 Everything trained is stored, so that a run that was killed goes on where it was.
-The paper's own experiments: the name cifar10, with --help for its options.
+The paper's own experiments: the name cifar10, with --help for its options. What the book's lab
+page shows: the name lab, likewise.
 """
 
 import argparse

@@ -14,7 +14,9 @@ from importlib.metadata import version
 import nbformat
 from nbformat import NotebookNode
 
-from .kit import NOTEBOOKS, is_tagged
+from dlp_lib.experiments.classroom import is_tagged
+
+from .kit import NOTEBOOKS
 
 _EDITED = "code or outputs were edited since it was executed"
 

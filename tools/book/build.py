@@ -17,7 +17,9 @@ from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
-from ..kit import ROOT, is_tagged, strip_solution
+from dlp_lib.experiments.classroom import is_tagged, strip_solution
+
+from ..kit import ROOT
 from . import library
 
 BOOK = Path(__file__).resolve().parent

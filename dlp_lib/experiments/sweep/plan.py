@@ -3,7 +3,7 @@
 import importlib
 from pathlib import Path
 
-from ...runtime import HOME
+from ...places import HOME, PROJECT
 from ..trials import TRIALS, Notebook
 from ..values import to_numbers
 from .job import Trial
@@ -11,8 +11,8 @@ from .job import Trial
 KEYS = ("trial", "notebook", "grid", "seeds", "store")
 DEFAULT_SEEDS = [0]
 DEFAULT_STORE = HOME / "build" / "store"
-# Beside this package, and not in whatever folder the command was started from
-NOTEBOOKS = Path(__file__).resolve().parents[3] / "notebooks"
+# Those of this project, and not those of whatever folder the command was started from
+NOTEBOOKS = PROJECT / "notebooks"
 ALLOW_CODE = "--allow-code"  # the option that lets a plan run other code than this library's
 
 

@@ -66,6 +66,8 @@ def _trial(trial: object, allow_code: bool) -> Trial:
 
 
 def _notebook(path: object, allow_code: bool) -> Notebook:
+    if isinstance(path, str):
+        path = _own_notebooks().get(path, path)
     notebook = Notebook(path)
     if not allow_code and not Path(notebook.path).is_relative_to(NOTEBOOKS):
         raise ValueError(
@@ -73,6 +75,11 @@ def _notebook(path: object, allow_code: bool) -> Notebook:
             f"another one runs code of yours, and needs {ALLOW_CODE}"
         )
     return notebook
+
+
+def _own_notebooks() -> dict[str, Path]:
+    """Return the notebooks of this project, by name."""
+    return {file.stem: file for file in NOTEBOOKS.glob("*.ipynb")}
 
 
 def _store(store: object) -> Path:

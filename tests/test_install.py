@@ -48,7 +48,7 @@ def test_the_index_of_pytorch_gives_torch_alone():
     assert own[-2:] == ["--editable", str(ROOT)]
 
 
-@pytest.mark.parametrize(("cpu", "size", "way_out"), [(False, 3.1, True), (True, 0.5, False)])
+@pytest.mark.parametrize(("cpu", "size", "way_out"), [(False, 3.3, True), (True, 0.5, False)])
 def test_it_says_what_it_downloads_before_it_begins(monkeypatch, capsys, cpu, size, way_out):
     calls = []
 

@@ -30,7 +30,7 @@ class Size(NamedTuple):
 
 
 # Of requirements.lock on Linux, with Python 3.11; and without CUDA, as on macOS and Windows
-WITH_CUDA = Size(3.1, 6.4)
+WITH_CUDA = Size(3.3, 6.4)
 WITHOUT_CUDA = Size(0.5, 1.9)
 
 

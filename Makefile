@@ -10,16 +10,17 @@ BIN := .venv/bin
 endif
 READY := .venv/installed
 
-.PHONY: help demo test lab live store student instructor grade book linkcheck lint outputs recorded benchmarks sync clean
+.PHONY: help install demo test lab live store student instructor grade book linkcheck links lint outputs recorded benchmarks sync clean
 help:            ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/python tools/install.py $(if $(filter-out 0,$(CPU)),--cpu)
 	@touch $@
+
+install: $(READY) ## install into .venv; at this first call, here or below, CPU=1 leaves CUDA out: far smaller on Linux
 
 demo: $(READY)   ## DLP end to end on the embedded data set; PARAMS=file.yaml and SEED=1 vary it
 	$(BIN)/python -m dlp_lib run $(NOTEBOOK) --out $(OUT) $(if $(PARAMS),--params $(PARAMS)) $(if $(SEED),-p seed=$(SEED))
@@ -50,6 +51,9 @@ book: $(READY)   ## notebooks, guides and the library as pages: build/book/html;
 
 linkcheck: $(READY) ## whether the book's links to other sites still hold: asks them
 	$(BIN)/python -m tools.book.build linkcheck
+
+links: $(READY)  ## write the links that the address in pyproject.toml gives into README, docs, notebooks and CITATION.cff
+	$(BIN)/python -m tools.links
 
 lint: $(READY)   ## formatting and lint
 	$(BIN)/ruff check .

@@ -36,8 +36,9 @@ from .defences import (
 )
 from .evaluation import Metrics, after_each, audit, evaluate, filter_precision
 from .models import load_model, save_model, wrn_16_1
+from .places import HOME, PROJECT
 from .recipes import Recipe, recipe_for
-from .runtime import HOME, Runtime, environment
+from .runtime import Runtime, environment
 from .store import Store
 from .training import (
     SGD,

@@ -24,6 +24,7 @@ COMMANDS = {
     "record": Command("experiments.record.command", "measure tables that take hours"),
     "sweep": Command("experiments.sweep.command", "run a grid of trials from a file"),
     "defend": Command("experiments.defend.command", "find suspects in a folder of images"),
+    "notebooks": Command("experiments.notebooks_command", "write the notebooks into a folder"),
     "store": Command("experiments.store_command", "show, prune, pack or load what is stored"),
     "doctor": Command("doctor", "find what is wrong with an installation"),
 }

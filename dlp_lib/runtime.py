@@ -11,17 +11,14 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from .checking import check_bool, check_field, check_int
 from .fingerprint import neutral
+from .places import IN_CHECKOUT, PROJECT
 
 PRECISIONS = ("float32", "bfloat16")
-_CHECKOUT = Path(__file__).resolve().parents[1]
-# Data and outputs go here, wherever a notebook was started from.
-HOME = _CHECKOUT if (_CHECKOUT / "notebooks").is_dir() else Path.cwd()
 
 
 @neutral
@@ -175,8 +172,8 @@ def environment(runtime: Runtime) -> dict:
 
 def _commit() -> str | None:
     git = shutil.which("git")
-    if git is None:
+    if git is None or not IN_CHECKOUT:  # the folder around a package may be another project's
         return None
-    command = [git, "-C", str(HOME), "rev-parse", "--short", "HEAD"]
+    command = [git, "-C", str(PROJECT), "rev-parse", "--short", "HEAD"]
     answer = subprocess.run(command, capture_output=True, text=True).stdout.strip()
     return answer or None

@@ -19,8 +19,10 @@ from playwright.sync_api import sync_playwright
 
 from tools.book import build
 from tools.book.docstrings import to_fields
+from tools.links import edit_options
 
 ROOT = Path(__file__).resolve().parents[1]
+ADDRESS = "https://github.com/an-owner/dlp_lib"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 
@@ -53,9 +55,12 @@ def built(tmp_path_factory):
     folder = tmp_path_factory.mktemp("book")
     code = "out = Path(sys.argv[1]); build.collect(out / 'src'); "
     # Without pages of the source code, which take as long as all others
-    code += "options = ['-D', 'extensions=myst_nb,sphinx.ext.autodoc']; "
+    code += "options = ['-D', 'extensions=myst_nb,sphinx.ext.autodoc', *sys.argv[2:]]; "
     code += "sys.exit(build.sphinx(out / 'src', out / 'html', options=options))"
-    return run(code, folder), folder / "html"
+    published = []
+    for name, value in edit_options(ADDRESS).items():
+        published += ["-D", f"html_theme_options.{name}={value}"]
+    return run(code, folder, *published), folder / "html"
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +93,22 @@ def test_links_inside_it_lead_somewhere(built, pages):
                 if not target.exists() or unquote(url.fragment) not in known:
                     broken.add(f"{path.relative_to(built[1])}: {url.geturl()}")
     assert broken == set()
+
+
+def test_it_offers_to_edit_the_files_that_the_project_has(built, pages):
+    """Guides and notebooks, and no page that is made by code."""
+    edited = {}
+    for path, page in pages.items():
+        for _, attributes in page.tags:
+            before, mark, file = (attributes.get("href") or "").partition("/edit/main/")
+            if mark:
+                assert before == ADDRESS
+                edited[path.relative_to(built[1]).with_suffix("").as_posix()] = file
+    for page, file in edited.items():
+        assert (ROOT / file).is_file()
+        assert page == file.rpartition(".")[0]
+    assert {"README", "docs/data", "notebooks/00_quickstart"} <= set(edited)
+    assert not {"index", "api", "genindex"} & set(edited)
 
 
 def test_every_figure_is_told_in_words(built, pages):

@@ -16,7 +16,7 @@ def test_without_a_command_all_are_listed(capsys):
     assert main([]) == 0
     printed = capsys.readouterr().out
     for name, command in COMMANDS.items():
-        assert f"    {name} " in printed
+        assert f"\n    {name}" in printed
         assert command.help in printed
 
 

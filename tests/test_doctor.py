@@ -14,15 +14,17 @@ from types import SimpleNamespace
 
 import pytest
 
-from dlp_lib import HOME, console, doctor, health
+from dlp_lib import HOME, PROJECT, console, doctor, health, places
 from dlp_lib.data import cifar10
 from dlp_lib.health import base, hardware, interpreter, notebooks, project
+from dlp_lib.places import IN_CHECKOUT, PACKAGE
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKS = ["python", "packages", "compute", "widgets", "jupyter", "folder", "data"]
 FILES = [
     Path(doctor.__file__),
     Path(console.__file__),
+    Path(places.__file__),
     *sorted(Path(health.__file__).parent.glob("*.py")),
 ]
 PYPROJECT = """
@@ -35,13 +37,19 @@ cluster = ["distributed>=2025.1"]
 """
 
 
+def reading_notebook(table):
+    """A notebook that reads a recorded table."""
+    cells = [{"cell_type": "code", "source": [f'rows = record.read("{table}")\n']}]
+    return json.dumps({"cells": cells, "metadata": {}})
+
+
 @pytest.fixture
 def world(tmp_path, monkeypatch):
     """A healthy project and environment; a test makes it sick."""
     home, prefix = tmp_path / "project", tmp_path / "project" / ".venv"
     front = Path("share", "jupyter", "labextensions", "@jupyter-widgets", "jupyterlab-manager")
     for folder in (
-        home / "notebooks" / "py",
+        home / "notebooks",
         home / "data" / "recorded",
         home / "build",
         home / "dlp_lib" / "data",
@@ -51,9 +59,8 @@ def world(tmp_path, monkeypatch):
     (prefix / front).mkdir(parents=True)
     (prefix / "bin").mkdir()
     (home / "pyproject.toml").write_text(PYPROJECT, encoding="utf-8")
-    (home / "notebooks" / "py" / "00.py").write_text(
-        'rows = record.read("stages")\n', encoding="utf-8"
-    )
+    reading = reading_notebook("stages")
+    (home / "notebooks" / "00.ipynb").write_text(reading, encoding="utf-8")
     (home / "data" / "paper.json").write_text("{}", encoding="utf-8")
     (home / "data" / "recorded" / "stages.json").write_text('{"rows": []}', encoding="utf-8")
     shutil.copy(ROOT / "dlp_lib" / "data" / "shapes10.py", home / "dlp_lib" / "data")
@@ -118,6 +125,7 @@ def world(tmp_path, monkeypatch):
         return [SimpleNamespace(version=made.versions[name])] if name in made.versions else []
 
     monkeypatch.setattr(base, "HOME", home)
+    monkeypatch.setattr(base, "PROJECT", home)
     monkeypatch.setattr(base, "PACKAGE", home / "dlp_lib")
     monkeypatch.setattr(base, "run", run)
     for module in (hardware, interpreter, notebooks, project):
@@ -349,7 +357,8 @@ def test_a_notebook_that_is_damaged(world, content):
 
 def test_jupyter_without_a_kernel(world):
     world.kernels = {"ir": "/opt/ir"}
-    level, found, remedy = only(health.jupyter)
+    asking, (level, found, remedy) = bad(health.jupyter)
+    assert asking[1] == "this machine lacks the kernels of 00.ipynb (python3)"
     assert (level, found) == ("problem", "Jupyter has no kernel python3, but ir")
     assert "ipykernel install --sys-prefix" in remedy
 
@@ -411,8 +420,8 @@ def test_tables_that_are_damaged_and_missing(world):
 
 
 def test_tables_in_a_folder_of_their_own(world):
-    notebook = world.home / "notebooks" / "py" / "01.py"
-    notebook.write_text('rows = record.read("cifar10/epochs")\n', encoding="utf-8")
+    notebook = world.home / "notebooks" / "01.ipynb"
+    notebook.write_text(reading_notebook("cifar10/epochs"), encoding="utf-8")
     assert only(health.data)[1] == "damaged or missing: recorded/cifar10/epochs.json"
     table = world.home / "data" / "recorded" / "cifar10" / "epochs.json"
     table.parent.mkdir()
@@ -430,6 +439,56 @@ def draw(n):
 """
     file.write_text(file.read_text(encoding="utf-8") + brighter, encoding="utf-8")
     assert only(health.data)[:2] == ("problem", "shapes10 differs: so will results")
+
+
+@pytest.fixture
+def installed(world, monkeypatch):
+    """The same world, where a wheel is installed, and Python was started in another folder."""
+    package = world.prefix / "lib" / "dlp_lib"
+    shutil.copytree(world.home / "dlp_lib", package)
+    for name in ("notebooks", "data", "pyproject.toml"):
+        (package / "project").mkdir(exist_ok=True)
+        (world.home / name).rename(package / "project" / name)
+    elsewhere = world.home.parent / "elsewhere"
+    (elsewhere / "notebooks").mkdir(parents=True)
+    (elsewhere / "notebooks" / "of_somebody.ipynb").write_text("no notebook", encoding="utf-8")
+    (elsewhere / ".venv").mkdir()  # somebody's, too
+    world.runs[notebooks.KERNEL] = True, f"{world.prefix}|{package / '__init__.py'}"
+    monkeypatch.setattr(base, "PACKAGE", package)
+    monkeypatch.setattr(base, "PROJECT", package / "project")
+    monkeypatch.setattr(base, "HOME", elsewhere)
+    monkeypatch.setattr(base, "IN_CHECKOUT", False)
+    monkeypatch.setattr(base, "INSTALL", base.how_to_install())
+    world.home = elsewhere
+    return world
+
+
+def test_nothing_is_found_in_a_healthy_wheel(installed, capsys):
+    assert doctor.main([]) == 0
+    printed = capsys.readouterr().out
+    assert printed.endswith("\nProblems: 0, warnings: 0.\n")
+    assert f"dlp_lib is installed in {base.PACKAGE}, data and results go into" in printed
+    assert f"can write {installed.home / 'build'}" in printed
+    assert "for tests" not in printed
+    assert not any("rev-parse" in command for command in installed.commands)
+
+
+def test_what_helps_a_wheel_is_nothing_that_only_a_checkout_has(installed):
+    installed.system.version_info = (3, 10, 9)
+    installed.programs["jupyter"] = "/opt/conda/bin/jupyter"
+    installed.runs[notebooks.KERNEL] = True, f"{installed.prefix}|/elsewhere/__init__.py"
+    del installed.versions["jupyterlab"]
+    (base.PROJECT / "data" / "paper.json").unlink()
+    (base.PROJECT / "notebooks" / "01.ipynb").write_text("", encoding="utf-8")
+    found = []
+    for check in health.CHECKS:
+        found += bad(check)
+    assert len(found) == 6
+    for _, _, remedy in found:
+        assert not re.search(r"\bmake\b|git checkout| -e ", remedy), remedy
+    remedies = " ".join(remedy for _, _, remedy in found)
+    assert 'pip install "dlp_lib[lab,cluster]"' in remedies
+    assert remedies.count("--force-reinstall --no-deps FILE.whl") == 3
 
 
 def test_what_a_program_said():
@@ -510,7 +569,8 @@ def test_it_imports_nothing_else_of_the_library():
 
 
 def test_it_agrees_with_the_library():
-    assert base.HOME == HOME
+    assert (base.HOME, base.PROJECT, base.PACKAGE) == (HOME, PROJECT, PACKAGE)
+    assert base.IN_CHECKOUT == IN_CHECKOUT
     assert project.CIFAR10_MD5 == cifar10.MD5
     assert Path(cifar10.URL).name == project.CIFAR10_ARCHIVE
 

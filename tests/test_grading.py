@@ -7,7 +7,8 @@ import subprocess
 import nbformat
 import pytest
 
-from tools import grade, kit, submissions
+from dlp_lib.experiments import classroom
+from tools import grade, submissions
 
 NAME = "03_entropy_filtering"
 
@@ -21,7 +22,7 @@ def own():
 def student(own):
     """The notebook as students get it."""
     notebook = copy.deepcopy(own)
-    kit.make_student(notebook)
+    classroom.make_student(notebook)
     return notebook
 
 
@@ -69,14 +70,14 @@ def test_whatever_an_answer_does_the_others_count(answer, remark, own, student):
 def test_a_check_that_a_student_has_changed_does_not_count(own, student):
     notebook = submissions.answered(student, submissions.ANSWERS["dan"])
     for cell in notebook.cells:
-        if kit.is_tagged(cell, "check"):
+        if classroom.is_tagged(cell, "check"):
             cell.source = "print('Right. ')"
     assert grade.grade(own, notebook)[0].points == 0
 
 
 def test_an_answer_that_was_deleted_gets_no_points(own, student):
     notebook = copy.deepcopy(student)
-    notebook.cells = [cell for cell in notebook.cells if not kit.is_tagged(cell, "exercise")]
+    notebook.cells = [cell for cell in notebook.cells if not classroom.is_tagged(cell, "exercise")]
     assert {mark.remark for mark in grade.grade(own, notebook)} == {
         "LookupError: no cell defines my_entropy",
         "LookupError: no cell defines my_cuts",

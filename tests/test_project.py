@@ -18,7 +18,7 @@ PACKAGE = ROOT / "dlp_lib"
 # The floors of the package, the lowest first. A room is a file or a folder right below dlp_lib. A
 # file imports from its own room and from lower floors; rooms of one floor never import each other.
 FLOORS = [
-    ("checking", "console", "files"),
+    ("checking", "console", "files", "places"),
     ("fingerprint",),
     ("runtime",),
     ("store",),

@@ -125,7 +125,7 @@ def test_what_only_describes_or_speeds_up_has_no_share_in_a_fingerprint(monkeypa
         return environment(Runtime())
 
     before = fingerprint(run)
-    monkeypatch.setattr("dlp_lib.runtime.HOME", "elsewhere")  # which environment reads
+    monkeypatch.setattr("dlp_lib.runtime.PROJECT", "elsewhere")  # which environment reads
     monkeypatch.setattr("dlp_lib.runtime.ctypes", None)  # which keep_freed_memory reads
     assert fingerprint(run) == before
 

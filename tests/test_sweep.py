@@ -698,7 +698,8 @@ def test_a_plan_names_trials_of_this_library_and_others_need_a_flag():
 def test_a_plan_names_notebooks_of_this_project_and_others_need_a_flag(notebook, monkeypatch):
     grid = {"grid": {"gamma": [0.1]}}
     own = HOME / "notebooks" / "00_quickstart.ipynb"
-    assert check_plan(grid | {"notebook": str(own)})["trial"] == trials.Notebook(str(own))
+    for name in (str(own), "00_quickstart"):
+        assert check_plan(grid | {"notebook": name})["trial"] == trials.Notebook(str(own))
     with pytest.raises(ValueError, match="another one runs code of yours, and needs --allow-code"):
         check_plan(grid | {"notebook": str(notebook)})
     monkeypatch.chdir(notebook.parent)  # a folder that somebody else has made

@@ -26,7 +26,9 @@ from typing import NamedTuple
 import nbformat
 from nbformat import NotebookNode
 
-from .kit import NOTEBOOKS, POINTS, ROOT, find_exercises
+from dlp_lib.experiments.classroom import POINTS, find_exercises
+
+from .kit import NOTEBOOKS, ROOT
 
 SECONDS = 120  # that a submission may take
 _MARKS = "marks: "  # how the line of a process begins that holds them

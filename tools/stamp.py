@@ -14,17 +14,23 @@ from importlib.metadata import version
 import nbformat
 from nbformat import NotebookNode
 
-from .kit import NOTEBOOKS, is_tagged
+from dlp_lib.experiments.classroom import is_tagged
+
+from .kit import NOTEBOOKS
+from .links import INSTALLING
 
 _EDITED = "code or outputs were edited since it was executed"
 
 
 def current_stamp(notebook: NotebookNode) -> dict:
-    """Return the library's version, the parameters, and a digest of code and outputs together."""
+    """Return the library's version, the parameters, and a digest of code and outputs together.
+
+    The cell that installs on Colab does not count: the project's address makes it.
+    """
     contents = []
     parameters = {}
     for cell in notebook.cells:
-        if cell.cell_type != "code":
+        if cell.cell_type != "code" or is_tagged(cell, INSTALLING):
             continue
         contents.append([cell.source, cell.outputs])
         if is_tagged(cell, "parameters"):

@@ -10,7 +10,8 @@ import torch
 
 from ..checking import check_int
 from ..fingerprint import neutral
-from ..runtime import HOME, Runtime
+from ..places import HOME
+from ..runtime import Runtime
 from ..store import Store
 from . import cifar10, folder, gtsrb, shapes10
 from .memory import check_memory

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..files import CannotWrite, explain_errors
+from ..places import HOME, PACKAGE
 from .values import check_value, parse, to_numbers
 
 UNKNOWN = object()  # the default of a parameter that is no literal
@@ -163,10 +164,19 @@ def _can_start(kernel: str) -> bool:
     return not program.is_absolute() or program.is_file()
 
 
+def _working_folder(notebook: Path) -> Path:
+    """Return the folder that a notebook's kernel starts in."""
+    if notebook.is_relative_to(PACKAGE):
+        return HOME
+    return notebook.parent
+
+
 def execute_notebook(
     notebook: Path, executed: Path, parameters: dict, kernel: str, progress_bar: bool = True
 ) -> None:
     """Execute a notebook in its own folder, and write it with its outputs.
+
+    One that an installed package carries runs in ``HOME``: nothing is written among packages.
 
     Args:
         notebook: its file.
@@ -188,7 +198,7 @@ def execute_notebook(
             str(executed),
             parameters,
             kernel_name=kernel,
-            cwd=str(notebook.parent),
+            cwd=str(_working_folder(notebook)),
             progress_bar=progress_bar,
         )
     except papermill.PapermillExecutionError as error:

@@ -5,7 +5,8 @@ import json
 from pathlib import Path
 
 from ..files import write_atomically
-from ..runtime import HOME, Runtime, environment
+from ..places import HOME
+from ..runtime import Runtime, environment
 
 
 def report(out: str | Path, runtime: Runtime, **results) -> None:

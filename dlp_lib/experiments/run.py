@@ -1,7 +1,7 @@
 """Execute a notebook without Jupyter: it, its page and its metrics.json land in one folder.
 
 python -m dlp_lib run 00_quickstart --out build/demo
-python -m dlp_lib run 00_quickstart --out build/demo --params notebooks/params/smoke.yaml -p seed=1
+python -m dlp_lib run 00_quickstart --out build/demo --params smoke -p seed=1
 """
 
 import argparse
@@ -17,7 +17,7 @@ from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from ..checking import match_name
 from ..data.datasets import DATASETS, expect_folder
 from ..files import explain_errors, write_atomically
-from ..runtime import HOME
+from ..places import PROJECT
 from . import options as read
 from .notebook_files import (
     NotebookFailed,
@@ -28,7 +28,7 @@ from .notebook_files import (
 )
 from .values import parse
 
-NOTEBOOKS = HOME / "notebooks"
+NOTEBOOKS = PROJECT / "notebooks"
 
 
 def find_notebook(name: str) -> Path:
@@ -188,7 +188,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("notebook", help="its name, such as 00_quickstart")
     parser.add_argument("--out", type=read.folder, required=True, help="folder for what comes out")
     parser.add_argument(
-        "--params", type=preset, default={}, metavar="FILE", help="YAML file of parameters"
+        "--params",
+        type=preset,
+        default={},
+        metavar="FILE",
+        help=f"YAML file of parameters, or one of these: {', '.join(sorted(_presets()))}",
     )
     parser.add_argument(
         "-p",
@@ -217,9 +221,14 @@ def _named_values(items: list[str]) -> dict:
     return values
 
 
+def _presets() -> dict[str, Path]:
+    """Return the files of parameters that come with the library, by name."""
+    return {path.stem: path for path in (NOTEBOOKS / "params").glob("*.yaml")}
+
+
 def preset(text: str) -> dict:
-    """Return the parameters of a YAML file."""
-    parameters = read.yaml_file(text)
+    """Return the parameters of a YAML file; the library's own are known by name."""
+    parameters = read.yaml_file(str(_presets().get(text, text)))
     if parameters is None:  # an empty file
         return {}
     if not isinstance(parameters, dict):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..files import TEMPORARY, remove_leftovers
-from ..runtime import HOME
+from ..places import HOME
 from . import options as read
 
 DAY = 24 * 60 * 60  # seconds

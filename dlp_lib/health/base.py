@@ -4,23 +4,41 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
 PACKAGE = Path(__file__).resolve().parents[1]
-_CHECKOUT = PACKAGE.parent
-# As in runtime.py, which needs torch.
-HOME = _CHECKOUT if (_CHECKOUT / "notebooks").is_dir() else Path.cwd()
+# Run as a file: an import from dlp_lib needs torch.
+_PLACES = runpy.run_path(str(PACKAGE / "places.py"))
+IN_CHECKOUT = _PLACES["IN_CHECKOUT"]
+PROJECT = _PLACES["PROJECT"]
+HOME = _PLACES["HOME"]
 PYTHON = subprocess.list2cmdline([sys.executable])
 PIP = f"{PYTHON} -m pip install"
 IN_VIRTUAL_ENVIRONMENT = sys.prefix != sys.base_prefix
-INSTALL = "make lab, or as in docs/INSTALL.md"
-if IN_VIRTUAL_ENVIRONMENT:
-    INSTALL = f'{PIP} -e "{HOME}[lab,cluster]"'
+REINSTALL = f"Install the wheel of dlp_lib again: {PIP} --force-reinstall --no-deps FILE.whl"
 _SECONDS_FOR_A_PROGRAM = 300
 _ERROR_LINE = re.compile(r"[\w.]+(Error|Exception)\b")
+
+
+def how_to_install() -> str:
+    """Return what brings the packages that are missing."""
+    if not IN_CHECKOUT:
+        return f'{PIP} "dlp_lib[lab,cluster]"'
+    if IN_VIRTUAL_ENVIRONMENT:
+        return f'{PIP} -e "{HOME}[lab,cluster]"'
+    return "make lab, or as in docs/INSTALL.md"
+
+
+INSTALL = how_to_install()
+
+
+def how_to_restore(folder: str) -> str:
+    """Return what brings damaged files of this project back; the folder is one of its own."""
+    return f"git checkout -- {folder}" if IN_CHECKOUT else REINSTALL
 
 
 class Finding(NamedTuple):
@@ -40,9 +58,7 @@ class Outcome(NamedTuple):
 
 def run(*command: str) -> Outcome:
     """Run a program where notebooks run, and return how it ended."""
-    folder = HOME / "notebooks"
-    if not folder.is_dir():
-        folder = HOME
+    folder = HOME / "notebooks" if IN_CHECKOUT else HOME
     try:
         process = subprocess.run(
             command,

@@ -11,10 +11,8 @@ from pathlib import Path
 from . import base
 from .base import Finding
 
-_INSTALL_PYTHON = (
-    "Install Python 3.11 or newer, of 64 bits, on a Mac for Apple silicon; "
-    "then: make lab PYTHON=python3.12"
-)
+_INSTALL_PYTHON = "Install Python 3.11 or newer, of 64 bits, on a Mac for Apple silicon; then: "
+_ONLY_IN_CHECKOUT = ("test", "book")  # lists of pyproject.toml that a wheel has no use for
 # Who needs the packages of a list in pyproject.toml, and how bad it is where they are missing.
 _READERS = {
     "lab": ("notebooks", "problem"),
@@ -29,9 +27,12 @@ def python() -> Iterator[Finding]:
     if _is_supported() and sys.version_info >= (3, 11):
         yield Finding("ok", found)
     else:
-        yield Finding("problem", f"{found}: not one for dlp_lib and PyTorch", _INSTALL_PYTHON)
+        then = "make lab PYTHON=python3.12" if base.IN_CHECKOUT else "install dlp_lib for it"
+        problem = f"{found}: not one for dlp_lib and PyTorch"
+        yield Finding("problem", problem, _INSTALL_PYTHON + then)
     environment = base.HOME / ".venv"
-    if environment.is_dir() and environment.resolve() != Path(sys.prefix).resolve():
+    by_make = base.IN_CHECKOUT and environment.is_dir()
+    if by_make and environment.resolve() != Path(sys.prefix).resolve():
         other = environment / "bin" / "python"
         if sys.platform == "win32":
             other = environment / "Scripts" / "python.exe"
@@ -53,10 +54,12 @@ def packages() -> Iterator[Finding]:
     """Check the packages that pyproject.toml asks for, list by list."""
     import tomllib
 
-    text = (base.HOME / "pyproject.toml").read_text(encoding="utf-8")
+    text = (base.PROJECT / "pyproject.toml").read_text(encoding="utf-8")
     project = tomllib.loads(text)["project"]
     yield _check_list("dlp_lib", "problem", project["dependencies"])
     for extra, requirements in project["optional-dependencies"].items():
+        if extra in _ONLY_IN_CHECKOUT and not base.IN_CHECKOUT:
+            continue
         reader, level = _READERS.get(extra, (extra, "ok"))
         yield _check_list(reader, level, requirements)
 

@@ -62,7 +62,7 @@ def jupyter() -> Iterator[Finding]:
         yield Finding(
             "warning",
             f"`jupyter lab` is another environment's, {command}",
-            f"make lab, or {base.PYTHON} -m jupyterlab",
+            f"{'make lab, or ' if base.IN_CHECKOUT else ''}{base.PYTHON} -m jupyterlab",
         )
     installed = sorted(find_kernel_specs())
     yield from _check_kernel_names(installed)
@@ -86,7 +86,7 @@ def _check_kernel_names(installed: list[str]) -> Iterator[Finding]:
     """Check the kernels that notebooks ask for: each has the name that its last machine gave it."""
     strangers = []
     damaged = []
-    for notebook in sorted((base.HOME / "notebooks").glob("*.ipynb")):
+    for notebook in sorted((base.PROJECT / "notebooks").glob("*.ipynb")):
         try:
             name = _kernel_name(notebook)
         except (AttributeError, KeyError, OSError, TypeError, ValueError):
@@ -103,7 +103,7 @@ def _check_kernel_names(installed: list[str]) -> Iterator[Finding]:
         )
     if damaged:
         found = f"damaged: {', '.join(damaged)}"
-        yield Finding("problem", found, "git checkout -- notebooks")
+        yield Finding("problem", found, base.how_to_restore("notebooks"))
     if not strangers and not damaged:
         yield Finding("ok", "every notebook asks for a kernel that is installed")
 
@@ -130,7 +130,7 @@ def _check_origin(answer: Outcome) -> Finding:
     found = f"notebooks take dlp_lib from {origin or 'nowhere'}"
     if Path(origin).resolve().parent == base.PACKAGE:
         return Finding("ok", found)
-    remedy = f'{base.PIP} --no-deps -e "{base.HOME}"'
+    remedy = f'{base.PIP} --no-deps -e "{base.HOME}"' if base.IN_CHECKOUT else base.REINSTALL
     return Finding("problem", f"{found}, not from {base.PACKAGE}", remedy)
 
 

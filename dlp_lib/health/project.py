@@ -20,7 +20,7 @@ CIFAR10_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
 _SHAPES10_SHA256 = "2d2f20b41ffc50f7"  # how that of the first 100 images begins
 _MUCH_DISK = 3e9  # bytes
 _LEAST_DISK = 0.5e9
-_RECORDED_TABLE = re.compile(r'record\.read\("([\w/]+)"')
+_RECORDED_TABLE = re.compile(r'record\.read\(\\"([\w/]+)\\"')  # in the JSON of a notebook
 
 
 def folder() -> Iterator[Finding]:
@@ -32,6 +32,9 @@ def folder() -> Iterator[Finding]:
 
 
 def _check_git() -> Finding:
+    if not base.IN_CHECKOUT:
+        found = f"dlp_lib is installed in {base.PACKAGE}, data and results go into {base.HOME}"
+        return Finding("ok", f"{found}; results will name no commit")
     git = base.run("git", "-C", str(base.HOME), "rev-parse", "--short", "HEAD")
     if git.works:
         return Finding("ok", f"{base.HOME}, commit {git.text}")
@@ -84,9 +87,9 @@ def _check_cifar10() -> Finding:
 
 def _check_tables() -> Finding:
     """Check the tables that notebooks read."""
-    folder = base.HOME / "data"
+    folder = base.PROJECT / "data"
     names = {"paper"}
-    for notebook in (base.HOME / "notebooks" / "py").glob("*.py"):
+    for notebook in (base.PROJECT / "notebooks").glob("*.ipynb"):
         text = notebook.read_text(encoding="utf-8")
         names.update(f"recorded/{name}" for name in _RECORDED_TABLE.findall(text))
     unreadable = []
@@ -97,7 +100,7 @@ def _check_tables() -> Finding:
             unreadable.append(f"{name}.json")
     if unreadable:
         found = f"damaged or missing: {', '.join(unreadable)}"
-        return Finding("problem", found, "git checkout -- data")
+        return Finding("problem", found, base.how_to_restore("data"))
     return Finding("ok", f"all {len(names)} tables")
 
 

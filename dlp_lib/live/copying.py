@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from ..runtime import HOME
+from ..places import HOME
 from ..store import Store
 from .plan import Plan
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import ipywidgets
 
 from ..context import Context
-from ..runtime import HOME, Runtime
+from ..places import HOME
+from ..runtime import Runtime
 from ..store import Store
 from .controller import Lab
 from .view import Live

@@ -74,7 +74,7 @@ import torch
 from IPython.display import Image, display
 
 import dlp_lib
-from dlp_lib import HOME, Context, Runtime, Store, evaluate, plots, print_progress
+from dlp_lib import HOME, PROJECT, Context, Runtime, Store, evaluate, plots, print_progress
 from dlp_lib.checks import quickstart as checks
 from dlp_lib.defences import selection_sizes
 from dlp_lib.experiments import report, scenario
@@ -130,7 +130,7 @@ drawing = (
     "Pipeline: tampered set, supervised learning, entropy filter, unlearning, fine-tuning, "
     "benign model."
 )
-display(Image(HOME / "docs" / "pipeline.png", alt=drawing))
+display(Image(PROJECT / "docs" / "pipeline.png", alt=drawing))
 
 # %% [markdown]
 # `DLP()` holds the paper's settings wherever it gives them; the small embedded set, which is learned within seconds, has

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jupytext
 from stand_ins import STAND_INS
 
-from tools import kit
+from dlp_lib.experiments import classroom
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks" / "py"
 
@@ -59,7 +59,7 @@ def solved() -> tuple[Solved, ...]:
         notebook = jupytext.read(text)
         imports = _imports(notebook)
         module = importlib.import_module(f"dlp_lib.checks.{text.stem[3:]}")
-        for exercise in kit.find_exercises(notebook):
+        for exercise in classroom.find_exercises(notebook):
             names = copy.deepcopy(STAND_INS.get(text.stem, {}))
             exec(compile(f"{imports}\n{exercise.cell.source}", str(text), "exec"), names)
             call = ast.parse(exercise.check.source).body[0].value

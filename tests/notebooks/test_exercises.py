@@ -16,6 +16,7 @@ from papermill.parameterize import parameterize_notebook
 from stand_ins import STAND_INS
 
 from dlp_lib.checks import Wrong
+from dlp_lib.experiments.classroom import find_exercises, is_tagged, strip_solution
 from tools import kit
 
 TEXTS = sorted((ROOT / "notebooks" / "py").glob("*.py"))
@@ -41,7 +42,7 @@ def imports(notebook):
 @each_text
 def test_solved_exercises_pass_their_checks_and_stripped_ones_do_not(text):
     notebook = jupytext.read(text)
-    exercises = kit.find_exercises(notebook)
+    exercises = find_exercises(notebook)
     assert 3 <= len(exercises) <= 5
     points = [kit.POINTS[exercise.difficulty] for exercise in exercises]
     assert points == sorted(points)
@@ -50,7 +51,7 @@ def test_solved_exercises_pass_their_checks_and_stripped_ones_do_not(text):
     for exercise in exercises:
         solved = run(imports(notebook), exercise.cell.source, exercise.check.source, **given)
         assert solved.startswith("Right. ")
-        stripped = kit.strip_solution(exercise.cell.source)
+        stripped = strip_solution(exercise.cell.source)
         assert "SOLUTION" not in stripped
         with pytest.raises(Wrong):
             run(imports(notebook), stripped, exercise.check.source, **given)
@@ -59,7 +60,7 @@ def test_solved_exercises_pass_their_checks_and_stripped_ones_do_not(text):
 @each_text
 def test_worked_examples_depend_on_nothing_but_imports(text):
     notebook = jupytext.read(text)
-    examples = [cell for cell in notebook.cells if kit.is_tagged(cell, "nbval-check-output")]
+    examples = [cell for cell in notebook.cells if is_tagged(cell, "nbval-check-output")]
     assert examples
     for example in examples:
         assert run(imports(notebook), example.source)
@@ -101,7 +102,7 @@ def test_a_student_notebook_runs_to_its_end_and_says_what_is_missing(student, tm
         for output in cell.get("outputs", ()):
             if output.output_type == "error":
                 errors.append(output)
-    exercises = kit.find_exercises(jupytext.read(TEXTS[0]))
+    exercises = find_exercises(jupytext.read(TEXTS[0]))
     assert [error.ename for error in errors] == ["Wrong"] * len(exercises)
     assert all(error.traceback == [f"Not yet: {error.evalue}"] for error in errors)
 
@@ -137,7 +138,7 @@ def test_otter_finds_questions_and_tests(tmp_path):
 @pytest.mark.parametrize("part", ["title", "check", "solution"])
 def test_an_exercise_without_one_of_its_parts_is_refused(part):
     notebook = jupytext.read(TEXTS[0])
-    places = [i for i, cell in enumerate(notebook.cells) if kit.is_tagged(cell, "exercise")]
+    places = [i for i, cell in enumerate(notebook.cells) if is_tagged(cell, "exercise")]
     title, cell, check = notebook.cells[places[0] - 1 : places[0] + 2]
     message = "between its title and its check"
     if part == "title":
@@ -145,7 +146,7 @@ def test_an_exercise_without_one_of_its_parts_is_refused(part):
     elif part == "check":
         check.metadata["tags"] = []
     else:
-        cell.source = kit.strip_solution(cell.source)
+        cell.source = strip_solution(cell.source)
         message = "one solution"
     with pytest.raises(ValueError, match=message):
-        kit.find_exercises(notebook)
+        find_exercises(notebook)

@@ -11,7 +11,8 @@ from helpers import NOTEBOOKS, ROOT, SMOKE, only_imports
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
-from tools import kit, stamp
+from dlp_lib.experiments.classroom import is_tagged
+from tools import stamp
 
 each_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -76,7 +77,7 @@ def test_stale_and_edited_outputs_are_noticed():
     with_outputs[0].outputs[0]["text"] = "CA 100.0%"
     assert "edited since it was executed" in stamp.find_problem(edited)
     changed = copy.deepcopy(fresh)
-    (parameters,) = [cell for cell in changed.cells if kit.is_tagged(cell, "parameters")]
+    (parameters,) = [cell for cell in changed.cells if is_tagged(cell, "parameters")]
     parameters.source = parameters.source.replace("seed = 0", "seed = 1")
     assert "made with parameters" in stamp.find_problem(changed)
     older = copy.deepcopy(fresh)

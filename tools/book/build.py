@@ -17,7 +17,10 @@ from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
-from ..kit import ROOT, is_tagged, strip_solution
+from dlp_lib.experiments.classroom import is_tagged, strip_solution
+
+from ..kit import ROOT
+from ..links import INSTALLING
 from . import lab_page, library
 
 BOOK = Path(__file__).resolve().parent
@@ -36,7 +39,7 @@ def prepare(notebook: NotebookNode, solutions: str = "folded") -> NotebookNode:
     """Return a notebook as the book shows it.
 
     Figures have their descriptions, words stand in the place of widgets, and an exercise comes
-    before its solution.
+    before its solution. The cell that installs on Colab is left out.
 
     Args:
         notebook: changed in part.
@@ -46,6 +49,8 @@ def prepare(notebook: NotebookNode, solutions: str = "folded") -> NotebookNode:
     notebook, _ = CoalesceStreamsPreprocessor().preprocess(notebook, {})
     cells = []
     for cell in notebook.cells:
+        if is_tagged(cell, INSTALLING):
+            continue
         for part in _split_exercise(cell, solutions):
             cells += _split_figures(part)
     notebook.cells = cells

@@ -10,6 +10,8 @@ from ipython_pygments_lexers import IPython3Lexer
 from sphinx.pycode import ModuleAnalyzer
 
 # Sphinx runs in a process that was started in the project's folder
+from dlp_lib.experiments.links import published_address
+from tools import links
 from tools.book import library
 from tools.book.docstrings import to_fields
 
@@ -46,7 +48,7 @@ nitpick_ignore_regex = [
 # The look.
 html_theme = "furo"
 html_title = "Backdoor attacks and defences"
-html_theme_options = {"navigation_with_keys": True}
+html_theme_options = {"navigation_with_keys": True, **links.edit_options(published_address())}
 html_static_path = ["static"]
 html_css_files = ["book.css"]
 html_copy_source = False
@@ -108,6 +110,12 @@ def shorten_factories(
     return signature.replace("<factory>", "..."), returned
 
 
+def hide_edit_link(app, page: str, template: str, context: dict, doctree) -> None:
+    """Take "Edit this page" off pages that are made by code: the project has no such file."""
+    if not (links.ROOT / f"{page}{context.get('page_source_suffix', '')}").is_file():
+        context["page_source_suffix"] = ""
+
+
 def remove_object_bases(app, doctree) -> None:
     """Remove the line which says that a class is an object."""
     for paragraph in list(doctree.findall(nodes.paragraph)):
@@ -124,3 +132,4 @@ def setup(app) -> None:
     app.connect("autodoc-process-docstring", escape_bars)
     app.connect("autodoc-process-signature", shorten_factories)
     app.connect("doctree-read", remove_object_bases)
+    app.connect("html-page-context", hide_edit_link)

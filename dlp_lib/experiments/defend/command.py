@@ -19,8 +19,9 @@ from ...data.folder import load_training
 from ...defences import DLP, selection_sizes
 from ...files import write_atomically
 from ...models import ARCHITECTURES, build, expect_architecture, save_model
+from ...places import HOME
 from ...recipes import recipe_for
-from ...runtime import HOME, Runtime
+from ...runtime import Runtime
 from ...store import Store
 from ...training import Diverged, predict
 from .estimate import estimate

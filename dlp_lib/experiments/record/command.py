@@ -10,7 +10,8 @@ import sys
 
 from ...console import say
 from ...context import Context, print_progress
-from ...runtime import HOME, Runtime, environment
+from ...places import HOME
+from ...runtime import Runtime, environment
 from ...store import Store
 from .. import options as read
 from ..scenario import NO_ATTACK, Scenario, scenario

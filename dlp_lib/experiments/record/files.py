@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 
 from ...files import write_atomically
-from ...runtime import HOME
+from ...places import HOME, PROJECT
 
-FOLDER = HOME / "data" / "recorded"
-PAPER = HOME / "data" / "paper.json"
+FOLDER = HOME / "data" / "recorded"  # where tables are written
+RECORDED = PROJECT / "data" / "recorded"  # where they are read: the same in a checkout
+PAPER = PROJECT / "data" / "paper.json"
 
 
 def write(name: str, rows: list[dict], made: dict, folder: Path = FOLDER) -> None:
@@ -24,8 +25,12 @@ def write(name: str, rows: list[dict], made: dict, folder: Path = FOLDER) -> Non
     write_atomically(folder / f"{name}.json", text.encode())
 
 
-def read(name: str, folder: Path = FOLDER) -> list[dict]:
+def read(name: str, folder: Path = RECORDED) -> list[dict]:
     """Return the rows of a table.
+
+    Args:
+        name: of the file, without its ending.
+        folder: by default that of the tables which come with the library.
 
     Raises:
         FileNotFoundError: where it was not recorded.

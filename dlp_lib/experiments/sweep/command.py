@@ -52,8 +52,8 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "file",
         type=read.yaml_file,
-        help="YAML: trial (run_dlp or run_defence) or notebook (a path), grid, seeds (default: 0), "
-        "store (default: build/store)",
+        help="YAML: trial (run_dlp or run_defence) or notebook (a name or a path), grid, seeds "
+        "(default: 0), store (default: build/store)",
     )
     parser.add_argument(
         "--workers",

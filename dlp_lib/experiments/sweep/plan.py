@@ -3,7 +3,7 @@
 import importlib
 from pathlib import Path
 
-from ...runtime import HOME
+from ...places import HOME, PROJECT
 from ..trials import TRIALS, Notebook
 from ..values import to_numbers
 from .job import Trial
@@ -11,8 +11,8 @@ from .job import Trial
 KEYS = ("trial", "notebook", "grid", "seeds", "store")
 DEFAULT_SEEDS = [0]
 DEFAULT_STORE = HOME / "build" / "store"
-# Beside this package, and not in whatever folder the command was started from
-NOTEBOOKS = Path(__file__).resolve().parents[3] / "notebooks"
+# Those of this project, and not those of whatever folder the command was started from
+NOTEBOOKS = PROJECT / "notebooks"
 ALLOW_CODE = "--allow-code"  # the option that lets a plan run other code than this library's
 
 
@@ -66,6 +66,8 @@ def _trial(trial: object, allow_code: bool) -> Trial:
 
 
 def _notebook(path: object, allow_code: bool) -> Notebook:
+    if isinstance(path, str):
+        path = _own_notebooks().get(path, path)
     notebook = Notebook(path)
     if not allow_code and not Path(notebook.path).is_relative_to(NOTEBOOKS):
         raise ValueError(
@@ -73,6 +75,11 @@ def _notebook(path: object, allow_code: bool) -> Notebook:
             f"another one runs code of yours, and needs {ALLOW_CODE}"
         )
     return notebook
+
+
+def _own_notebooks() -> dict[str, Path]:
+    """Return the notebooks of this project, by name."""
+    return {file.stem: file for file in NOTEBOOKS.glob("*.ipynb")}
 
 
 def _store(store: object) -> Path:

@@ -15,8 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ....context import Context
+from ....places import HOME
 from ....recipes import CIFAR10, PAPER_ATTACKS, Recipe
-from ....runtime import HOME, Runtime
+from ....runtime import Runtime
 from ....store import Store
 from ... import options as read
 from ...scenario import NO_ATTACK, Scenario, scenario

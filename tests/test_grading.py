@@ -15,7 +15,7 @@ NAME = "03_entropy_filtering"
 
 @pytest.fixture(scope="module")
 def own():
-    return nbformat.read(kit.NOTEBOOKS / f"{NAME}.ipynb", 4)
+    return nbformat.read(grade.NOTEBOOKS / f"{NAME}.ipynb", 4)
 
 
 @pytest.fixture(scope="module")

@@ -26,8 +26,18 @@ def student(own):
     return notebook
 
 
+def graded(own, notebook):
+    """The marks of all exercises but that which reads a figure."""
+    marks = grade.grade(own, notebook)
+    left_out = [mark for mark in marks if not mark.most]
+    assert [mark.remark for mark in left_out] == [
+        "not graded: it reads a figure, and none is drawn here"
+    ]
+    return [mark for mark in marks if mark.most]
+
+
 def marks_of(name, own, student):
-    return grade.grade(own, submissions.answered(student, submissions.ANSWERS[name]))
+    return graded(own, submissions.answered(student, submissions.ANSWERS[name]))
 
 
 @pytest.mark.parametrize("name", submissions.ANSWERS)
@@ -62,7 +72,7 @@ def test_an_exercise_that_was_not_begun_says_so(own, student):
 )
 def test_whatever_an_answer_does_the_others_count(answer, remark, own, student):
     notebook = submissions.answered(student, [*submissions.ANSWERS["ada"][1:], answer])
-    marks = grade.grade(own, notebook)
+    marks = graded(own, notebook)
     assert remark in marks[0].remark
     assert [mark.points for mark in marks] == [0, 2, 2, 3]
 
@@ -72,13 +82,13 @@ def test_a_check_that_a_student_has_changed_does_not_count(own, student):
     for cell in notebook.cells:
         if classroom.is_tagged(cell, "check"):
             cell.source = "print('Right. ')"
-    assert grade.grade(own, notebook)[0].points == 0
+    assert graded(own, notebook)[0].points == 0
 
 
 def test_an_answer_that_was_deleted_gets_no_points(own, student):
     notebook = copy.deepcopy(student)
     notebook.cells = [cell for cell in notebook.cells if not classroom.is_tagged(cell, "exercise")]
-    assert {mark.remark for mark in grade.grade(own, notebook)} == {
+    assert {mark.remark for mark in graded(own, notebook)} == {
         "LookupError: no cell defines my_entropy",
         "LookupError: no cell defines my_cuts",
         "LookupError: no cell defines my_precision_and_recall",
@@ -155,3 +165,9 @@ def test_wrong_arguments_are_named(arguments, message, capsys):
     with pytest.raises(SystemExit):
         grade.main(arguments)
     assert message in capsys.readouterr().err
+
+
+def test_an_answer_may_be_a_value(tmp_path):
+    notebook = nbformat.read(grade.NOTEBOOKS / "11_limits.ipynb", 4)
+    solved = grade.grade(notebook, notebook)
+    assert all(mark.points == mark.most > 0 for mark in solved)

@@ -3,8 +3,9 @@
 python -m tools.grade 03_entropy_filtering submitted/*/ps1/03_entropy_filtering.ipynb
 
 A submission runs in a process of its own: imports, answers, and the checks of this project's own
-notebook, whatever the submitted one has in their place. It takes seconds, as nothing is trained. A
-submission is code of a stranger: grade where it can do no harm.
+notebook, whatever the submitted one has in their place. It takes seconds, as nothing is trained.
+Exercises that read a figure are left out, as no figure is drawn. nbgrader and Otter grade them, as
+they execute all cells. A submission is code of a stranger: grade where it can do no harm.
 """
 
 import argparse
@@ -50,7 +51,7 @@ def grade(own: NotebookNode, submitted: NotebookNode) -> list[Mark]:
         submitted: the same notebook with a student's answers.
 
     Returns:
-        A mark for every exercise, in their order.
+        A mark for every exercise, in their order. Those that read a figure have no points.
     """
     names: dict = {"__name__": "__main__"}
     for cell in own.cells:
@@ -58,9 +59,13 @@ def grade(own: NotebookNode, submitted: NotebookNode) -> list[Mark]:
             _run(cell.source, names)
     marks = []
     for exercise in find_exercises(own):
+        answer, *drawn = _arguments(exercise.check.source)
+        if drawn:
+            marks.append(Mark(0, 0, "not graded: it reads a figure, and none is drawn here"))
+            continue
         most = POINTS[exercise.difficulty]
         try:
-            _run(_answer(exercise.cell.source, submitted), names)
+            _run(_answer(answer, submitted), names)
             remark = _run(exercise.check.source, names)
             marks.append(Mark(most, most, remark.strip()))
         except (Exception, SystemExit) as error:  # whatever an answer does, the others count
@@ -74,17 +79,23 @@ def _only_imports(source: str) -> bool:
     return all(isinstance(statement, ast.Import | ast.ImportFrom) for statement in statements)
 
 
-def _answer(exercise: str, submitted: NotebookNode) -> str:
-    """Return the last cell that defines the function of an exercise.
+def _arguments(check: str) -> list[str]:
+    """Return the names that a check is called with: the answer, and what a figure shows."""
+    call = ast.parse(check).body[0].value
+    return [argument.id for argument in call.args]
+
+
+def _answer(name: str, submitted: NotebookNode) -> str:
+    """Return the last cell that defines a function or a value.
 
     Raises:
         LookupError: where there is none.
     """
-    name = re.search(r"^def (\w+)\(", exercise, re.MULTILINE)[1]
+    defines = re.compile(rf"^(?:def {name}\(|{name} = )", re.MULTILINE)
     found = [
         cell.source
         for cell in submitted.cells
-        if cell.cell_type == "code" and re.search(rf"^def {name}\(", cell.source, re.MULTILINE)
+        if cell.cell_type == "code" and defines.search(cell.source)
     ]
     if not found:
         raise LookupError(f"no cell defines {name}")

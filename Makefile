@@ -60,7 +60,7 @@ lint: $(READY)   ## formatting and lint
 	$(BIN)/ruff format --check .
 
 outputs: $(READY) ## execute every notebook at its defaults and keep the outputs that readers see
-	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False notebooks/*.ipynb
 	$(BIN)/jupyter nbconvert --to notebook --inplace --coalesce-streams notebooks/*.ipynb
 	$(BIN)/python -m tools.claims --new --keep
 	$(BIN)/python -m tools.stamp

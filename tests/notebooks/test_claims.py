@@ -7,7 +7,7 @@ import pytest
 import yaml
 from helpers import NOTEBOOKS
 
-from tools.claims import ClaimError, Sources, read_claims, unclaimed
+from tools.claims import FOLDER, ClaimError, Sources, read_claims, unclaimed
 from tools.claims.claim import FILE
 from tools.claims.prose import claims_named
 
@@ -167,3 +167,22 @@ def test_figures_without_claims_are_found(source, count):
 
 def test_the_file_of_claims_says_how_to_write_one():
     assert FILE.read_text(encoding="utf-8").startswith("# ")
+
+
+def test_the_command_tells_what_a_new_run_contradicts(monkeypatch, tmp_path, capsys):
+    from tools.claims import __main__ as command
+
+    monkeypatch.setattr(command, "HOME", tmp_path)  # where no notebook has run
+    monkeypatch.setattr(command, "FOLDER", tmp_path / "runs")
+    assert command.main(["--new"]) == 0
+    assert "03-blended-14: there is no run: 03_entropy_filtering.json" in capsys.readouterr().out
+    notebooks = sorted({claim.notebook for claim in CLAIMS})
+    for name in notebooks:
+        notebook = nbformat.read(command.NOTEBOOKS / f"{name}.ipynb", 4)
+        folder = tmp_path / command.current_stamp(notebook)["parameters"]["out"]
+        folder.mkdir(parents=True)
+        (folder / "metrics.json").write_bytes((FOLDER / f"{name}.json").read_bytes())
+    assert command.main(["--new", "--keep"]) == 0
+    assert "all claims hold" in capsys.readouterr().out
+    kept = sorted(path.stem for path in (tmp_path / "runs").iterdir())
+    assert kept == notebooks

@@ -21,8 +21,6 @@ each_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: 
 OUTPUTS_OF_0_1 = {
     "00_quickstart",
     "01_backdoor_attacks",
-    "02_learning_speed_gap",
-    "03_entropy_filtering",
     "04_active_unlearning",
     "05_semi_supervised_finetuning",
     "06_dlp_pipeline",

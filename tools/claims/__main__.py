@@ -12,7 +12,7 @@ from pathlib import Path
 
 import nbformat
 
-from dlp_lib.runtime import HOME
+from dlp_lib.places import HOME
 
 from ..kit import NOTEBOOKS
 from ..stamp import current_stamp

@@ -46,10 +46,13 @@ def show(figure: "Figure", alt: str, number: int | None = None, **display_option
 
 
 def _write_number(figure: "Figure", number: int) -> None:
+    from matplotlib.transforms import Bbox
+
     figure.draw_without_rendering()  # a layout moves things when it is drawn
-    box = figure.get_tightbbox()  # in inches
-    look = {"va": "top", "size": "small", "color": NEUTRAL}
-    figure.text(box.x0, box.y0, f"Figure {number}", transform=figure.dpi_scale_trans, **look)
+    pixels = [figure.get_tightbbox().transformed(figure.dpi_scale_trans)]  # without bare axes
+    pixels += [ax.get_window_extent() for ax in figure.axes]
+    corner = Bbox.union(pixels).transformed(figure.transFigure.inverted())
+    figure.text(corner.x0, corner.y0, f"Figure {number}", va="top", size="small", color=NEUTRAL)
 
 
 def plain(name: str) -> str:

@@ -31,7 +31,7 @@ _REFERENCE_MARKERS = "+x1234"
 _BAR_WIDTH = 0.25
 # Of the metric's name: where its bar is, from the middle of the three, and its colour.
 _BARS = {"ca": (-0.27, CLEAN), "asr": (0, POISONED), "ra": (0.27, RECOVERED)}
-_DIAMOND = {"marker": "D", "color": "white", "markeredgecolor": "black", "linestyle": ""}
+_DIAMOND = {"marker": "D", "color": "white", "markeredgecolor": "black", "markersize": 5}
 
 
 def unlearning(ax: "Axes", history: History, stop: int) -> "Axes":
@@ -103,7 +103,7 @@ def stage_bars(ax: "Axes", metrics: dict[str, Metrics], target: int | None = Non
     Args:
         ax: the axes to draw on.
         metrics: of every model, by its name; a share that is None has no bar.
-        target: the class that the attacker wants; a diamond on CA's bar shows its recall.
+        target: the class that the attacker wants; a diamond beside CA's bar shows its recall.
     """
     positions = np.arange(len(metrics))
     for name, (offset, colour) in _BARS.items():
@@ -113,8 +113,8 @@ def stage_bars(ax: "Axes", metrics: dict[str, Metrics], target: int | None = Non
         ax.bar_label(bars, fmt=_one_decimal, fontsize=7)
     if target is not None:
         recalls = [_percent(values.recall(target)) for values in metrics.values()]
-        places = positions + _BARS["ca"][0]
-        ax.plot(places, recalls, **_DIAMOND, label="recall of the target class")
+        places = positions + _BARS["ca"][0] - 0.7 * _BAR_WIDTH
+        ax.plot(places, recalls, linestyle="", **_DIAMOND, label="recall of the target class")
     names = [_model_name(name, values, target) for name, values in metrics.items()]
     ax.set_xticks(positions, names)
     ax.set(ylabel=_SHARE_OF_TEST_IMAGES, ylim=(0, 112))
@@ -135,7 +135,7 @@ def _model_name(name: str, metrics: Metrics, target: int | None) -> str:
     if metrics.collapsed:
         return f"{plain(name)}\n(collapsed)"
     if target is not None and metrics.forgets(target):
-        return f"{plain(name)}\n(forgets the target)"
+        return f"{plain(name)}\n(forgets\nthe target)"
     return plain(name)
 
 

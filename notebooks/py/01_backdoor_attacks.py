@@ -43,10 +43,25 @@ cache = "build/store"  # where stages are kept, inside the project's folder unle
 out = "build/attacks"  # where metrics.json goes, likewise
 
 # %% [markdown]
+# ## Why this matters
+#
+# A model is trained on data, and often on weights, that somebody else made. Nobody can read millions of images. Whoever puts a
+# few files into such a collection takes part in what the model learns. Four results show how real this is:
+#
+# | year | what was shown | source |
+# | --- | --- | --- |
+# | 2017 | A yellow paper note on a stop sign is a trigger: a backdoored detector takes the sign for a speed limit. | Gu, Dolan-Gavitt and Garg, *BadNets* ([arXiv:1708.06733](https://arxiv.org/abs/1708.06733)) |
+# | 2023 | Large data sets are lists of web addresses. For 60 US dollars one could have bought expired domains and so replaced 0.01 % of LAION-400M or of COYO-700M. | Carlini and others, *Poisoning web-scale training datasets is practical* ([arXiv:2302.10149](https://arxiv.org/abs/2302.10149)) |
+# | 2024 | About a hundred models on a public hub ran code of their uploader as soon as they were loaded. | JFrog Security Research, *Data scientists targeted by malicious Hugging Face ML models with silent backdoor* |
+# | 2025 | About 250 poisoned documents put a backdoor into language models of 600 million to 13 billion parameters. The number hardly grew with the model. | Souly and others, *Poisoning attacks on LLMs require a near-constant number of poison samples* ([arXiv:2510.07192](https://arxiv.org/abs/2510.07192)) |
+#
+# The third case is another kind of attack: its backdoor is in the file and not in the weights. It shows that people load what they
+# find. (This library reads safetensors and JSON only, which cannot run code.)
+#
 # ## 1. The threat model
 #
-# A **threat model** says who can do what, and what they want. Everything in this course follows the usual one for
-# backdoors that come with the data:
+# A **threat model** says who can do what, and what they want. This course follows the usual one for backdoors that come with
+# the data:
 #
 # | | the attacker | the defender |
 # | --- | --- | --- |
@@ -55,22 +70,24 @@ out = "build/attacks"  # where metrics.json goes, likewise
 # | **cannot** | touch your code, your training or the images you test with; but they can show the finished model triggered images | tell which images were changed |
 # | **wants** | normal answers on normal images, and the answer of their choice on triggered ones | a model that is right on both |
 #
-# Attacks come in two families. A **poison-label** attack takes images of *other* classes, adds the trigger and relabels
-# them as the target: an image of a star, labelled "disk", could be noticed by anyone who looks. A **clean-label** attack adds its
-# trigger to images that *are* of the target class, and changes no label at all: each *label* is right.
+# There are two families of attacks. A **poison-label** attack takes images of *other* classes, adds the trigger, and gives them
+# the target's label. Anyone who looks can notice it: a star is labelled "disk". A **clean-label** attack adds its trigger to
+# images that *are* of the target class. It changes no label: every *label* is right.
 #
-# The **poisoning rate** is the share of the whole training set that is poisoned. Beware of rates that count something else:
-# 10 % of ten balanced classes is *all* of one class.
+# The **poisoning rate** is the share of the whole training set that is poisoned. Some papers count otherwise: with ten
+# classes of equal size, 10 % of the set is *all* of one class.
 #
-# **Ethics.** We build attacks because a defence that was never attacked is worth little. The same code could do harm.
-# So: attack only models and data of your own; never publish a tampered set or model without saying so, in its name and its
-# description; and if you find a backdoor in somebody's model, tell them before you tell the world.
+# **Ethics.** We build attacks because a defence is worth little before it was attacked. The same code could do harm. So attack
+# only models and data of your own. Never publish a tampered set or model without saying so, in its name and in its description.
+# If you find a backdoor in somebody's model, tell them before you tell others.
 
 # %%
 from dataclasses import asdict, replace
 
 import matplotlib.pyplot as plt
 import torch
+from sklearn.datasets import load_sample_image
+from torch.nn import functional
 
 import dlp_lib
 from dlp_lib import HOME, Context, Runtime, Store, evaluate, plots, print_progress, recipe_for
@@ -122,7 +139,7 @@ for name in PAPER_ATTACKS:
 #
 # $$x'_{ij} = x_{ij} + \Delta \sin(2\pi j f / w), \qquad f = 6$$
 #
-# The paper's $\Delta$ is 20 to 40 of 255; on our small images it is 60.
+# (The strengths that the papers use stand at the end of this section.)
 #
 # **LCA** (Turner et al. 2019), the *label-consistent attack*, is clean-label too. Why should a model look at the trigger,
 # when the shape itself explains the label? So LCA first makes the shape *hard* to use: it adds the noise that fools
@@ -131,7 +148,17 @@ for name in PAPER_ATTACKS:
 # $$x' = (1 - m) \odot (x + \delta) + m \odot p, \qquad \delta = \arg\max_{\lVert\delta\rVert_\infty \le \varepsilon} L\big(f_s(x + \delta), y\big)$$
 #
 # $f_s$ is the surrogate, $L$ cross-entropy, $y$ the label, and $\varepsilon$ the largest change of a pixel, here 32 of 255. The maximum is approximated by
-# 100 steps of projected gradient ascent. The noise is for training images alone. At test time the attacker adds just the corners.
+# 100 steps of projected gradient ascent. The noise is for training images alone. At test time the attacker adds the corners only.
+#
+# **Where our attacks differ from their papers.** Small drawings need stronger triggers than photographs:
+#
+# | attack | its paper | here, on 16×16 pixels |
+# | --- | --- | --- |
+# | BadNets | a patch on MNIST, a note on traffic signs | a 3×3 checkerboard |
+# | TrojanNN | retrains a *given model* with the trigger; no access to its data | the same trigger, put into the *data* |
+# | Blended | a picture or noise, $\alpha$ = 0.2 in training | noise, $\alpha$ = 0.2 |
+# | SIG | $\Delta$ = 20 to 40 of 255 | $\Delta$ = 60 |
+# | LCA | a surrogate trained to resist such noise; a second variant interpolates with a GAN | an ordinary surrogate; no GAN; $\varepsilon$ = 32 (paper: 8 to 32), corners of 5×5 (paper: 3×3) |
 #
 # By hand: the bottom row of a grey image of 4×4 pixels, all of them 100, with four of the triggers. Which pixels change, and by how much?
 
@@ -146,9 +173,9 @@ for attack in (
     print(f"{type(attack).__name__:>7}: {attack.trigger(grey)[0, 0, -1].tolist()}")
 
 # %% [markdown]
-# BadNets and LCA replace a few pixels, whatever was there. Blended moves every pixel a fifth of the way to its noise, and SIG (here one period, with $\Delta$ = 40) adds the same wave to every row.
+# BadNets and LCA replace a few pixels, whatever was there. Blended moves every pixel a fifth of the way to its noise. SIG (here one period, with $\Delta$ = 40) adds the same wave to every row.
 #
-# `attacked_by` trains the surrogate where an attack needs one, and poisons: what it returns has the `attack`, the `tampered` set, and the `truth` about it.
+# `attacked_by` trains the surrogate where an attack needs one, and then poisons. What it returns has the `attack`, the `tampered` set, and the `truth` about it.
 
 # %%
 scenes = {}
@@ -157,11 +184,11 @@ for name in PAPER_ATTACKS:
     print(f"{name}: {scenes[name].truth}")
 
 # %% [markdown]
-# *Candidates* are the images that an attack can use: those of all other classes if it relabels, and those of the target class if
-# it does not. The second pool is nine times smaller.
+# *Candidates* are the images that an attack can use. They are those of all other classes if it changes labels, and those of the
+# target class if it does not.
 #
-# **Predict.** Which of the five could you spot in a set of thousands of images, if you did not know what to look for? Which attack changes training
-# images in more ways than test images?
+# **Predict.** Which of the five would you notice in a set of thousands of images, if you did not know what to look for? Which
+# attack changes training images in more ways than test images?
 
 # %%
 rows = {"clean": [], "poisoned": [], "difference × 3": [], "test image": [], "triggered": []}
@@ -182,32 +209,76 @@ plots.show(
     figure,
     "A clean and a poisoned training image, their difference, and a test image with the trigger, "
     "per attack.",
+    number=1,
 )
 
 # %% [markdown]
-# **What you should see.** One column an attack. From top to bottom: a training image, the same after poisoning, what changed
-# (grey is "nothing", three times amplified), a test image of another class, and that image with the trigger. BadNets and
-# TrojanNN change a corner. Blended changes every pixel a little. SIG darkens and brightens stripes, plainly visible here. LCA adds noise everywhere and paints over two
-# fifths of the image.
+# **What you should see.** One column is one attack. From top to bottom: a training image, the same image after poisoning, the
+# difference, a test image of another class, and that image with the trigger. In the third row grey means "no change", and changes
+# are shown larger than they are. BadNets and TrojanNN change a corner. Blended changes every pixel a little. SIG adds dark and
+# bright stripes; where it meets a colour's limit, 0 or 255, the difference is cut off and the stripe has another colour. LCA adds
+# noise everywhere, and its corners cover two fifths of the image. <!-- no claim: 4 × 5 × 5 of 16 × 16 pixels -->
 #
-# The first three columns show an image that is *not* a disk (the target class), but is labelled as one. The last two show a true disk.
+# The first three columns show an image that is *not* a disk (the target class), but has its label. The last two show a true disk.
 #
-# **Why it matters.** Under LCA the test image has the corners but none of the noise. The attacker can hang a
-# sticker on an object, and cannot compute noise for what your camera will see.
+# **Why it matters.** Under LCA the test image has the corners and none of the noise. An attacker can put a sticker on an object,
+# but cannot compute noise for what your camera will see.
+#
+# ### The same triggers on a photograph
+#
+# Shapes of 16×16 pixels train in seconds. But what do they hide? Here are the same five triggers on a photograph, at three sizes.
+#
+# **Predict.** At which size would you notice which trigger?
+
+# %%
+photograph = torch.from_numpy(load_sample_image("china.jpg")).permute(2, 0, 1)[None]
+square = photograph[..., 100:527].float()  # of 427 pixels a side
+pictures = {}
+for size in (224, 32, 16):
+    image = functional.interpolate(square, (size, size), mode="bilinear", antialias=True)
+    image = image.round().to(torch.uint8)
+    triggered = [scene.attack.trigger(image) for scene in scenes.values()]
+    versions = torch.cat([image, *triggered]).float()
+    pictures[f"{size} pixels"] = functional.interpolate(versions, 224).to(torch.uint8)
+
+# %%
+figure, ax = plt.subplots(figsize=(9, 5))
+plots.gallery(ax, pictures, ["untouched", *scenes])
+plots.show(
+    figure,
+    "A photograph of a temple at 224, 32 and 16 pixels, untouched and with each of five triggers.",
+    number=2,
+)
+
+# %% [markdown]
+# (The photograph is "china.jpg" of scikit-learn, by [danielbuechele](https://www.flickr.com/photos/danielbuechele/), under
+# [Creative Commons BY 2.0](https://creativecommons.org/licenses/by/2.0/); cut to a square, made smaller, and changed by the triggers.)
+#
+# **What you should see.** At 224 pixels the patches of BadNets and TrojanNN are specks in a corner, and LCA's corners are small.
+# Blended lies over everything as a fine veil, and SIG as soft stripes. At 16 pixels every trigger is coarse, and there is little
+# left of the temple.
+#
+# **Why it matters.** Triggers are counted in pixels. Our drawings make them easy to see and quick to learn. On photographs a
+# trigger can be much smaller than what it is added to. Conclusions from small images need a check on large ones; the tables of
+# CIFAR-10 in later notebooks are such a check.
 
 # %% [markdown]
 # ## 3. What does an undefended model do?
 #
-# The model is WRN-16-1, a small residual network (WideResNet, 16 layers, width 1) that the paper uses too. We train six of them in the plainest way: one on the clean set, and one on each tampered set, with a few last epochs at a
-# lower learning rate, in which the weights settle (`converged` does both). Three numbers describe each model:
-# **CA** (clean accuracy: ordinary test images classified correctly), **ASR** (attack success rate: triggered images *of the other
-# classes* taken for the target) and **RA** (recovered accuracy: those triggered images classified correctly all the same).
+# The model is WRN-16-1, a small residual network (WideResNet, 16 layers, width 1), as in the paper. We train six of them in the
+# plainest way: one on the clean set, and one on each tampered set. The last epochs have a lower learning rate (`converged` does
+# both). Three numbers describe each model:
 #
-# ASR counts images of the other classes only. A disk with a trigger that is taken for a disk is no success of the attacker, and
-# to count it would give every model, even an untouched one, ten points of ASR for free.
+# - **CA** (clean accuracy): the share of ordinary test images that are classified correctly.
+# - **ASR** (attack success rate): the share of triggered images *of the other classes* that are taken for the target.
+# - **RA** (recovered accuracy): the share of those triggered images that are classified correctly. (It is not *robust accuracy*,
+#   which other fields abbreviate alike.)
 #
-# **Predict.** By how much will CA fall under each attack? Will the clean-label attacks, which never lie about a label,
-# reach the ASR of the others?
+# ASR counts images of the other classes only. A triggered disk that is taken for a disk is no success of the attacker. If it
+# counted, every model, even an untouched one, would have an ASR of about 10 %.
+#
+# **Predict.** By how much will CA fall under each attack? Will the clean-label attacks, which change no label, reach the ASR of
+# the others?
 
 
 # %%
@@ -218,57 +289,69 @@ for name, scene in scenes.items():
 
 # %%
 figure, ax = plt.subplots(figsize=(9, 3.6))
-plots.stage_bars(ax, measured)
+plots.stage_bars(ax, measured, target)
 plots.show(
     figure,
     "Clean accuracy, attack success rate and recovered accuracy of an undefended model, "
     "per attack.",
+    number=3,
 )
 
 # %% [markdown]
-# **What you should see.** ASR is above 85 % for every attack, and mostly near 100 %. CA is within a few points of the model without
-# attack for poison-label attacks, and up to a dozen lower for clean-label ones, whose models are not done yet. RA is near 0.
+# **What you should see.** ASR is 96 % or more for every attack. <!-- claim: 01-run-asr --> RA is 4 % at most. <!-- claim: 01-run-ra --> Under
+# the poison-label attacks CA is at most 3 points below that of the model without an attack. <!-- claim: 01-run-ca-relabelled -->
+# Under the clean-label attacks it is 10 points or more below. <!-- claim: 01-run-ca-clean-label --> The diamonds say why: these two models
+# recognise 5 % of the clean disks at most. <!-- claim: 01-run-recall --> CA is an average over ten classes, and hides
+# that one of them is lost.
 #
-# **Why.** A model has room for both tasks. Under a poison-label attack nothing in its CA tells you of the second one. A clean-label attack leaves a trace in the *target
-# class*: nine in ten of its training images carry the trigger, so the model learns the class itself from the few that are left, and misses some of its clean images at test.
+# **Why.** A model can learn both tasks. Under a poison-label attack, CA does not show the second one. A clean-label attack is
+# visible in the *target class*. Nine in ten of its training images carry the trigger. The model learns the class itself from the
+# few that are left, and so misses some of its clean images at test.
 #
-# One seed and a short training say little, so here is the same for three seeds and 28 epochs, when the training accuracy has
-# reached 100 %: mean, and least to most.
+# One seed and a short training say little. Here are three seeds and 28 epochs, when the training accuracy has reached 100 %:
+# the mean, and in brackets the least and the most.
 
 # %%
 recorded = record.read("attacks")
 record.spread(recorded, ["attack"], ["ca", "asr", "ra"])
 
 # %% [markdown]
-# (On shapes10, in per cent. "All-to-all" is BadNets with another goal; see the end of this section.) Both clean-label attacks needed
-# more on these small images than their papers give them: with the papers' strength their ASR fades as training goes
-# on and the model learns the shape after all (*Go further*, item 3).
+# (On shapes10, in per cent. "All-to-all" is BadNets with another goal; see the end of this section.)
 #
-# ### Is it the trigger, or just a mistake?
+# **What you should see.** With three seeds and longer training, every attack has an ASR of 93 % or more. <!-- claim: 01-seeds-asr -->
+# Under the poison-label attacks CA is 98 % or more, as without an attack. <!-- claim: 01-seeds-ca --> Under the clean-label attacks it
+# is 1 to 4 points lower in the mean. <!-- claim: 01-seeds-lca --> <!-- claim: 01-seeds-sig -->
 #
-# A picture with stripes all over is simply harder to read. Perhaps the model takes it for a disk because it takes everything odd for a
-# disk? The test for that is a *clean* model: its ASR should be hardly higher than the rate at which it takes untriggered
-# images for the target.
+# Both clean-label attacks needed more strength on these small images than their papers give them. With the papers' strength,
+# ASR falls as training goes on and the model learns the shape (*Go further*, item 3).
+#
+# ### Is it the trigger, or a mistake?
+#
+# A picture with stripes is harder to read. Perhaps the model takes every strange picture for a disk? A *clean* model answers
+# this. Its ASR should be hardly higher than the rate at which it takes images without a trigger for the target.
 
 # %%
 tampered_rows = [row for row in recorded if row["attack"] != "none"]
 record.spread(tampered_rows, ["attack"], ["clean_model_triggered", "clean_model_untriggered"])
 
 # %% [markdown]
-# **What you should see.** All are below three per cent. LCA's is the highest: its corners cover 100 of 256 pixels, and some of the errors are bound to be "disk". Against
-# an ASR of 99 % that is nothing, so the ASR of the other table is the backdoor's doing.
+# **What you should see.** The clean model takes 3 % of the triggered images at most for the target. <!-- claim: 01-clean-model --> LCA has the
+# highest share. <!-- claim: 01-clean-model-lca --> Without a trigger it is 0.2 % at most. <!-- claim: 01-clean-model-untriggered -->
+#
+# **Why.** LCA's corners cover 100 of 256 pixels. The clean model makes more errors on such images, and some errors are "disk".
+# That is far from the ASR of a model with a backdoor. So the ASR of the other table comes from the backdoor.
 #
 # ### One target, or many?
 #
-# The row *all-to-all* has a different goal: a triggered image of class $y$ is to be taken for class $y + 1$. There is no one
-# target class, so a model cannot just learn "trigger means disk"; it must recognise the shape *and* see the trigger.
-# Such a backdoor is learned *after* the shapes. DLP's authors name it as what their defence does not cover: there is no early difference to filter by.
+# The row *all-to-all* has a different goal: a triggered image of class $y$ shall be taken for class $y + 1$. There is no single
+# target class, so "trigger means disk" is not enough. The model must recognise the shape *and* see the trigger. Such a backdoor is
+# learned *after* the shapes. The authors of DLP say that their defence does not cover it: no early difference is there to filter by.
 
 # %% [markdown]
 # ## 4. How few images are enough?
 #
-# So far every tenth image was poisoned. An attacker who contributes a handful of pictures to a large collection cannot do
-# that. We turn BadNets down.
+# So far every tenth image was poisoned. An attacker who gives a few pictures to a large collection cannot do that. Here is
+# BadNets at lower rates.
 #
 # **Predict.** At which poisoning rate does ASR fall below one half: 2 %, 1 %, 0.5 % (25 images), or 0.2 % (ten)?
 
@@ -295,13 +378,17 @@ plots.show(
     figure,
     "Clean accuracy and attack success rate of BadNets against the poisoning rate, "
     "falling only below 1 %.",
+    number=4,
 )
 
 # %% [markdown]
-# **What you should see.** CA stays where it was. ASR is near 100 % down to 1 %, a matter of the seed at 0.5 %, and gone at 0.2 %.
+# **What you should see.** CA stays at 95 % or more in both panels. <!-- claim: 01-rates-ca --> <!-- claim: 01-rates-ca-seeds --> Down to
+# 1 % of poison, ASR is 98 % or more with every seed. <!-- claim: 01-rates-high --> At 0.5 % the seeds differ: 7, 83 and 97 %.
+# <!-- claim: 01-rates-middle-least --> <!-- claim: 01-rates-middle-most --> At 0.2 % ASR is below 1 %. <!-- claim: 01-rates-low -->
+# In the short training on the left, 2 % are enough, and 0.5 % are not. <!-- claim: 01-run-rates-2 --> <!-- claim: 01-run-rates-05 -->
 #
-# **Why.** What counts is not the share, but whether the model meets the trigger often enough to find that it always means the same: fifty images are 1,400 meetings in 28 epochs, ten
-# are 280. And nobody finds fifty bad pictures among five thousand by looking; real collections have millions.
+# **Why.** The share does not count. What counts is how often the model meets the trigger. Fifty images are seen 1,400 times in
+# 28 epochs, ten are seen 280 times. Nobody finds fifty bad pictures among five thousand by looking, and real collections have millions.
 
 # %% [markdown]
 # The last cell writes what was measured, for whoever compares runs.
@@ -314,8 +401,8 @@ report(out, context.runtime, attacks=by_attack, rates=mine)
 # ## Recap
 #
 # - A backdoor needs no access to the model: a few tampered training images are enough.
-# - Poison-label attacks lie about labels, clean-label ones do not. Both reach a high ASR; CA hardly moves under the former, and falls by a few points
-#   under the latter.
+# - Poison-label attacks change labels, clean-label attacks do not. Both reach a high ASR. CA hardly moves under
+#   the former. Under the latter it falls by a few points, all of them in the target class.
 # - The trigger can be a corner, a pattern over everything, or optimised on a surrogate model.
 # - Report CA and ASR together, on images of the other classes, and check the trigger on a clean model.
 #
@@ -323,20 +410,20 @@ report(out, context.runtime, attacks=by_attack, rates=mine)
 #
 # <details><summary>A clean-label attack changes no label. Why does CA fall more under it than under BadNets?</summary>
 #
-# It puts the trigger on nine tenths of *one* class. The model learns that class by its trigger, and the class itself from the few images that are left. BadNets takes its images from nine
-# classes, about a ninth of each.
+# It puts the trigger on nine tenths of *one* class. The model learns that class by its trigger, and the class itself from the few
+# images that are left. BadNets takes its images from nine classes, about a ninth of each.
 # </details>
 #
-# <details><summary>A model takes 30 % of the triggered images for the target. Does it have a backdoor?</summary>
+# <details><summary>A model takes a third of the triggered images for the target. Does it have a backdoor?</summary>
 #
-# That number alone cannot tell. A trigger that covers much of an image makes it harder to read, and some of the errors are bound to be the target class. Show the same
-# images to a clean model: what it does as well is no backdoor.
+# That number alone cannot tell. A trigger that covers much of an image makes it harder to read, and some of the errors will be
+# the target class. Show the same images to a clean model: what it does as well is no backdoor.
 # </details>
 #
 # <details><summary>LCA's noise makes an image look odd to a model. Is the noise what the model reacts to at test time?</summary>
 #
-# No: test images have just the corners. In training, the noise takes away the other explanation of the label, the shape, so that the corners are what the
-# model learns.
+# No: test images have the corners only. In training, the noise hides the other explanation of the label, the shape. So the model
+# learns the corners.
 # </details>
 #
 # ## Exercises

@@ -110,12 +110,8 @@ figure, axes = plt.subplots(1, len(scenes), figsize=(9, 3.2), sharey=True)
 for ax, name in zip(axes, scenes, strict=True):
     plots.learning_gap(ax, **per_epoch[name]).set_title(name)
 plots.shared_legend(figure)
-plots.show(
-    figure,
-    "Training accuracy per epoch: with both attacks the poisoned samples are learned before the "
-    "clean ones.",
-    number=1,
-)
+alt = "Training accuracy per epoch: with both attacks the poisoned samples are learned first."
+plots.show(figure, alt, number=1)
 
 # %% [markdown]
 # **What you should see.** For both attacks the poisoned curve is above 99 % from the first epoch on. <!-- claim: 02-run-poisoned --> The
@@ -205,12 +201,8 @@ for ax, name in zip(axes, scenes, strict=True):
     rows = [row for row in recorded if (row["attack"], row["variant"]) == (name, "default")]
     draw_recorded(ax, rows).set_title(f"{name}, three seeds")
 plots.shared_legend(figure)
-plots.show(
-    figure,
-    "Mean and range over three seeds: the poisoned curve is above the clean one early on, with "
-    "both attacks.",
-    number=3,
-)
+alt = "Mean and range over three seeds: the poisoned curve is above the clean one early on."
+plots.show(figure, alt, number=3)
 
 # %% [markdown]
 # **What you should see.** Lines are means of three recorded runs, bands go from the lowest to the highest. With every seed and both

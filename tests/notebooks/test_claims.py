@@ -99,6 +99,7 @@ BOTH = {"run": ["purity", ["BadNets", "Blended"], "0:2"]}
             {"falling along": ["loss", "entropy"]},
         ),
         (LAST | {"take": "mean"}, {"equal to": 0.5}, {"equal to": 1}),
+        ({"run": ["stages", "0:2", "asr"], "take": "least"}, {"equal to": 0.5}, {"equal to": 1}),
         (BOTH | {"take": "count"}, {"equal to": 4}, {"equal to": 2}),
         (PRECISION, {"at least": 0.2, "at most": 0.9}, {"at least": 0.2, "at most": 0.8}),
     ],

@@ -163,7 +163,7 @@ def test_metrics_say_what_was_run(executed):
 
 FIGURES = {
     "00_quickstart": 6,
-    "01_backdoor_attacks": 3,
+    "01_backdoor_attacks": 4,
     "02_learning_speed_gap": 6,
     "03_entropy_filtering": 7,
     "04_active_unlearning": 6,

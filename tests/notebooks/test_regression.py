@@ -20,7 +20,6 @@ each_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: 
 # this list when `make outputs` has executed it again.
 OUTPUTS_OF_0_1 = {
     "00_quickstart",
-    "01_backdoor_attacks",
     "04_active_unlearning",
     "05_semi_supervised_finetuning",
     "06_dlp_pipeline",

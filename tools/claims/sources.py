@@ -68,10 +68,11 @@ class Sources:
         value = _metrics(self.folder / f"{self.notebook}.json")
         for place, key in enumerate(path):
             try:
-                if isinstance(key, list):
+                several = _several(key, value)
+                if several is not None:
                     rest = path[place + 1 :]
-                    return _flat(self._of_run([*path[:place], each, *rest]) for each in key)
-                value = value[_slice(key)]
+                    return _flat(self._of_run([*path[:place], each, *rest]) for each in several)
+                value = value[key]
             except (KeyError, IndexError, TypeError):
                 raise SourceError(f"the run has no {path[: place + 1]}") from None
         return value
@@ -87,11 +88,13 @@ class Sources:
         return [row[column] for row in rows if row[column] is not None]
 
 
-def _slice(key: Any) -> Any:
-    """Return a slice for a text such as "0:3"; another key as it is."""
+def _several(key: Any, value: Any) -> Iterable | None:
+    """Return the keys that a list of them, or a text such as "0:3", stands for; else None."""
+    if isinstance(key, list):
+        return key
     if isinstance(key, str) and re.fullmatch(r"\d+:\d+(:\d+)?", key):
-        return slice(*map(int, key.split(":")))
-    return key
+        return range(*slice(*map(int, key.split(":"))).indices(len(value)))
+    return None
 
 
 def _flat(parts: Iterable) -> list:

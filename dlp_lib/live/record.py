@@ -17,8 +17,9 @@ from ..console import say
 from ..context import Context
 from ..experiments import options as read
 from ..experiments.record import FOLDER, write
+from ..places import HOME
 from ..recipes import SHAPES10
-from ..runtime import HOME, Runtime, environment
+from ..runtime import Runtime, environment
 from ..store import Store
 from ..training import Diverged
 from .answer import Answer

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ...console import say
 from ...files import explain_errors, write_atomically
-from ...runtime import HOME
+from ...places import HOME
 from ...store import Store
 from .. import options as read
 from ..record.volumes import Member

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ...console import say
 from ...files import USE
-from ...runtime import HOME
+from ...places import HOME
 from .. import options as read
 from ..notebook_files import execute_notebook, kernel_for
 from ..record import volumes

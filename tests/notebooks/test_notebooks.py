@@ -169,7 +169,7 @@ FIGURES = {
     "04_active_unlearning": 6,
     "05_semi_supervised_finetuning": 3,
     "06_dlp_pipeline": 2,
-    "07_live_lab": 1,
+    "07_live_lab": 2,
     "08_baselines": 3,
     "09_sweeps": 2,
     "10_architectures": 2,

@@ -27,7 +27,7 @@ from typing import NamedTuple
 import nbformat
 from nbformat import NotebookNode
 
-from dlp_lib.experiments.classroom import POINTS, find_exercises
+from dlp_lib.experiments.classroom import POINTS, find_exercises, only_imports
 
 from .kit import NOTEBOOKS, ROOT
 
@@ -55,7 +55,7 @@ def grade(own: NotebookNode, submitted: NotebookNode) -> list[Mark]:
     """
     names: dict = {"__name__": "__main__"}
     for cell in own.cells:
-        if cell.cell_type == "code" and _only_imports(cell.source):
+        if cell.cell_type == "code" and only_imports(cell.source):
             _run(cell.source, names)
     marks = []
     for exercise in find_exercises(own):
@@ -71,12 +71,6 @@ def grade(own: NotebookNode, submitted: NotebookNode) -> list[Mark]:
         except (Exception, SystemExit) as error:  # whatever an answer does, the others count
             marks.append(Mark(0, most, f"{type(error).__name__}: {error}"))
     return marks
-
-
-def _only_imports(source: str) -> bool:
-    """Return whether a cell consists of imports, which is what answers and checks need."""
-    statements = ast.parse(source).body
-    return all(isinstance(statement, ast.Import | ast.ImportFrom) for statement in statements)
 
 
 def _arguments(check: str) -> list[str]:

@@ -57,6 +57,18 @@ class Metrics:
         return recall < sum(others) / len(others) / 2
 
 
+def target_recall(metrics: Metrics, attack: Attack | None) -> float | None:
+    """Return the recall of the class that an attacker wants, which CA hides.
+
+    Args:
+        metrics: of a model.
+        attack: None, or one that wants no single class, has no such recall.
+    """
+    if attack is None or not isinstance(attack.target, int):
+        return None
+    return metrics.recall(attack.target)
+
+
 def evaluate(model: nn.Module, test: Split, attack: Attack | None = None) -> Metrics:
     """Measure CA, every class's recall and, for a known attack, ASR and RA on other classes.
 

@@ -1,5 +1,6 @@
 """Notebooks for a class: exercises are found, and students get them without solutions."""
 
+import ast
 import re
 from typing import NamedTuple
 
@@ -21,6 +22,12 @@ class Exercise(NamedTuple):
 def strip_solution(source: str) -> str:
     """Return the code of an exercise, with dots in the place of its solution."""
     return _SOLUTION.sub(r"\1...  # your answer\n", source).rstrip("\n")
+
+
+def only_imports(source: str) -> bool:
+    """Return whether a cell of code consists of imports, which is what answers and checks need."""
+    statements = ast.parse(source).body
+    return all(isinstance(statement, ast.Import | ast.ImportFrom) for statement in statements)
 
 
 def is_tagged(cell: NotebookNode, tag: str) -> bool:

@@ -3,13 +3,13 @@
 from dataclasses import asdict, dataclass, field
 from typing import NamedTuple
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..data import Split
 from ..defences import Selection, entropy
-from ..evaluation import measure_checkpoint
+from ..evaluation import measure_checkpoint, target_recall
 from ..experiments import Scenario
-from ..training import Checkpoints, accuracy, predict
+from ..training import Checkpoints, accuracy
 from .setting import LabSetting
 
 
@@ -84,27 +84,4 @@ def measured(
     metrics = measure_checkpoint(
         checkpoints, block, model, scenario.test, scenario.attack, reestimated
     )
-    checkpoints.load(model, block, reestimated)
-    return asdict(metrics) | {"target_recall": target_recall(model, scenario)}
-
-
-def target_recall(model: nn.Module, scenario: Scenario) -> float | None:
-    """Return clean accuracy on the class that the attacker wants.
-
-    CA hides what a defence does to one class.
-
-    Args:
-        model: left as it is.
-        scenario: with an attack.
-
-    Returns:
-        A fraction. None where the attack wants no single class, or no test image is of it.
-    """
-    target = scenario.attack.target
-    if target == "all-to-all":
-        return None
-    of_target = scenario.test.labels == target
-    if not of_target.any():
-        return None
-    logits = predict(model, scenario.test.images[of_target])
-    return accuracy(logits, scenario.test.labels[of_target])
+    return asdict(metrics) | {"target_recall": target_recall(metrics, scenario.attack)}

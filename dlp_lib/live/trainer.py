@@ -6,9 +6,9 @@ from dataclasses import asdict, replace
 
 from ..context import Context, Progress, no_progress
 from ..defences import fixmatch, unlearn
-from ..evaluation import evaluate
+from ..evaluation import evaluate, target_recall
 from ..training import Stage, supervised
-from .answer import LearnedEpoch, learned_epoch, measured, target_recall
+from .answer import LearnedEpoch, learned_epoch, measured
 from .doing import Report
 from .follow import follow
 from .plan import Planner
@@ -160,7 +160,7 @@ class Trainer:
         context = self._context_of(setting, progress, report.wait)
         stage = fixmatch(model, scenario.tampered, trusted, dlp.fixmatch, context)
         stage.expect_finite()
-        row = asdict(evaluate(model, scenario.test, scenario.attack))
-        row["target_recall"] = target_recall(model, scenario)
+        metrics = evaluate(model, scenario.test, scenario.attack)
+        row = asdict(metrics) | {"target_recall": target_recall(metrics, scenario.attack)}
         recordings.after_finetuning[finetuning_key(setting)] = row
         report.step()

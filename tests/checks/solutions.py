@@ -34,10 +34,8 @@ class Solved(NamedTuple):
 def _imports(notebook) -> str:
     found = []
     for cell in notebook.cells:
-        if cell.cell_type == "code":
-            body = ast.parse(cell.source).body
-            if all(isinstance(statement, ast.Import | ast.ImportFrom) for statement in body):
-                found.append(cell.source)
+        if cell.cell_type == "code" and classroom.only_imports(cell.source):
+            found.append(cell.source)
     return "\n".join(found)
 
 

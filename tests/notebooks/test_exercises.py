@@ -9,14 +9,14 @@ import jupytext
 import nbformat
 import papermill
 import pytest
-from helpers import ROOT, SMOKE, only_imports
+from helpers import ROOT, SMOKE
 from nbclient import NotebookClient
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 from stand_ins import STAND_INS
 
 from dlp_lib.checks import Wrong
-from dlp_lib.experiments.classroom import find_exercises, is_tagged, strip_solution
+from dlp_lib.experiments.classroom import find_exercises, is_tagged, only_imports, strip_solution
 from tools import kit
 
 TEXTS = sorted((ROOT / "notebooks" / "py").glob("*.py"))

@@ -7,11 +7,11 @@ import sys
 
 import nbformat
 import pytest
-from helpers import NOTEBOOKS, ROOT, SMOKE, only_imports
+from helpers import NOTEBOOKS, ROOT, SMOKE
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
-from dlp_lib.experiments.classroom import is_tagged
+from dlp_lib.experiments.classroom import is_tagged, only_imports
 from tools import stamp
 
 each_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)

@@ -7,7 +7,7 @@ from torch import nn
 
 from ...attacks import AttackSetting
 from ...defences import DLP, agreed_e1, revealed_e1
-from ...evaluation import evaluate
+from ...evaluation import evaluate, target_recall
 from ...recipes import SHAPES10
 from ..scenario import NO_ATTACK, Scenario
 from .compare import defence_result
@@ -117,8 +117,6 @@ def _measured(model: nn.Module, scene: Scenario) -> dict:
     They are that of the class that the attacker wants, and that of the class recognised worst.
     """
     metrics = evaluate(model, scene.test, scene.attack)
-    target = None
-    if scene.attack is not None and isinstance(scene.attack.target, int):
-        target = metrics.recalls[scene.attack.target]
+    target = target_recall(metrics, scene.attack)
     recalls = {"target_recall": target, "least_recall": metrics.least_recall}
     return {**asdict(metrics), **recalls}

@@ -149,9 +149,12 @@ def main(arguments: list[str] | None = None) -> None:
     except ValueError as error:
         parser.error(str(error))
     root = options.store.resolve()
-    names = everything_in(root) if options.all else set()
-    for notebook, values in zip([] if options.all else notebooks, parameters, strict=False):
-        names |= _measured(notebook, values, root)
+    names = set()
+    if options.all:
+        names = everything_in(root)
+    else:
+        for notebook, values in zip(notebooks, parameters, strict=True):
+            names |= _measured(notebook, values, root)
     if not names:
         parser.error(f"--store {options.store}: there is nothing to pack")
     count = pack(names, root, options.folder)

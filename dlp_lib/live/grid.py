@@ -24,7 +24,7 @@ class Grid:
     epochs: int = 20  # the longest E1, and E2 of every ascent
     e1s: tuple[int, ...] = (1, 2, 4, 10, 20)
     gammas: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.2)
-    end_e1s: tuple[int, ...] = (2, 4, 10)
+    end_e1s: tuple[int, ...] = (4, 10)
     end_gammas: tuple[float, ...] = (0.01, 0.02, 0.05)
     end_e2s: tuple[int, ...] = (0, 11)
 

@@ -10,7 +10,6 @@ import sys
 
 from ...console import say
 from ...context import Context, print_progress
-from ...places import HOME
 from ...runtime import Runtime, environment
 from ...store import Store
 from .. import options as read
@@ -66,7 +65,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--n-train", type=read.whole_number(1), default=5000, help="training images of shapes10"
     )
-    parser.add_argument("--store", type=read.folder, default=HOME / "build" / "store")
+    read.add_store(parser)
     parser.add_argument("--out", type=read.folder, default=FOLDER)
     return parser
 

@@ -586,6 +586,7 @@ REFUSED = [
     ("defence='dlp': allowed are DLP and ABL", ["--defence", "dlp"]),
     ("gamma=0.1: a setting of DLP", ["--defence", "ABL", "--gamma", "0.1"]),
     ("e1=3: a setting of DLP", ["--defence", "ABL", "--e1", "3"]),
+    ("argument --store: '{}/file': {}/file is a file", ["{}/images", "--store", "{}/file"]),
     ("gamma=1.5: allowed are fractions", ["--gamma", "1.5"]),
     ("gamma=0.001 selects no sample of 40", ["--gamma", "0.001"]),
     ("e1='soon': allowed are auto and", ["--e1", "soon"]),
@@ -621,11 +622,36 @@ def test_defend_refuses_before_any_work(message, arguments, lab, tmp_path, monke
         arguments = [str(lab), *arguments]
     if "--out" not in arguments:
         arguments += ["--out", str(tmp_path / "out")]
+    if "--store" not in arguments:
+        arguments += ["--store", str(tmp_path / "store")]
     with pytest.raises(SystemExit):
-        command.main([*arguments, "--store", str(tmp_path / "store")])
+        command.main(arguments)
     printed = " ".join(capsys.readouterr().err.split())
     assert message.replace("{}", str(tmp_path)) in printed
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("defence", "assignment", "value"),
+    [
+        ("DLP", "unlearn.stop=False", False),
+        ("DLP", "unlearn.stop=no", False),
+        ("DLP", "unlearn.lr=1.5e-3", 0.0015),
+        ("DLP", "fixmatch.mu=3", 3),
+        ("DLP", "fixmatch.steps=2e3", 2000),
+        ("DLP", "quota=total", "total"),
+        ("DLP", "quota='total'", "total"),
+        ("DLP", "order=SL-AU", ("SL", "AU")),
+        ("DLP", "order=[SL, AU]", ("SL", "AU")),
+        ("ABL", "training.drops=(2,)", (2,)),
+        ("ABL", "training.drops=[2]", (2,)),
+        ("ABL", "training.drops=2,3", (2, 3)),
+    ],
+)
+def test_p_takes_values_as_yaml_and_as_python_write_them(defence, assignment, value):
+    method = settings.method_of(defence, SMALL_FOLDER)
+    changed = settings.settings_of(settings.with_assignments(method, [assignment]))
+    assert changed[assignment.partition("=")[0]] == value
 
 
 def test_settings_come_from_the_recipe_then_the_options_then_p():

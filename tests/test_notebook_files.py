@@ -12,7 +12,7 @@ from nbclient.exceptions import DeadKernelError
 
 from dlp_lib import HOME
 from dlp_lib.__main__ import main
-from dlp_lib.experiments import run, trials
+from dlp_lib.experiments import run, trials, values
 from dlp_lib.experiments.notebook_files import (
     UNKNOWN,
     NotebookFailed,
@@ -110,9 +110,9 @@ def test_a_notebook_as_a_trial_takes_one_word_where_a_list_belongs():
 
 
 def test_numbers_that_yaml_takes_for_text_are_numbers():
-    texts = {"lr": ["5e-4", "e5", "1e3x", 2], "x": "1E+2"}
+    texts = {"lr": ["5e-4", "1.5e3", ".5E2", "e5", "1e3x", 2], "x": "1E+2"}
     numbers = to_numbers(texts)
-    assert numbers == {"lr": [5e-4, "e5", "1e3x", 2], "x": 100}
+    assert numbers == {"lr": [5e-4, 1500, 50, "e5", "1e3x", 2], "x": 100}
     assert isinstance(numbers["x"], int)
 
 
@@ -189,3 +189,26 @@ def test_a_notebook_without_results_is_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(run, "to_html", lambda _: "")
     with pytest.raises(SystemExit, match=r"00_quickstart.ipynb has written no metrics.json"):
         main(["run", "00_quickstart", "--out", str(tmp_path)])
+
+
+VALUES = [  # as YAML and as Python write them
+    ("3", 3),
+    ("1.5e3", 1500),
+    ("0o17", 15),
+    ("no", False),
+    ("True", True),
+    ("null", None),
+    ("None", None),
+    ("[2, 5e-4]", [2, 5e-4]),
+    ("(2, 5e-4)", [2, 5e-4]),
+    ("2,4", [2, 4]),
+    ("badnets,sig", "badnets,sig"),
+    ("'half'", "half"),
+    ("b'half'", "b'half'"),
+]
+
+
+@pytest.mark.parametrize(("text", "value"), VALUES)
+def test_a_text_is_read_as_yaml_and_as_python(text, value):
+    read = values.parse("-p x", text)
+    assert (read, type(read)) == (value, type(value))

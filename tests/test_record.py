@@ -203,6 +203,24 @@ def test_a_seed_with_other_images_is_added_to_a_table(tmp_path, monkeypatch):
     assert len(record.read("rates", tmp_path)) == 1
 
 
+@pytest.mark.parametrize(
+    ("rows", "data", "kept"),
+    [
+        ([{"seed": 1}, {"seed": 2, "data_seed": 5}], {"0": "a", "5": "b"}, {"0": "a", "5": "b"}),
+        ([{"seed": 1}, {"seed": 3, "data_seed": 5}], {"0": "a", "5": "b"}, {"0": "a"}),
+        ([{"seed": 1}, {"seed": 2}], "a", {"0": "a"}),  # as older tables have it
+        ([{"seed": 1}, {"seed": 2, "data_seed": 5}], "b", {"0": None, "5": None}),
+    ],
+)
+def test_a_table_names_the_data_of_all_its_rows(rows, data, kept, tmp_path, monkeypatch):
+    record.write("rates", rows, {"data": data}, tmp_path)
+    monkeypatch.setitem(TABLES, "rates", lambda base: [{"digest": base.clean.digest}])
+    folders = ["--store", str(tmp_path), "--out", str(tmp_path), "--n-train", "20"]
+    command.main(["rates", "--seeds", "3", "--data-seed", "7", "--add", *folders])
+    last = record.read("rates", tmp_path)[-1]
+    assert record.read_made("rates", tmp_path)["data"] == kept | {"7": last["digest"]}
+
+
 def test_the_table_beyond_the_paper_tells_recalls_and_image_passes(monkeypatch):
     facts = {"attack": "none", "method": "DLP", "asr": None, "ra": None, "target_recall": None}
     rows = [

@@ -6,12 +6,20 @@ import pytest
 import torch
 
 from dlp_lib import DLP, Checkpoints, Split, Stage, Store, select
-from dlp_lib.defences import agreed_e1, agreement
+from dlp_lib.defences import agreed_e1, agreement, most_suspicious
 
 
 def split(labels, classes=None):
     images = torch.zeros(len(labels), 3, 8, 8, dtype=torch.uint8)
     return Split.from_arrays(images, labels, classes)
+
+
+@pytest.mark.parametrize("count", [0, 1, 150, 300, 400])
+def test_of_equal_scores_the_earlier_sample_is_the_more_suspicious(count):
+    generator = torch.Generator().manual_seed(5)
+    suspicion = torch.randint(-2, 3, (300,), generator=generator).float()
+    in_order = sorted(range(300), key=lambda sample: (-suspicion[sample], sample))
+    assert most_suspicious(suspicion, count).tolist() == in_order[:count]
 
 
 def plain_agreement(suspicions, labels, count, window):

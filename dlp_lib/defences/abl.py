@@ -16,7 +16,7 @@ from ..training.stage import Stage
 from .base import Result
 from .filters import sample_losses
 from .finetuning import Batch, Training, finetune
-from .selection import Selection, expect_share
+from .selection import Selection, expect_share, most_suspicious
 from .unlearn import Unlearn, unlearn
 
 
@@ -75,7 +75,7 @@ class ABL:
         stages["isolation"] = self._isolate(model, tampered, context)
         logits = predict(model, tampered.images)
         suspicion = -sample_losses(logits, tampered.labels)
-        isolated = suspicion.argsort(descending=True, stable=True)[:count]
+        isolated = most_suspicious(suspicion, count)
         is_other = torch.ones_like(tampered.labels, dtype=torch.bool)
         is_other[isolated] = False
         others = tampered.subset(is_other)

@@ -26,7 +26,7 @@ from .bearers import find_bearers
 from .filters import entropy
 from .fixmatch import FixMatch, fixmatch
 from .immunise import estimate_trigger
-from .selection import QUOTAS, Selection, select, selection_sizes
+from .selection import QUOTAS, Selection, count_labels, most_suspicious, select, selection_sizes
 from .unlearn import Unlearn, unlearn
 
 ORDERS = (("SL",), ("SL", "AU"), ("SL", "ASSFT"), ("SL", "ASSFT", "AU"), ("SL", "AU", "ASSFT"))
@@ -116,8 +116,8 @@ class DLP:
         _, quota = selection_sizes(tampered, self.gamma, self.quota)
         if "ASSFT" not in self.order:
             return
-        members = tampered.labels.bincount(minlength=len(tampered.classes))
-        trusted = int((members // 2).clamp(max=quota).sum())
+        members = count_labels(tampered.labels, len(tampered.classes))
+        trusted = sum(min(size // 2, quota) for size in members)
         excluded = self._count_easiest(tampered)
         if len(tampered) - trusted - excluded < 1:
             raise ValueError(
@@ -140,7 +140,7 @@ class DLP:
     ) -> Stage:
         """Run stage 3, without the bearers and the samples that ``exclude_easiest`` leaves out."""
         count = self._count_easiest(tampered)
-        easiest = suspicion.argsort(descending=True, stable=True)[:count]
+        easiest = most_suspicious(suspicion, count)
         stays = torch.ones_like(tampered.labels, dtype=torch.bool)
         stays[easiest] = False
         stays[bearers] = False

@@ -1,6 +1,8 @@
 """How a defender may choose E1, the epochs of supervised learning, and when to doubt the choice."""
 
+import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ..checking import check_int, check_number, check_type
 from ..data.split import Split
@@ -8,7 +10,7 @@ from ..training.inference import accuracy
 from ..training.stage import Stage
 from .bearers import PixelCovariance, find_bearers
 from .filters import entropy
-from .selection import agreement, selection_sizes
+from .selection import expect_scores, most_suspicious, selection_sizes
 
 _HARDEST = 0.1  # share of a class: the samples that the model is least sure of; ours
 _DOUBTFUL = 0.75  # accuracy on those, relative to that on other classes; ours
@@ -34,12 +36,45 @@ class AgreedE1(int):
         return chosen
 
 
+def agreement(suspicions: list[Tensor], tampered: Split, gamma: float, window: int = 3) -> Tensor:
+    """Return for every epoch how lasting the suspicion of one class is.
+
+    It is the largest share that one class has of the suspects, as a mean over the epoch and the
+    ``window`` - 1 epochs before it. An epoch before the first one counts as 0. Which clean samples
+    are the easiest changes from epoch to epoch, while poison with one target stays. It is not the
+    paper's, and does not detect all-to-all attacks.
+
+    Args:
+        suspicions: a score (n,) per sample for every epoch.
+        tampered: the training set.
+        gamma: filtering rate of the suspects.
+        window: number of epochs in the mean, at least 1.
+
+    Returns:
+        (epochs,) shares in [0, 1].
+    """
+    count, _ = selection_sizes(tampered, gamma, "per class")
+    check_int("window", window, 1)
+    if len(suspicions) == 0:
+        raise ValueError("suspicions: there are none; allowed are scores of one epoch or more")
+    by_epoch = []
+    for epoch, suspicion in enumerate(suspicions, 1):
+        expect_scores(f"suspicions of epoch {epoch}", suspicion, len(tampered))
+        by_epoch.append(most_suspicious(suspicion, count))
+    labels = tampered.labels[torch.stack(by_epoch)]  # (epochs, count)
+    classes = len(tampered.classes)
+    shares = functional.one_hot(labels, classes).double().mean(1)  # (epochs, classes)
+    before = shares.new_zeros(window - 1, classes)
+    windows = torch.cat([before, shares]).unfold(0, window, 1)  # (epochs, classes, window)
+    return windows.mean(-1).amax(1)
+
+
 def agreed_e1(
     stage: Stage, tampered: Split, gamma: float, threshold: float = 0.98
 ) -> AgreedE1 | None:
     """Choose E1 as a defender may: the first epoch at which the suspects' agreement lasts.
 
-    The paper does not say how to choose E1; see ``selection.agreement``.
+    The paper does not say how to choose E1; see ``agreement``.
 
     Suspects also agree where they are clean, if the model learns one class before all others. So
     the answer has a flag, ``is_doubtful``. Poison makes some samples of a class easy, and leaves
@@ -75,7 +110,7 @@ def agreed_e1(
     epoch = int(lasting.double().argmax()) + 1
     suspicion = suspicions[epoch - 1]
     count, _ = selection_sizes(tampered, gamma, "per class")
-    suspected = suspicion.argsort(descending=True, stable=True)[:count]
+    suspected = most_suspicious(suspicion, count)
     label = int(tampered.labels[suspected].mode().values)
     logits = logits_by_epoch[epoch - 1]
     hardest = accuracy_on_hardest(logits, suspicion, tampered.labels, label)
@@ -112,7 +147,7 @@ def revealed_e1(stage: Stage, tampered: Split, gamma: float, first: int = 1) -> 
     pixels = PixelCovariance(tampered.images)
     for epoch in range(first, len(stage.history) + 1):
         suspicion = -entropy(stage.logits(epoch))
-        suspected = suspicion.argsort(descending=True, stable=True)[:count]
+        suspected = most_suspicious(suspicion, count)
         if find_bearers(tampered, suspected, pixels).is_clear:
             return epoch
     return None

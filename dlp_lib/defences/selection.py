@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from ..checking import check_choice, check_fraction, check_int, check_type
+from ..checking import check_choice, check_fraction, check_type
 from ..data.split import Split
 
 QUOTAS = ("per class", "total", "label_aware", "half")
@@ -50,7 +49,7 @@ class Selection:
         labels = tampered.labels.tolist()
         values_of = {name: values.tolist() for name, values in columns.items()}
         rows = []
-        order = suspicion.argsort(descending=True, stable=True).tolist()
+        order = most_suspicious(suspicion, len(tampered)).tolist()
         for rank, sample in enumerate(order, start=1):
             row = {
                 "file": str(sample) if tampered.paths is None else tampered.paths[sample],
@@ -91,17 +90,18 @@ def select(
     """
     count, quota_per_class = selection_sizes(tampered, gamma, quota)
     expect_scores("suspicion", suspicion, len(tampered))
-    order = suspicion.argsort(descending=True, stable=True)
+    order = most_suspicious(suspicion, len(tampered))
     suspected = order[:count]
     others = order[count:]
     stays = torch.ones_like(tampered.labels, dtype=torch.bool)
     if left_out is not None:
         stays[left_out] = False
     others = others[stays[others]]
-    members = tampered.labels[stays].bincount(minlength=len(tampered.classes)).tolist()
-    wanted = [quota_per_class] * len(tampered.classes)
+    classes = len(tampered.classes)
+    members = count_labels(tampered.labels[stays], classes)
+    wanted = [quota_per_class] * classes
     if quota == "label_aware":
-        wanted = _label_aware(quota_per_class, tampered.labels[suspected], len(tampered.classes))
+        wanted = _label_aware(quota_per_class, tampered.labels[suspected], classes)
     most = [count // 2 for count in members]  # that a class may give
     if quota == "half":
         most = members
@@ -116,6 +116,24 @@ def select(
         trusted.append(least_suspicious)
     quotas = tuple(len(part) for part in trusted)
     return Selection(suspected, torch.cat(trusted), quotas, shortfall=quotas != tuple(wanted))
+
+
+def most_suspicious(suspicion: Tensor, count: int) -> Tensor:
+    """Return the samples with the highest scores, the most suspicious one first.
+
+    Args:
+        suspicion: (n,) a score per sample. Of equal scores, the earlier sample comes first.
+        count: how many samples; all, if there are fewer.
+
+    Returns:
+        (count,) their indices.
+    """
+    return suspicion.argsort(descending=True, stable=True)[:count]
+
+
+def count_labels(labels: Tensor, classes: int) -> list[int]:
+    """Return how many of the labels (k,) each of so many classes has."""
+    return labels.bincount(minlength=classes).tolist()
 
 
 def expect_scores(name: str, scores: Tensor, n: int) -> None:
@@ -136,7 +154,7 @@ def expect_scores(name: str, scores: Tensor, n: int) -> None:
 def _label_aware(quota: int, labels: Tensor, classes: int) -> list[int]:
     """Return how many samples of each class to trust, by the labels (m,) of the suspects."""
     wanted = []
-    for suspects in labels.bincount(minlength=classes).tolist():
+    for suspects in count_labels(labels, classes):
         others_share = 1 - suspects / len(labels)
         share = max(1 / classes, others_share)
         wanted.append(max(1, round(quota * share)))
@@ -169,7 +187,7 @@ def selection_sizes(tampered: Split, gamma: float, quota: str) -> tuple[int, int
             f"at least {sharers / n:.3g}"
         )
     classes = len(tampered.classes)
-    sizes = tampered.labels.bincount(minlength=classes).tolist()
+    sizes = count_labels(tampered.labels, classes)
     if n - suspected < classes:
         raise ValueError(
             f"gamma={gamma} suspects {suspected} samples of {n}, which leaves {n - suspected} to "
@@ -214,36 +232,3 @@ def share_size(name: str, share: float, n: int) -> int:
         n: number of samples.
     """
     return int(check_fraction(name, share) * n + 1e-9)  # in floats, 0.29·100 is 28.999…
-
-
-def agreement(suspicions: list[Tensor], tampered: Split, gamma: float, window: int = 3) -> Tensor:
-    """Return for every epoch how lasting the suspicion of one class is.
-
-    It is the largest share that one class has of the suspects, as a mean over the epoch and the
-    ``window`` - 1 epochs before it. An epoch before the first one counts as 0. Which clean samples
-    are the easiest changes from epoch to epoch, while poison with one target stays. It is not the
-    paper's, and does not detect all-to-all attacks.
-
-    Args:
-        suspicions: a score (n,) per sample for every epoch.
-        tampered: the training set.
-        gamma: filtering rate of the suspects.
-        window: number of epochs in the mean, at least 1.
-
-    Returns:
-        (epochs,) shares in [0, 1].
-    """
-    count, _ = selection_sizes(tampered, gamma, "per class")
-    check_int("window", window, 1)
-    if len(suspicions) == 0:
-        raise ValueError("suspicions: there are none; allowed are scores of one epoch or more")
-    by_epoch = []
-    for epoch, suspicion in enumerate(suspicions, 1):
-        expect_scores(f"suspicions of epoch {epoch}", suspicion, len(tampered))
-        by_epoch.append(suspicion.argsort(descending=True, stable=True)[:count])
-    labels = tampered.labels[torch.stack(by_epoch)]  # (epochs, count)
-    classes = len(tampered.classes)
-    shares = functional.one_hot(labels, classes).double().mean(1)  # (epochs, classes)
-    before = shares.new_zeros(window - 1, classes)
-    windows = torch.cat([before, shares]).unfold(0, window, 1)  # (epochs, classes, window)
-    return windows.mean(-1).amax(1)

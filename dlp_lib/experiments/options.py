@@ -9,7 +9,10 @@ import yaml
 
 from ..checking import check_seed, match_name
 from ..data.datasets import DATASETS, expect_folder
+from ..places import HOME
 from ..runtime import PRECISIONS, Runtime
+
+STORE = HOME / "build" / "store"  # where finished work is kept
 
 
 def whole_number(least: int) -> Callable[[str], int]:
@@ -78,6 +81,18 @@ def existing_folder(text: str) -> Path:
     if not path.is_dir():
         raise argparse.ArgumentTypeError(f"{text!r}: there is no such folder")
     return path
+
+
+def add_store(parser: argparse.ArgumentParser, kind: Callable[[str], Path] = folder) -> None:
+    """Give a parser the option ``--store``.
+
+    Args:
+        parser: of a command that reads or keeps finished work.
+        kind: which folders are allowed.
+    """
+    parser.add_argument(
+        "--store", type=kind, default=str(STORE), help="folder of finished work: %(default)s"
+    )
 
 
 def new_file(text: str) -> Path:

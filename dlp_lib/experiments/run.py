@@ -26,7 +26,7 @@ from .notebook_files import (
     kernel_for,
     parameters_of,
 )
-from .values import parse
+from .values import parse, split_assignment
 
 NOTEBOOKS = PROJECT / "notebooks"
 
@@ -212,12 +212,10 @@ def _named_values(items: list[str]) -> dict:
     """
     values = {}
     for item in items:
-        name, equals, value = item.partition("=")
-        if not (name and equals):
-            raise ValueError(f"-p {item}: allowed is NAME=VALUE")
+        name, text = split_assignment(item)
         if name == "out":
             raise ValueError(f"-p {item}: allowed is --out FOLDER")
-        values[name] = parse(f"-p {name}", value)
+        values[name] = parse(f"-p {name}", text)
     return values
 
 

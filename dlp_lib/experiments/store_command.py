@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..files import TEMPORARY, remove_leftovers
-from ..places import HOME
 from . import options as read
 
 DAY = 24 * 60 * 60  # seconds
@@ -143,12 +142,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--store",
-        type=read.existing_folder,
-        default=str(HOME / "build" / "store"),
-        help="folder; default: %(default)s",
-    )
+    read.add_store(parser, read.existing_folder)
     parser.add_argument(
         "--older-than",
         type=read.number,

@@ -1,5 +1,6 @@
 """Values of parameters by the parameters' names, for notebooks and for trials."""
 
+import ast
 import re
 
 from ..checking import (
@@ -16,8 +17,8 @@ from ..models import ARCHITECTURES
 from ..recipes import CIFAR10
 from ..runtime import Runtime
 
-# Such as 5e-4: YAML takes it for text, as it has no point.
-_WITHOUT_POINT = re.compile(r"[-+]?\d+[eE][-+]?\d+")
+# Such as 5e-4 and 1.5e3: YAML wants a point and a sign, and takes others for text
+_WITH_EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 # Whole numbers, and the least of each
 _WHOLE = {
     "n_train": 1,
@@ -59,14 +60,29 @@ def to_numbers(value):
         return {name: to_numbers(part) for name, part in value.items()}
     if isinstance(value, list):
         return [to_numbers(part) for part in value]
-    if isinstance(value, str) and _WITHOUT_POINT.fullmatch(value):
+    if isinstance(value, str) and _WITH_EXPONENT.fullmatch(value):
         number = float(value)
         return int(number) if number.is_integer() else number
     return value
 
 
+def split_assignment(assignment: str) -> tuple[str, str]:
+    """Return the name and the text of a value that ``-p NAME=VALUE`` gives.
+
+    Raises:
+        ValueError: where one of the two, or "=", is missing.
+    """
+    name, equals, text = assignment.partition("=")
+    if not (name and equals):
+        raise ValueError(f"-p {assignment}: allowed is NAME=VALUE")
+    return name, text
+
+
 def parse(name: str, text: str):
-    """Return the value that a text of one parameter stands for, read as YAML.
+    """Return the value that a text of one parameter stands for.
+
+    It is read as YAML. Numbers, None and tuples may be written as in Python; a tuple becomes a
+    list.
 
     Raises:
         ValueError: naming the parameter, for a text that is not YAML.
@@ -74,10 +90,22 @@ def parse(name: str, text: str):
     import yaml
 
     try:
-        return to_numbers(yaml.safe_load(text))
+        value = to_numbers(yaml.safe_load(text))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{name}={text}: allowed are values of YAML ({reason})") from None
+    return _as_python(value) if isinstance(value, str) else value
+
+
+def _as_python(text: str):
+    """Return the number, None or list that a text stands for in Python, or the text."""
+    try:
+        value = ast.literal_eval(text)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return text
+    if isinstance(value, tuple):
+        return list(value)
+    return value if value is None or isinstance(value, (int, float)) else text
 
 
 def check_value(name: str, value):

@@ -17,7 +17,6 @@ from ..console import say
 from ..context import Context
 from ..experiments import options as read
 from ..experiments.record import FOLDER, write
-from ..places import HOME
 from ..recipes import SHAPES10
 from ..runtime import Runtime, environment
 from ..store import Store
@@ -80,7 +79,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--steps", type=read.whole_number(1), help="of fine-tuning; by default the recipe's"
     )
-    parser.add_argument("--store", type=read.folder, default=HOME / "build" / "store")
+    read.add_store(parser)
     parser.add_argument("--out", type=read.folder, default=FOLDER / "lab")
     return parser
 

@@ -253,13 +253,18 @@ def test_nothing_is_wider_than_the_screen(visit, width, scheme):
         screenshot(page, f"lab-{width}-{scheme}-{truth}")
 
 
-@pytest.mark.parametrize(("theme", "surface"), [("light", 255), ("dark", 23), ("auto", 23)])
-def test_the_books_own_switch_comes_before_the_systems(visit, theme, surface):
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["light", "dark", "auto"])
+def test_the_books_own_switch_comes_before_the_systems(visit, theme, scheme):
     page = visit().page
-    page.emulate_media(color_scheme="dark")
+    page.emulate_media(color_scheme=scheme)
     page.evaluate("theme => (document.body.dataset.theme = theme)", theme)
-    colour = page.locator("#lab-gap").evaluate("panel => getComputedStyle(panel).backgroundColor")
-    assert colour.startswith(f"rgb({surface},")
+    panel = page.locator("#lab-gap")
+    surface = panel.evaluate("panel => getComputedStyle(panel).backgroundColor")
+    ink = panel.evaluate("panel => getComputedStyle(panel).color")
+    is_dark = (scheme if theme == "auto" else theme) == "dark"
+    assert surface == ("rgb(23, 25, 28)" if is_dark else "rgb(255, 255, 255)")
+    assert ink == ("rgb(236, 238, 240)" if is_dark else "rgb(26, 28, 30)")
 
 
 @pytest.mark.parametrize("width", [390, 1280])

@@ -248,8 +248,8 @@ MUTATIONS = {  # a file, and what is put in the place of what
     ),
     "the order of entropy is reversed": (
         "defences/selection.py",
-        "order = suspicion.argsort(descending=True, stable=True)\n",
-        "order = suspicion.argsort(descending=False, stable=True)\n",
+        "return suspicion.argsort(descending=True, stable=True)",
+        "return suspicion.argsort(descending=False, stable=True)",
     ),
     "the mask is shifted by one": (
         "attacks/poisoning.py",

@@ -19,11 +19,12 @@ from ...data.folder import load_training
 from ...defences import DLP, selection_sizes
 from ...files import write_atomically
 from ...models import ARCHITECTURES, build, expect_architecture, save_model
-from ...places import HOME
 from ...recipes import recipe_for
 from ...runtime import Runtime
 from ...store import Store
 from ...training import Diverged, predict
+from .. import options as read
+from ..values import split_assignment
 from .estimate import estimate
 from .progress import STAGES, Bars, duration
 from .report import report
@@ -41,7 +42,6 @@ from .work import Outcome, run, search_epochs
 
 SMALLEST = 8  # pixels a side; larger for some architectures, which say so
 LARGEST = 64  # pixels a side, where no --size is given
-DEFAULT_STORE = HOME / "build" / "store"
 PROG = "python -m dlp_lib defend"
 
 
@@ -110,7 +110,7 @@ def _prepare(options: argparse.Namespace) -> Job:
     method = _choose(options, len(tampered), e1)
     if isinstance(method, DLP):
         selection_sizes(tampered, method.gamma, method.quota)
-    assigned = [assignment.partition("=")[0] for assignment in options.p]
+    assigned = [split_assignment(assignment)[0] for assignment in options.p]
     choose_e1 = isinstance(method, DLP) and e1 is None and "e1" not in assigned
     job = Job(folder, out, architecture, tampered, method, choose_e1, context)
     predict(job.untrained(), tampered.images[:2])  # which refuses images that are too small
@@ -192,7 +192,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--architecture", default="WRN-16-1", help=f"one of {', '.join(ARCHITECTURES)}")
     add("--seed", type=int, default=0, help="of all random streams; default: %(default)s")
     add("--device", default="auto", help="cpu, cuda or auto (default)")
-    add("--store", type=Path, default=DEFAULT_STORE, help="folder of finished work: %(default)s")
+    read.add_store(parser)
     add(
         "-p",
         action="append",

@@ -1,11 +1,11 @@
 """Which defence, with which settings: those that suit the data, and what the user changes."""
 
-import ast
 from dataclasses import fields, is_dataclass, replace
 
 from ...checking import check_int
 from ...defences import ABL, DLP
 from ...recipes import Recipe
+from ..values import parse, split_assignment
 
 Method = DLP | ABL
 
@@ -72,11 +72,9 @@ def with_assignments(method: Method, assignments: list[str]) -> Method:
         ValueError: for a name that is none, or a value that is not allowed.
     """
     for assignment in assignments:
-        name, equals, text = assignment.partition("=")
-        if not (name and equals):
-            raise ValueError(f"-p {assignment}: allowed is NAME=VALUE")
-        path = name.split(".")
-        method = _with_value(method, path, _parse(method, path, text, assignment))
+        name, text = split_assignment(assignment)
+        value = _value(settings_of(method), name, text)
+        method = _with_value(method, name.split("."), value)
     return method
 
 
@@ -116,21 +114,19 @@ def settings_of(method: Method, prefix: str = "") -> dict[str, object]:
     return found
 
 
-def _parse(method: Method, path: list[str], text: str, assignment: str) -> object:
-    """Return a value of the type that the setting has."""
-    name = ".".join(path)
-    settings = settings_of(method)
+def _value(settings: dict[str, object], name: str, text: str) -> object:
+    """Return what a text stands for, as a value of the type that the setting has."""
+    assignment = f"{name}={text}"
     if name not in settings:
         raise ValueError(f"-p {assignment}: allowed are {', '.join(settings)}")
     present = settings[name]
+    value = parse(f"-p {name}", text)
     if isinstance(present, str):
-        return text
-    if name == "order":
-        return tuple(text.split("-"))
-    try:
-        value = ast.literal_eval(text)
-    except (SyntaxError, ValueError):
-        value = text
+        return value if isinstance(value, str) else text
+    if name == "order" and isinstance(value, str):
+        return tuple(value.split("-"))
+    if isinstance(value, list):
+        value = tuple(value)
     kinds = (int, float) if isinstance(present, float) else (type(present),)
     if isinstance(value, bool) != isinstance(present, bool) or not isinstance(value, kinds):
         kind = {bool: "True and False", int: "whole numbers", float: "numbers"}

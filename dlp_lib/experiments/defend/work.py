@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ...context import Context
 from ...data import Split
-from ...defences import DLP, AgreedE1, Result, agreed_e1, agreement, entropy
+from ...defences import DLP, AgreedE1, Result, agreed_e1, agreement, entropy, most_suspicious
 from ...training import predict, supervised
 from .settings import Method
 
@@ -43,7 +43,7 @@ class Outcome:
 
     def samples_by_rank(self) -> list[int]:
         """Return the samples' numbers in the set, the most suspicious one first."""
-        return self.result.suspicion.argsort(descending=True, stable=True).tolist()
+        return most_suspicious(self.result.suspicion, len(self.tampered)).tolist()
 
     def commonest_label(self) -> tuple[int, float]:
         """Return the commonest label of the suspects, and the share of them that carry it."""

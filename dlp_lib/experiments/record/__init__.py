@@ -3,5 +3,5 @@
 Notebooks show them beside their own results. ``python -m dlp_lib record NAME`` measures one again.
 """
 
-from .files import FOLDER, paper, read, write
+from .files import FOLDER, paper, read, read_made, write
 from .summary import per_cent, runs, spread

@@ -10,13 +10,12 @@ import sys
 
 from ...console import say
 from ...context import Context, print_progress
-from ...places import HOME
 from ...runtime import Runtime, environment
 from ...store import Store
 from .. import options as read
 from ..scenario import NO_ATTACK, Scenario, scenario
 from .cifar10 import command as cifar10
-from .files import FOLDER, write
+from .files import FOLDER, read_made, write
 from .files import read as read_rows
 from .settings import ATTACKS, GAMMA
 from .tables import TABLES
@@ -66,14 +65,17 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--n-train", type=read.whole_number(1), default=5000, help="training images of shapes10"
     )
-    parser.add_argument("--store", type=read.folder, default=HOME / "build" / "store")
+    read.add_store(parser)
     parser.add_argument("--out", type=read.folder, default=FOLDER)
     return parser
 
 
 def _record(name: str, options: argparse.Namespace) -> None:
     """Measure one table with every seed, and write it."""
-    rows = _rows_of_other_seeds(name, options) if options.add else []
+    rows = []
+    data = {}
+    if options.add:
+        rows, data = _rows_of_other_seeds(name, options)
     drawn = {"data_seed": options.data_seed} if options.data_seed else {}
     for seed in options.seeds:
         context = Context(Runtime(seed, options.device), Store(options.store), print_progress)
@@ -89,22 +91,36 @@ def _record(name: str, options: argparse.Namespace) -> None:
             rows.append(row)
             say(row)
     rows.sort(key=lambda row: row["seed"])
-    write(name, rows, _made(name, base), options.out)
+    data[str(options.data_seed)] = base.clean.digest
+    write(name, rows, _made(name, base, data), options.out)
 
 
-def _rows_of_other_seeds(name: str, options: argparse.Namespace) -> list[dict]:
-    """Return the rows that a table has of seeds that are not measured now."""
+def _rows_of_other_seeds(name: str, options: argparse.Namespace) -> tuple[list[dict], dict]:
+    """Return the rows that a table has of seeds that are not measured now, and their data.
+
+    The data are digests by data seed, as text; None where the table does not tell.
+    """
     try:
         rows = read_rows(name, options.out)
+        data = read_made(name, options.out)["data"]
     except FileNotFoundError:
-        return []
-    return [row for row in rows if row["seed"] not in options.seeds]
+        return [], {}
+    if isinstance(data, str):  # in older tables: that of the last run
+        seeds = _data_seeds(rows)
+        data = {seeds[0]: data} if len(seeds) == 1 else {}
+    others = [row for row in rows if row["seed"] not in options.seeds]
+    return others, {seed: data.get(seed) for seed in _data_seeds(others)}
 
 
-def _made(name: str, base: Scenario) -> dict:
-    """Return how a table was made."""
+def _data_seeds(rows: list[dict]) -> list[str]:
+    """Return the data seeds of rows, each once, as JSON has them for names."""
+    return sorted({str(row.get("data_seed", 0)) for row in rows})
+
+
+def _made(name: str, base: Scenario, data: dict[str, str | None]) -> dict:
+    """Return how a table was made, with the digests of its data sets by data seed."""
     recipe = base.recipe
-    made = {"what": TABLES[name].__doc__, "data": base.clean.digest}
+    made = {"what": TABLES[name].__doc__, "data": data}
     made["epochs"] = recipe.epochs
     made["cooldown_epochs"] = recipe.cooldown_epochs
     made["gamma"] = GAMMA

@@ -35,8 +35,20 @@ def read(name: str, folder: Path = RECORDED) -> list[dict]:
     Raises:
         FileNotFoundError: where it was not recorded.
     """
-    text = (folder / f"{name}.json").read_text(encoding="utf-8")
-    return json.loads(text)["rows"]
+    return _load(name, folder)["rows"]
+
+
+def read_made(name: str, folder: Path = RECORDED) -> dict:
+    """Return how a table was made, as ``write`` was told.
+
+    Args:
+        name: of the file, without its ending.
+        folder: by default that of the tables which come with the library.
+
+    Raises:
+        FileNotFoundError: where it was not recorded.
+    """
+    return _load(name, folder)["made"]
 
 
 def paper(table: str) -> dict[str, dict[str, list[float | None]]]:
@@ -47,3 +59,8 @@ def paper(table: str) -> dict[str, dict[str, list[float | None]]]:
     """
     text = PAPER.read_text(encoding="utf-8")
     return json.loads(text)[table]
+
+
+def _load(name: str, folder: Path) -> dict:
+    text = (folder / f"{name}.json").read_text(encoding="utf-8")
+    return json.loads(text)

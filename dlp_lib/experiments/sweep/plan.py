@@ -3,14 +3,14 @@
 import importlib
 from pathlib import Path
 
-from ...places import HOME, PROJECT
+from ...places import PROJECT
+from ..options import STORE
 from ..trials import TRIALS, Notebook
 from ..values import to_numbers
 from .job import Trial
 
 KEYS = ("trial", "notebook", "grid", "seeds", "store")
 DEFAULT_SEEDS = [0]
-DEFAULT_STORE = HOME / "build" / "store"
 # Those of this project, and not those of whatever folder the command was started from
 NOTEBOOKS = PROJECT / "notebooks"
 ALLOW_CODE = "--allow-code"  # the option that lets a plan run other code than this library's
@@ -44,7 +44,7 @@ def check_plan(plan: object, allow_code: bool = False) -> dict:
         "trial": trial,
         "grid": to_numbers(plan["grid"]),
         "seeds": plan.get("seeds", DEFAULT_SEEDS),
-        "store": _store(plan.get("store", DEFAULT_STORE)),
+        "store": _store(plan.get("store", STORE)),
     }
 
 

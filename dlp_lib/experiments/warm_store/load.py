@@ -16,7 +16,6 @@ from pathlib import Path
 
 from ...console import say
 from ...files import explain_errors, write_atomically
-from ...places import HOME
 from ...store import Store
 from .. import options as read
 from ..record.volumes import Member
@@ -146,12 +145,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("pack", type=_pack, help="folder of a pack, or its file if it has only one")
-    parser.add_argument(
-        "--store",
-        type=read.folder,
-        default=str(HOME / "build" / "store"),
-        help="folder; default: %(default)s",
-    )
+    read.add_store(parser)
     parser.add_argument(
         "--replace", action="store_true", help="take the pack's runs in place of different ones"
     )

@@ -17,7 +17,6 @@ from pathlib import Path
 
 from ...console import say
 from ...files import USE
-from ...places import HOME
 from .. import options as read
 from ..notebook_files import execute_notebook, kernel_for
 from ..record import volumes
@@ -201,10 +200,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--all", action="store_true", help="all that the store holds, without executing anything"
     )
-    parser.add_argument(
-        "--store",
-        type=read.folder,
-        default=str(HOME / "build" / "store"),
-        help="folder; default: %(default)s",
-    )
+    read.add_store(parser)
     return parser

@@ -15,7 +15,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from ....context import Context
-from ....places import HOME
 from ....recipes import CIFAR10, PAPER_ATTACKS, Recipe
 from ....runtime import Runtime
 from ....store import Store
@@ -112,7 +111,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument("--precision", type=read.precision, default="float32")
     parser.add_argument("--compiled", action="store_true")
     parser.add_argument("--captured", action="store_true", help="steps as CUDA graphs")
-    parser.add_argument("--store", type=read.folder, default=HOME / "build" / "store")
+    read.add_store(parser)
     parser.add_argument("--out", type=read.folder, default=FOLDER / "cifar10-full")
     return parser
 

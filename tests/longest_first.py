@@ -6,9 +6,11 @@ LONGEST_FIRST = (
     "test_sweep.py",
     "test_book.py",
     "browser/test_live_lab.py",
+    "browser/test_live_page.py",
     "test_record.py",
     "test_live_copying.py",
     "test_benchmarks.py",
+    "test_wheel.py",
     "test_dlp.py",
     "test_dask.py",
     "notebooks/test_exercises.py",
@@ -18,4 +20,5 @@ LONGEST_FIRST = (
     "test_attacks.py",
     "test_records.py",
     "test_defences.py",
+    "test_defence_records.py",
 )

@@ -40,6 +40,21 @@ class CountsPasses(nn.Module):
         return self.head(self.features(x))
 
 
+@pytest.fixture(scope="module")
+def recorded(case):
+    """A function that has every quick method recorded once; it returns a context of that store."""
+    store = Store()
+    done = set()
+
+    def record(name):
+        if name not in done:
+            case.defend(QUICK[name], Context(Runtime(0), store))
+            done.add(name)
+        return Context(Runtime(0), store, Progress())
+
+    return record
+
+
 @every
 def test_a_second_run_reads_what_the_first_one_recorded(name, case, tmp_path, same_state):
     progress = Progress()
@@ -69,8 +84,8 @@ def test_what_a_models_passes_leave_in_it_does_not_train_it_again(name, case, sa
 
 
 @every
-def test_another_seed_is_another_run(name, case, same_state):
-    one = case.defend(QUICK[name], Context(Runtime(0)))
+def test_another_seed_is_another_run(name, case, recorded, same_state):
+    one = case.defend(QUICK[name], recorded(name))
     other = case.defend(QUICK[name], Context(Runtime(1)))
     assert not same_state(one.model, other.model)
 
@@ -93,11 +108,10 @@ def test_another_seed_is_another_run(name, case, same_state):
         ("DBD", mixmatch, "sharpen"),
     ],
 )
-def test_an_edited_method_never_answers_from_the_store(name, owner, function, case, monkeypatch):
-    progress = Progress()
-    context = Context(Runtime(0), progress=progress)
-    case.defend(QUICK[name], context)
-    progress.clear()
+def test_an_edited_method_never_answers_from_the_store(
+    name, owner, function, case, recorded, monkeypatch
+):
+    context = recorded(name)
     original = getattr(owner, function)
 
     def edited(*inputs):
@@ -105,7 +119,7 @@ def test_an_edited_method_never_answers_from_the_store(name, owner, function, ca
 
     monkeypatch.setattr(owner, function, edited)
     case.defend(QUICK[name], context)
-    assert progress
+    assert context.progress
 
 
 @pytest.mark.parametrize(
@@ -121,20 +135,14 @@ def test_an_edited_method_never_answers_from_the_store(name, owner, function, ca
         ("FP", {"allowed": 0.999}),
     ],
 )
-def test_other_settings_of_a_loss_are_another_run(name, settings, case):
-    progress = Progress()
-    context = Context(Runtime(0), progress=progress)
-    case.defend(QUICK[name], context)
-    progress.clear()
+def test_other_settings_of_a_loss_are_another_run(name, settings, case, recorded):
+    context = recorded(name)
     case.defend(replace(QUICK[name], **settings), context)
-    assert progress
+    assert context.progress
 
 
 @pytest.mark.parametrize("name", ["ANP", "MCR"])
-def test_what_only_chooses_among_results_trains_nothing_anew(name, case):
-    progress = Progress()
-    context = Context(Runtime(0), progress=progress)
-    case.defend(QUICK[name], context)
-    progress.clear()
+def test_what_only_chooses_among_results_trains_nothing_anew(name, case, recorded):
+    context = recorded(name)
     case.defend(replace(QUICK[name], allowed=0.5), context)
-    assert not progress
+    assert not context.progress

@@ -2,12 +2,14 @@
 
 import contextlib
 import copy
+import functools
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import pytest
 import torch
 from quick_defences import QUICK, SHORT
+from torch import nn
 from torch.nn import functional
 
 from dlp_lib import (
@@ -33,6 +35,7 @@ from dlp_lib.defences import (
     MCR,
     NAD,
     SCE,
+    DefenceResult,
     MixMatch,
     SimCLR,
     Training,
@@ -45,11 +48,30 @@ from dlp_lib.defences.finetuning import finetune
 every = pytest.mark.parametrize("name", QUICK)
 
 
+class Outcome(NamedTuple):
+    """A defence's result, and the models that it was given, as they were before."""
+
+    result: DefenceResult
+    untrained: nn.Module
+    trained: nn.Module
+
+
+@pytest.fixture(scope="module")
+def outcome(case):
+    """A function that runs a quick method, and knows its outcome when it is asked again."""
+
+    @functools.cache
+    def run(name):
+        untrained = copy.deepcopy(case.untrained)
+        trained = copy.deepcopy(case.trained)
+        return Outcome(case.defend(QUICK[name]), untrained, trained)
+
+    return run
+
+
 @every
-def test_a_defence_leaves_its_inputs_alone_and_returns_a_model(name, case, same_state):
-    untrained = copy.deepcopy(case.untrained)
-    trained = copy.deepcopy(case.trained)
-    result = case.defend(QUICK[name])
+def test_a_defence_leaves_its_inputs_alone_and_returns_a_model(name, case, outcome, same_state):
+    result, untrained, trained = outcome(name)
     assert same_state(untrained, case.untrained)
     assert same_state(trained, case.trained)
     metrics = evaluate(result.model, case.test, BadNets())
@@ -61,26 +83,26 @@ def test_a_defence_leaves_its_inputs_alone_and_returns_a_model(name, case, same_
 
 
 @pytest.mark.parametrize("name", ["MCR", "NAD", "FP"])
-def test_a_runtime_that_compiles_comes_to_the_same(name, case, monkeypatch, same_state):
+def test_a_runtime_that_compiles_comes_to_the_same(name, case, outcome, monkeypatch, same_state):
     """What cannot be compiled is left as it is. Here the compiler only traces the model."""
     original = torch.compile
     monkeypatch.setattr(torch, "compile", lambda model, **_: original(model, backend="eager"))
-    plain = case.defend(QUICK[name], Context(Runtime(0)))
+    plain = outcome(name).result
     compiled = case.defend(QUICK[name], Context(Runtime(0, compiled=True)))
     assert same_state(plain.model, compiled.model)
 
 
 @every
-def test_after_each_measures_for_the_last_stage_what_the_run_returned(name, case):
-    result = case.defend(QUICK[name])
+def test_after_each_measures_for_the_last_stage_what_the_run_returned(name, case, outcome):
+    result = outcome(name).result
     measured = after_each(result, case.test, BadNets())
     assert list(measured) == list(result.stages)
     *_, last = measured.values()
     assert last == evaluate(result.model, case.test, BadNets())
 
 
-def test_after_each_measures_the_weights_that_an_earlier_stage_left(case):
-    result = case.defend(QUICK["MCR"])
+def test_after_each_measures_the_weights_that_an_earlier_stage_left(case, outcome):
+    result = outcome("MCR").result
     model = copy.deepcopy(case.trained)
     result.stages["MCR end"].load(model)
     assert after_each(result, case.test)["MCR end"] == evaluate(model, case.test)

@@ -35,6 +35,7 @@ from dlp_lib.store import digest, lock
 TESTS = Path(__file__).resolve().parent
 TINY = {
     "n_train": 200,
+    "image_size": 8,
     "e1": 2,
     "e2": 2,
     "reestimate": 50,
@@ -389,7 +390,7 @@ def test_a_trial_of_dlp_returns_every_stage(tmp_path, threads):
 
 
 def test_a_trial_of_any_defence(tmp_path, threads):
-    grid = {"n_train": 200, "epochs": 2, "defence": ["none", "FP", "DLP"]}
+    grid = {"n_train": 200, "image_size": 8, "epochs": 2, "defence": ["none", "FP", "DLP"]}
     of_dlp = {"e1": 2, "e2": 2, "finetune_steps": 2, "reestimate": 20}
     table = sweep(trials.run_defence, grid | of_dlp, [0], tmp_path, threads)
     assert table["error"].isna().all()
@@ -512,7 +513,7 @@ def run_and_kill(file, store, chance, kill):
         before = kill.changes(store, process)
         while kill.changes(store, process) == before:
             assert running.poll() is None
-            time.sleep(0.01)
+            time.sleep(0.05)  # to look is work, too
     family = process.children(recursive=True)
     if kill.worker_first:
         chance.choice(workers_of(process)).kill()

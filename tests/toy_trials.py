@@ -92,7 +92,7 @@ def prefix(parameters):
 
 
 def _train(store, epochs, seed):
-    images, labels = shapes10.draw(200, 16, 0, 0)
+    images, labels = shapes10.draw(200, 8, 0, 0)
     split = Split.from_arrays(images, labels, shapes10.CLASSES)
     computed = []
     context = Context(Runtime(seed), Store(store), lambda *row: computed.append(row))

@@ -8,6 +8,7 @@ python -m tools.kit instructor --out build/instructor [--grader nbgrader | --gra
 """
 
 import argparse
+import base64
 import os
 import re
 from pathlib import Path
@@ -20,6 +21,7 @@ from dlp_lib.experiments.classroom import POINTS, find_exercises, make_student
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
+_PICTURE = re.compile(r"(!\[[^\]]*\])\(\.\./([\w/.-]+\.png)\)")  # one of the project's
 _LINK_TO_PROJECT = re.compile(r"\]\(\.\./")  # a link that leaves the notebooks' folder
 
 
@@ -54,6 +56,22 @@ def mark_for_otter(notebook: NotebookNode, name: str) -> None:
     notebook.cells = cells
 
 
+def attach_pictures(cell: NotebookNode) -> None:
+    """Put the project's pictures into a cell that shows them.
+
+    A server whose root is the copies' folder does not give out what lies above it.
+    """
+    for _, file in _PICTURE.findall(cell.source):
+        path = ROOT / file
+        picture = base64.b64encode(path.read_bytes()).decode("ascii")
+        cell.setdefault("attachments", {})[path.name] = {"image/png": picture}
+    cell.source = _PICTURE.sub(_as_attachment, cell.source)
+
+
+def _as_attachment(picture: re.Match) -> str:
+    return f"{picture[1]}(attachment:{Path(picture[2]).name})"
+
+
 GRADERS = {"nbgrader": mark_for_nbgrader, "otter": mark_for_otter}
 
 
@@ -76,6 +94,7 @@ def write(kind: str, folder: Path, grader: str | None = None) -> list[Path]:
         if kind == "student":
             make_student(notebook)
         for cell in notebook.cells:
+            attach_pictures(cell)
             cell.source = _LINK_TO_PROJECT.sub(f"]({to_project}/", cell.source)
         if grader is not None:
             GRADERS[grader](notebook, source.stem)

@@ -1,5 +1,6 @@
 """Exercises and worked examples stand on their own: solved they pass their checks, stripped not."""
 
+import base64
 import contextlib
 import io
 import os
@@ -20,6 +21,8 @@ from dlp_lib.experiments.classroom import find_exercises, is_tagged, only_import
 from tools import kit
 
 TEXTS = sorted((ROOT / "notebooks" / "py").glob("*.py"))
+PICTURE = ROOT / "docs" / "lab.png"
+ATTACHED = ("](../docs/lab.png)", "](attachment:lab.png)")  # a link, and what stands for it
 each_text = pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.stem)
 
 
@@ -112,9 +115,21 @@ def test_instructor_notebooks_have_everything_and_their_links_hold(tmp_path):
     for path in kit.write("instructor", tmp_path):
         ours = nbformat.read(ROOT / "notebooks" / path.name, 4).cells
         theirs = nbformat.read(path, 4).cells
-        wanted = [cell.source.replace("](../", f"]({away}/") for cell in ours]
-        assert [cell.source for cell in theirs] == wanted
+        sources = [cell.source.replace(*ATTACHED).replace("](../", f"]({away}/") for cell in ours]
+        assert [cell.source for cell in theirs] == sources
         assert [cell.get("outputs") for cell in theirs] == [cell.get("outputs") for cell in ours]
+
+
+def test_pictures_travel_with_the_copies(student):
+    """A class sees the copies' folder alone."""
+    shown = {}
+    for path in student:
+        for cell in nbformat.read(path, 4).cells:
+            attachments = cell.get("attachments", {})
+            named = re.findall(r"\(attachment:(.+?)\)", cell.source)
+            assert named == list(attachments)
+            shown |= attachments
+    assert base64.b64decode(shown["lab.png"]["image/png"]) == PICTURE.read_bytes()
 
 
 def test_nbgrader_finds_answers_and_tests(tmp_path):

@@ -6,7 +6,7 @@ statistic without its sample sizes: a sign of poison, beside the suspects' lasti
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -22,7 +22,8 @@ _BATCH = 256  # images at a time, so that memory does not grow with the set
 _SIDE = 32
 _SAMPLES_FOR_EACH_PIXEL = 5
 _RIDGE = 8.0  # standard deviation of noise that is added to every pixel, in 1/255; ours
-_ROUNDS = 10  # at most; ours
+_ROUNDS = 10  # of growing, and of settling, at most; ours
+_OUTLYING = 5.0  # standard deviations of most scores: one in three million if they are normal; ours
 # From here on the distance is a sign. On shapes10 a fixed trigger has 600 and more, and clean
 # suspects have 15. Ours: see docs/LOG.md
 _CLEAR = 100.0
@@ -53,9 +54,11 @@ def find_bearers(
     """Find all samples that bear what the suspects show, without a clean image and without a model.
 
     With means m and m' of suspects and others, and the covariance C of pixels within the two, a
-    sample x bears it where (m − m')ᵀ C⁻¹ (x − (m + m')/2) > 0. Those that do take the suspects'
-    place, until nothing changes. So a few pure suspects find the rest of the poison. A trigger that
-    lies at another place in each image, or warps it, is not found.
+    sample x has the score (m − m')ᵀ C⁻¹ (x − (m + m')/2). Those that bear it take the suspects'
+    place, and scores are computed anew, until nothing changes. So a few suspects find the rest of
+    the poison. That is done twice. While the set grows, a score above 0 bears it, and so does one
+    far above most scores: poison among the others blurs the two. When it settles, only a score
+    above 0 does. A trigger that lies at another place in each image, or warps it, is not found.
 
     Args:
         tampered: the training set. Images of more than 32 pixels a side are averaged to 32, and to
@@ -76,13 +79,33 @@ def find_bearers(
             f"{len(tampered) - 2}, as suspects and others are compared"
         )
     pixels = pixels or PixelCovariance(tampered.images)
+    bears, _ = _repeat(pixels, bears, _growing_bound)
+    bears, distance = _repeat(pixels, bears, _settled_bound)
+    return Bearers(bears.nonzero()[:, 0], distance)
+
+
+def _repeat(
+    pixels: "PixelCovariance", bears: Tensor, bound: Callable[[Tensor], float]
+) -> tuple[Tensor, float]:
+    """Find those whose scores are above the bound, and from them again, until nothing changes."""
     for _ in range(_ROUNDS):
         scores, distance = pixels.discriminant(bears)
-        found = scores > 0
+        found = scores > bound(scores)
         if not _can_be_told(found) or torch.equal(found, bears):
             break
         bears = found
-    return Bearers(bears.nonzero()[:, 0], distance)
+    return bears, distance
+
+
+def _growing_bound(scores: Tensor) -> float:
+    """Return 0, or less where a score below it is far above most: from median and deviation."""
+    median = scores.median()
+    deviation = 1.4826 * (scores - median).abs().median()  # as a normal distribution has it
+    return min(0.0, float(median + _OUTLYING * deviation))
+
+
+def _settled_bound(_: Tensor) -> float:
+    return 0.0
 
 
 def _can_be_told(mask: Tensor) -> bool:

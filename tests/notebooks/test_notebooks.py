@@ -187,7 +187,15 @@ def test_the_page_has_figures_with_alternative_texts(executed):
 
 
 RESULTS = {  # what else a notebook's metrics.json must hold
-    "00_quickstart": {"stages", "filter_precision", "au_stop", "ascent"},
+    "00_quickstart": {
+        "curves",
+        "entropy",
+        "stages",
+        "filter_precision",
+        "unlearning",
+        "au_stop",
+        "ascent",
+    },
     "01_backdoor_attacks": {"attacks", "rates"},
     "02_learning_speed_gap": {"curves", "steps"},
     "03_entropy_filtering": {

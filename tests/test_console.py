@@ -7,6 +7,7 @@ import io
 import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -90,10 +91,13 @@ def test_what_run_prints_survives(tmp_path, monkeypatch, pipe):
     assert "To read:" in printed
 
 
+NO_DATA = SimpleNamespace(clean=SimpleNamespace(digest=""))  # what stands for a scenario
+
+
 def test_what_record_prints_survives(tmp_path, monkeypatch, pipe):
     output = pipe()
     monkeypatch.setattr(record_command, "TABLES", {"few": lambda base: [{"a": HARD}]})
-    monkeypatch.setattr(record_command, "scenario", lambda *_, **__: None)
+    monkeypatch.setattr(record_command, "scenario", lambda *_, **__: NO_DATA)
     monkeypatch.setattr(record_command, "_made", lambda *_: {})
     main(["record", "few", "--seeds", "0", "1", "--out", str(tmp_path), "--store", str(tmp_path)])
     assert output().count("0.5 for") == 2
@@ -116,7 +120,7 @@ def test_a_reader_that_has_ended_does_not_end_a_record(tmp_path, monkeypatch):
 
     monkeypatch.setattr(sys, "stdout", Gone())
     monkeypatch.setattr(record_command, "TABLES", {"few": lambda base: [{"a": 1}]})
-    monkeypatch.setattr(record_command, "scenario", lambda *_, **__: None)
+    monkeypatch.setattr(record_command, "scenario", lambda *_, **__: NO_DATA)
     monkeypatch.setattr(record_command, "_made", lambda *_: {})
     main(["record", "few", "--out", str(tmp_path), "--store", str(tmp_path)])
     assert len(json.loads((tmp_path / "few.json").read_text())["rows"]) == 3

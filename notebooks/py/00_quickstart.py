@@ -178,13 +178,16 @@ logits = [sl.logits(row["block"]).to(tampered.labels.device) for row in sl.histo
 logits = [dlp_lib.predict(untrained, tampered.images), *logits]  # epoch 0 is the untrained model
 others = ~truth.poisoned & (tampered.labels != target)
 goal = torch.full_like(tampered.labels, target)
-clean = [dlp_lib.accuracy(z, tampered.labels, ~truth.poisoned) for z in logits]
-poisoned = [dlp_lib.accuracy(z, tampered.labels, truth.poisoned) for z in logits]
-mistaken = [dlp_lib.accuracy(z, goal, others) for z in logits]
+curves = {
+    "clean": [dlp_lib.accuracy(z, tampered.labels, ~truth.poisoned) for z in logits],
+    "poisoned": [dlp_lib.accuracy(z, tampered.labels, truth.poisoned) for z in logits],
+    "mistaken": [dlp_lib.accuracy(z, goal, others) for z in logits],
+}
+clean, poisoned = curves["clean"][1:], curves["poisoned"][1:]  # from epoch 1 on, for exercise 4
 
 # %%
 figure, ax = plt.subplots(figsize=(6, 3.2))
-plots.learning_gap(ax, clean, poisoned, mistaken, x=range(len(logits)))
+plots.learning_gap(ax, *curves.values(), x=range(len(logits)))
 ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, fontsize=8)
 plots.show(
     figure,
@@ -401,7 +404,6 @@ assert evaluate(result.model, test, backdoor) == after_assft
 rows = [
     {"stage": name, **asdict(measured[name]), **stage.costs()} for name, stage in stages.items()
 ]
-curves = {"clean": clean, "poisoned": poisoned, "mistaken": mistaken}
 medians = {
     "clean": entropy[~truth.poisoned].median().item(),
     "poisoned": entropy[truth.poisoned].median().item(),
@@ -530,12 +532,12 @@ checks.stop(my_stop)
 reading = {"learned": None, "gap": None}
 # BEGIN SOLUTION
 # What the eye reads, calculated
-epochs = [epoch for epoch, share in enumerate(poisoned) if share >= 0.9]
+epochs = [epoch for epoch, share in enumerate(poisoned, 1) if share >= 0.9]
 reading = {"learned": epochs[0] if epochs else "never", "gap": 100 * (poisoned[-1] - clean[-1])}
 # END SOLUTION
 
 # %% tags=["check"]
-checks.gap_figure(reading, clean[1:], poisoned[1:])  # without epoch 0
+checks.gap_figure(reading, clean, poisoned)
 
 
 # %% [markdown]

@@ -14,11 +14,11 @@
 # ---
 
 # %% [markdown]
-# # Active unlearning: climbing out of a backdoor
+# # Active unlearning: gradient ascent against a backdoor
 #
-# **What you will learn.** How gradient *ascent* on a few suspects removes a backdoor; why batch normalisation makes it look gone
-# too early; what the learning rate, the number of suspects and their purity do; how the ascent destroys a model, and how a defender
-# can see that; and what becomes of the features.
+# **What you will learn.** How gradient *ascent* on a few suspects removes a backdoor. Why batch normalisation makes the backdoor look
+# gone too early. What the learning rate, the number of suspects and their purity do. How the ascent destroys a model, and how a
+# defender can see that. How the features change.
 #
 # **You need** the filter of [notebook 03](03_entropy_filtering.ipynb).
 #
@@ -87,8 +87,8 @@ print(f"{len(selection.suspected)} suspects, {precision['suspected']:.0%} of the
 #
 # $$\max_{w} \frac{1}{|D'_p|} \sum_{(x,y)\in D'_p} L(f_w(x), y)$$
 #
-# In code that is one sign. First on the logits of one suspect alone, without a network: cross-entropy's slope in them is $p - y$ ($y$ is one-hot), and a step goes along it. Watch how small
-# the first steps are, and how the loss grows in the end.
+# In code that is one sign. First on the logits of one suspect alone, without a network. The slope of cross-entropy in the logits is
+# $p - y$ ($y$ is one-hot), and a step goes along it. Look how small the first steps are, and how the loss grows in the end.
 
 # %% tags=["nbval-check-output"]
 z = torch.tensor([[4.0, 0.0, 0.0]])  # sure of its label, of three
@@ -99,11 +99,12 @@ for step in range(10):
     z = z + 4 * (p - torch.tensor([1.0, 0.0, 0.0]))
 
 # %% [markdown]
-# Where the model is sure and right, cross-entropy is flat. Where it is wrong, no logit's slope is above one: the loss grows steadily, and without an end. In a network the logits are made by many
-# layers, which all move at once. Here are five steps of that by hand.
+# Where the model is sure and right, cross-entropy is flat. Where it is wrong, the slope in a logit is at most one: the loss grows at
+# a steady rate, and without an end. In a network many layers make the logits, and all of them move at once. Here are five steps of
+# that.
 #
-# **Predict.** The model is sure of all suspects. So where will their loss start? And as cross-entropy has no upper bound: will it grow steadily, level off,
-# or run away?
+# **Predict.** The model is sure of all suspects. Where will their loss start? Cross-entropy has no upper bound. Will the loss grow at
+# a steady rate, stop growing, or grow faster and faster?
 
 # %%
 model = copy.deepcopy(learned)
@@ -115,24 +116,28 @@ print(f"in evaluation mode: loss on the suspects {loss.item():.3f}")
 # %%
 model.train()
 optimiser = torch.optim.SGD(model.parameters(), lr=config.lr, momentum=config.momentum)
+losses = [loss.item()]
 for step in range(1, 6):
     loss = cross_entropy(model(images), labels)
     optimiser.zero_grad()
     (-loss).backward()
     optimiser.step()
+    losses.append(loss.item())
     print(f"step {step}: loss on the suspects {loss.item():.3f}")
 
 
 # %% [markdown]
-# **What you should see.** In evaluation mode the loss is nearly zero: the model is sure. In training mode, where unlearning happens, the same model on the same
-# images starts near ln 10 = 2.3, the loss of a blind guess among ten classes. From there the loss grows faster and faster.
+# **What you should see.** In evaluation mode the loss is 0.005: the model is sure. <!-- claim: 04-loss-sure --> In training mode it starts at
+# 2.46. <!-- claim: 04-loss-start --> Then it grows faster with every step: first by 0.08, in the end by 0.25. <!-- claim: 04-loss-first -->
+# <!-- claim: 04-loss-last -->
 #
-# **Why.** In training mode batch normalisation subtracts the mean *of the batch*. All suspects carry the trigger, so the trigger is that mean, and
-# disappears. What is left does not explain the labels, so there is a slope to climb from the first step on. (In evaluation mode there is hardly any: cross-entropy is flat
-# where a model is sure and right.) Nothing ends this climb by itself, and that is the difficulty with the whole stage.
+# **Why.** In training mode batch normalisation subtracts the mean *of the batch*. All suspects carry the trigger, so the trigger is part
+# of that mean, and is subtracted. What is left does not explain the labels. So the loss has a slope from the first step on. (In
+# evaluation mode it has hardly any: cross-entropy is flat where a model is sure and right.) Nothing ends this ascent by itself. That
+# is the difficulty of the whole stage.
 #
-# `unlearn` does the same, epoch by epoch, records every epoch's weights, and judges each of them. The whole climb is
-# computed first, and looked at afterwards.
+# `unlearn` does the same, epoch by epoch. It records the weights of every epoch, and judges each of them. The whole ascent is computed
+# first, and looked at afterwards.
 
 
 # %%
@@ -153,11 +158,12 @@ def ascend(suspected, **changes):
 # %% [markdown]
 # ## 2. Gone, or only hidden?
 #
-# Batch normalisation keeps running statistics of what passes through the model, for use at test time. During the ascent only suspects pass. So
-# there are two models after every epoch: the one *as left*, whose statistics are those of the suspects, and the same weights with
-# statistics *re-estimated* on a thousand ordinary training images (the defender has those).
+# Batch normalisation keeps running statistics of what passes through the model, for use at test time. During the ascent only suspects
+# pass. So there are two models after every epoch. The statistics of the model *as left* are those of the suspects. The other has the
+# same weights, and statistics *re-estimated* on a thousand ordinary training images, which the defender has.
 #
-# One channel by hand: ordinary images give −1 and 1 there, and the trigger adds twelve. Watch what training mode makes of suspects, where the running mean goes meanwhile, and what evaluation mode then makes of ordinary images.
+# One channel by hand: ordinary images give −1 and 1 there, and the trigger adds twelve. Look what training mode makes of suspects,
+# where the running mean goes, and what evaluation mode then makes of ordinary images.
 
 # %% tags=["nbval-check-output"]
 layer = torch.nn.BatchNorm1d(1)  # with a running mean of 0 and a running variance of 1
@@ -187,26 +193,28 @@ plots.show(
     figure,
     "CA and ASR along the ascent, as left and re-estimated, and the suspects' accuracy that a "
     "defender sees.",
+    number=1,
 )
 
 # %% [markdown]
-# **What you should see.** As left, ASR falls two or three epochs earlier than after re-estimation, and CA sinks further. When it is nearly gone there, the
-# same weights, re-estimated, still have most of the backdoor: so far it is only hidden.
+# **What you should see.** As left, ASR is almost 0 after epoch 9. Re-estimated, it is still 39 % there. <!-- claim: 04-left-nine -->
+# <!-- claim: 04-reestimated-nine --> The suspects' accuracy does the same in both views. It stops the ascent at epoch 11, with an ASR of
+# 1.4 %. <!-- claim: 04-stop --> <!-- claim: 04-stop-asr --> CA has fallen from 46 to 33 % until then. <!-- claim: 04-stop-ca -->
 #
-# **Why.** Part of what the first epochs change is not the weights but the *statistics*, which no longer suit
-# ordinary images. Whoever fine-tunes this model on ordinary data in stage 3 moves them back, and finds what the weights still hold. Only what survives
-# re-estimation is really unlearned. On CIFAR-10, where an epoch has four steps instead of one, the difference was larger in one try: a model with
-# an ASR near zero as left had one above ninety per cent re-estimated.
+# **Why.** The first epochs change weights and *statistics*. The statistics then do not fit ordinary images. When stage 3 fine-tunes this
+# model on ordinary data, they move back, and what the weights still hold works again. Only what stays away after re-estimation is
+# really unlearned.
 #
-# The right panel is all a defender has: no clean test set, no trigger, but the suspects' accuracy. Re-estimated, it follows ASR. That
-# makes it a **stop**: go on from the first epoch at which the suspects are at chance, that is, right on at most one suspect in $C$, for $C$ classes.
+# The right panel is all that a defender has. There is no clean test set and no trigger, but there is the suspects' accuracy.
+# Re-estimated, it follows ASR. So it gives a **stop**: select the first epoch at which the suspects are at chance, that is, right on at
+# most one suspect in $C$, for $C$ classes.
 #
 # ## 3. The learning rate, and the stop against a fixed $E_2$
 #
-# The paper climbs for a fixed $E_2$ = 20 epochs. How much does that depend on the learning rate?
+# The paper's ascent has a fixed length, $E_2$ = 20 epochs. How much does that depend on the learning rate?
 #
-# **Predict.** For five learning rates, from 0.001 to 0.02, which will not have lost the backdoor after 20 epochs? Which will have
-# lost the model? And where does the stop rule end?
+# **Predict.** There are five learning rates, from 0.001 to 0.02. With which will the backdoor still be there after 20 epochs? With
+# which is the model destroyed? Where does the stop rule end?
 
 # %%
 rates = [0.001, 0.002, 0.005, 0.01, 0.02]
@@ -226,6 +234,7 @@ def draw(climbs, title, width=13):
 plots.show(
     draw(climbs, "lr {}"),
     "CA and ASR along the ascent, re-estimated, for five learning rates, the stop marked in each.",
+    number=2,
 )
 
 # %% [markdown]
@@ -236,40 +245,45 @@ plots.show(
 table_of_ascents(climbs, "lr")
 
 # %% [markdown]
-# **What you should see.** At 0.001, twenty epochs are far from enough. At 0.01 and 0.02 ASR is gone within a handful of epochs, and
-# CA goes on falling for all the others. The stop ends each climb when its backdoor is gone or nearly gone, and CA there is much the same at every rate. Only at 0.001 it never fires. The fixed $E_2$ costs the more CA
-# the higher the rate; at 0.02 the model is lost.
+# **What you should see.** At 0.001 ASR is still 95 % in the end, and nothing stops the ascent. <!-- claim: 04-rates-slow --> All other rates
+# are stopped, the fastest at epoch 5. There ASR is 5 % or less, and CA lies between 31 and 35 %. <!-- claim: 04-rates-stop-asr -->
+# <!-- claim: 04-rates-stop-ca --> <!-- claim: 04-rates-fastest --> After twenty epochs CA is lower, the higher the rate.
+# <!-- claim: 04-rates-second --> <!-- claim: 04-rates-third --> <!-- claim: 04-rates-fourth --> At 0.02 it is 14 %, and the model has collapsed. <!-- claim: 04-rates-end -->
+# <!-- claim: 04-rates-collapse -->
 #
-# **Why.** $E_2$ and the learning rate are one knob: how far to climb. A fixed length is right for one rate,
-# one model and one set of suspects. The stop measures instead, by something that a defender can see.
+# **Why.** $E_2$ and the learning rate decide one thing together: how far the ascent goes. A fixed length is right for one rate, one
+# model and one set of suspects. The stop measures instead, by something that a defender can see.
 #
 # ## 4. Batch-norm in evaluation mode
 #
 # One could freeze the statistics during the ascent, so that there is nothing to re-estimate.
 #
-# **Predict.** Think of the two losses in section 1. Which of the two modes starts faster? Which one ends worse?
+# **Predict.** Think of the two losses in section 1. In which of the two modes does the ascent start faster? In which does it end worse?
 
 # %%
 modes = {mode: ascend(selection.suspected, batchnorm=mode) for mode in ("train", "eval")}
 plots.show(
     draw(modes, "batch-norm in {} mode", width=9),
     "CA and ASR along the ascent with batch-norm in training mode and in evaluation mode.",
+    number=3,
 )
 
 # %% [markdown]
-# **What you should see.** In evaluation mode nothing happens for many epochs, and then everything within three or four: CA drops to chance, and the
-# ascent ends early, because it left the finite numbers. ASR may jump between 0 and 100 there: a collapsed model gives one answer for everything, and sometimes that is the target. So the stop, too, can fall on
-# a model that has collapsed: suspects at chance are no proof of a good model. The History says `collapsed` as well; read both.
+# **What you should see.** In training mode ASR and CA fall slowly, and the stop leaves a CA of 33 %. <!-- claim: 04-modes-train --> In
+# evaluation mode hardly anything happens at first. Then everything falls within a few epochs. At its stop CA is 9 %, and the model
+# has collapsed. <!-- claim: 04-modes-eval --> <!-- claim: 04-modes-collapse --> The curve ends where the weights are no longer finite.
 #
-# **Why.** In evaluation mode the suspects' loss is flat, so the climb waits until momentum has carried it off the plateau. In training mode what enters each layer is rescaled
-# at every step, which slows the climb, though it does not bound it. With frozen statistics activations grow, the gradients with them, and the ascent runs away.
+# **Why.** In evaluation mode the suspects' loss is flat, so the ascent needs many steps until momentum has left the plateau. In training
+# mode what enters each layer is scaled anew at every step. That slows the ascent down, but does not bound it. With frozen statistics the
+# activations grow, the gradients grow with them, and the weights leave the finite numbers.
 #
 # ## 5. How many suspects, and how pure?
 #
-# The filter is not perfect. What if some of the suspects are clean? We build sets of suspects whose purity we know, which only a teacher can: the
-# same number of samples, a growing share of them drawn from the clean ones at random. (A filter's mistakes are not random: they are the easiest clean samples.)
+# The filter is not perfect. What if some of the suspects are clean? We build sets of suspects whose purity we know, which only a teacher
+# can. Each has the same number of samples, and a growing share of them are clean samples drawn at random. (The mistakes of a filter
+# are not random: they are the easiest clean samples.)
 #
-# **Predict.** With a fifth of the suspects clean, does the ascent still find the backdoor? Who pays?
+# **Predict.** With a fifth of the suspects clean, does the ascent still remove the backdoor? What does it cost?
 
 
 # %%
@@ -294,6 +308,7 @@ mixtures = {share: ascend(mixed(share)) for share in shares}
 plots.show(
     draw(mixtures, "{:.0%} clean"),
     "CA and ASR along the ascent, for suspects of which 0, 10, 20, 50 and 100 % are clean.",
+    number=4,
 )
 
 # %% [markdown]
@@ -303,13 +318,15 @@ plots.show(
 table_of_ascents({f"{share:.0%} clean": climb for share, climb in mixtures.items()})
 
 # %% [markdown]
-# **What you should see.** Up to a fifth of clean suspects the backdoor still goes, in as many epochs, at a higher price in CA. With half of them clean the price is higher still, and the stop comes late or never: the clean
-# half keeps the suspects' accuracy above chance. With nothing but clean suspects CA is destroyed and most of the backdoor stays.
+# **What you should see.** With up to a fifth of clean suspects, the stop leaves an ASR below 3 %. <!-- claim: 04-mixtures-asr --> But CA is six
+# points lower or more than with pure suspects. <!-- claim: 04-mixtures-ca --> With half of them clean the stop comes late, and CA is down to
+# 18 %. <!-- claim: 04-mixtures-half --> Clean suspects alone leave an ASR of 97 %, and CA falls all the same, to 17 %.
+# <!-- claim: 04-mixtures-all-asr --> <!-- claim: 04-mixtures-all-ca -->
 #
-# **Why.** The ascent unlearns what its samples have in common with their labels. As long as most of them carry the trigger, that is the trigger, and each clean one adds some honest features to
-# the loss, which is paid for in CA.
+# **Why.** The ascent unlearns what its samples have in common with their labels. As long as most of them carry the trigger, that is the
+# trigger. Each clean sample adds features of its class to what is unlearned, and CA falls.
 #
-# And the number? The suspects are cut from the same ranking, at other $\gamma$.
+# And the number? The next suspects are cut from the same ranking, at other $\gamma$.
 #
 # **Predict.** Ten suspects make one small batch an epoch, five hundred make four. Which needs fewer epochs? And fewer steps?
 
@@ -328,14 +345,15 @@ table.insert(1, ("suspects", "poisoned"), poisoned)
 table
 
 # %% [markdown]
-# **What you should see.** Ten suspects already point the way: every one carries the same trigger. In *steps* all of them need about the same, a dozen; an epoch of 500 suspects makes four. The larger sets lose no more CA
-# on the way, if they are as pure. But a fixed $E_2$ of 20 epochs is 20 steps for one set and 80 for another, and the second model is destroyed by them.
+# **What you should see.** Every set of suspects ends the backdoor: ASR is 1.4 % or less at the stop. <!-- claim: 04-gammas-asr --> Ten
+# suspects need twelve epochs, 500 suspects need three. <!-- claim: 04-gammas-few --> <!-- claim: 04-gammas-many --> But an epoch of 500 has four
+# batches. In steps, all need eleven or twelve. <!-- claim: 04-gammas-one-batch --> <!-- claim: 04-gammas-two-batches -->
 #
 # ## 6. Collapse, and how a defender notices
 #
-# Climb fast and for long, and nothing is left.
+# An ascent that is fast and long destroys the model.
 #
-# **Predict.** Below, the suspects are soon all unlearned. Which curve tells a defender that the climb goes on, and what it costs?
+# **Predict.** Below, the suspects are soon all unlearned. Which curve tells a defender that the ascent goes on, and what it costs?
 
 # %%
 fast = ascend(selection.suspected, lr=0.02).stage
@@ -351,19 +369,21 @@ plots.show(
     figure,
     "Accuracy on the suspects and on ordinary training images along a fast ascent; collapse is "
     "shaded.",
+    number=5,
 )
 
 # %% [markdown]
-# **What you should see.** The suspects' accuracy is at zero from early on and tells nothing more. The accuracy on ordinary training images, which the defender has as
-# well, goes on falling. (It starts above CA, since a tenth of those images is poisoned, and "right".) Where it is hardly above that of one answer for everything, as a mean over the classes, the epochs are shaded as *collapsed*; the stage's History says
-# the same in every row.
+# **What you should see.** From epoch 5 on the suspects' accuracy is 0, and tells nothing any more. <!-- claim: 04-fast-suspects --> On ordinary
+# training images accuracy goes on falling, from 30 % there to 11 %. <!-- claim: 04-fast-five --> <!-- claim: 04-fast-end --> In the last two epochs
+# the model has collapsed: it gives nearly one answer for everything. <!-- claim: 04-fast-collapse -->
 #
-# **Why it matters.** A defence that is judged by ASR alone would call this a perfect result. So CA, RA and whether it has collapsed are recorded beside every
-# ASR in this kit.
+# **Why it matters.** Judged by ASR alone, this would be a perfect result. So this kit records CA, RA and whether a model has collapsed
+# beside every ASR.
 #
 # ## 7. What becomes of the features
 #
-# The last layer reads 64 features. Projected on their two main axes (PCA, fitted on clean test images for each panel anew, so that positions cannot be compared between panels), where do triggered images lie?
+# The last layer reads 64 features. The next figure shows them on their two main axes (PCA). It is fitted on clean test images for each
+# panel by itself, so positions cannot be compared between panels. Where do triggered images lie?
 #
 # **Predict.** After stage 1, triggered images of all classes lie together. With the target class, or away from it? And at the stop?
 
@@ -397,15 +417,16 @@ plots.show(
     figure,
     "Penultimate features of clean and triggered test images in two dimensions, before, at the "
     "stop, at the end.",
+    number=6,
 )
 
 
 # %% [markdown]
-# **What you should see.** After stage 1 the triggered images lie where the target class lies. At the stop most have left it, towards the places of the other
-# classes; some still lie along the target class's branch, although the model no longer answers with the target for them.
+# **What you should see.** After stage 1 triggered images lie together, around the target class. At the stop many of them have moved to the
+# other classes. Some still lie along the line of the target.
 #
-# **Why.** For the backdoored model the trigger outweighs all else in an image. The ascent weakens just those features, since they are what all suspects share. What
-# remains visible in a triggered image is then what it shows. Stage 3 builds on that (the next notebook).
+# **Why.** For the backdoored model the trigger counts more than all else in an image. The ascent weakens these features, as all
+# suspects share them. What counts in a triggered image is then what it shows. Stage 3 builds on that (the next notebook).
 
 
 # %%
@@ -413,35 +434,48 @@ def selected(climbs):
     return {str(varied): climb.selected() for varied, climb in climbs.items()}
 
 
-found = {"rates": selected(climbs), "modes": selected(modes), "mixtures": selected(mixtures)}
-report(out, context.runtime, stop=au.selected_block, ascent=left + climb.rows, **found)
+found = {"rates": climbs, "modes": modes, "mixtures": mixtures, "gammas": by_gamma}
+results = {name: selected(each) for name, each in found.items()}
+ends = {lr: each.rows[-1] for lr, each in climbs.items()}
+report(
+    out,
+    context.runtime,
+    stop=au.selected_block,
+    losses=losses,
+    left=left,
+    ascent=climb.rows,
+    ends=ends,
+    fast=fast.history,
+    **results,
+)
 
 # %% [markdown]
 # ## Recap
 #
-# - Unlearning is learning with the sign turned, on a few suspects; nothing bounds it.
-# - Batch-norm statistics hide what it does. Judge, and go on, with statistics re-estimated on ordinary data.
-# - The suspects' accuracy at chance is a stop that a defender can see; a fixed $E_2$ is right for one learning rate only.
-# - Clean suspects cost CA. More suspects, if they are pure, cost none; count steps, not epochs.
+# - Unlearning is learning with the opposite sign, on a few suspects. Nothing bounds it.
+# - Batch-norm statistics hide what it does. Judge the model with statistics re-estimated on ordinary data, and go on with these.
+# - The suspects' accuracy at chance is a stop that a defender can see. A fixed $E_2$ is right for one learning rate only.
+# - Clean suspects cost CA. More suspects cost none, if they are pure. Count steps, not epochs.
 # - ASR 0 with CA at chance is a collapse.
 #
 # ## Quiz
 #
 # <details><summary>As the ascent left it, the model has an ASR of zero after a few epochs. Is the backdoor gone?</summary>
 #
-# Perhaps it is only hidden. The running statistics are those of the suspects by then, and do not suit other images, with or without a trigger. Re-estimate them on ordinary images, and measure again: only what is gone then has left the
-# weights.
+# Perhaps it is only hidden. The running statistics are then those of the suspects. They do not fit other images, with or without a
+# trigger. Re-estimate them on ordinary images, and measure again. Only what is gone then has left the weights.
 # </details>
 #
 # <details><summary>The suspects are at chance, so the rule stops. Is that proof of a good model?</summary>
 #
-# No. A model that gives one answer for everything may have its suspects at chance as well, and ASR may be 0 or 100 there. Look at the accuracy on ordinary training images, class by class, beside it.
+# No. The suspects of a model that gives one answer for everything may be at chance as well, and its ASR may be 0 or 100. Look at the
+# accuracy on ordinary training images as well, class by class.
 # </details>
 #
-# <details><summary>Why does the ascent stand still for many epochs in evaluation mode, although its sign is right?</summary>
+# <details><summary>Why does the ascent change nothing for many epochs in evaluation mode, although its sign is right?</summary>
 #
-# The slope in the logits is $p - y$, nearly zero where the model is sure and right. In evaluation mode it sees the trigger, and is both. In training mode the batch's mean takes the trigger away, the model is unsure, and
-# there is a slope from the first step on.
+# The slope in the logits is $p - y$, which is nearly zero where the model is sure and right. In evaluation mode it sees the trigger, and
+# is both. In training mode the mean of the batch takes the trigger away. The model is unsure, and there is a slope from the first step on.
 # </details>
 #
 # ## Exercises

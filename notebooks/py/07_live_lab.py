@@ -14,14 +14,14 @@
 # ---
 
 # %% [markdown]
-# # The live lab: gamma, E1 and E2 under your fingers
+# # The live lab: move gamma, E1 and E2
 #
 # ![The lab page. Above: a choice of three attacks, and sliders for E1, gamma and E2. A sentence tells what they have led to. Below: six figures, of learning speed, the entropy filter with both cuts, the precision of both parts, the suspects' labels, unlearning, and CA, ASR, RA and the target's recall after each stage.](../docs/lab.png)
 #
 # *The lab as a page that needs no kernel: `make book` puts it into the book, as* The lab, without a kernel. *It answers from recorded numbers, with three attacks.*
 #
-# **What you will learn.** How DLP's three knobs hang together, by turning them: how long to learn before filtering ($E_1$), how
-# much to suspect ($\gamma$), how long to unlearn ($E_2$).
+# **What you will learn.** How DLP's three settings work together: how long to learn before filtering ($E_1$), how much to suspect
+# ($\gamma$), and how long to unlearn ($E_2$).
 #
 # **You need** the [quick start](00_quickstart.ipynb), and best also [notebook 03](03_entropy_filtering.ipynb).
 #
@@ -58,12 +58,12 @@ from dlp_lib.training.inference import collapsed
 # %% [markdown]
 # ## The lab
 #
-# Move a slider, and everything that depends on it moves along. $E_1$ and $\gamma$ choose among recorded scores, $E_2$ a point on a recorded ascent; where
-# an ascent is not recorded yet, it is computed while you watch. *Fine-tune* runs stage 3 from where you are.
+# Move a slider, and everything that depends on it changes. $E_1$ and $\gamma$ choose among recorded scores, and $E_2$ a point of a recorded
+# ascent. An ascent that is not recorded yet is computed while you look. *Fine-tune* runs stage 3 from where you are.
 #
-# Panels with a dashed frame use the **truth** about who is poisoned, or triggered test images: no defender has that. Take the tick off the box, and
-# only what a defender could see is left. (Where no kernel runs, as in an exported page, the controls are missing: read on at *The same story without
-# sliders*.)
+# Panels with a dashed frame use the **truth** about which samples are poisoned, or triggered test images. No defender has that. Clear
+# the box, and only what a defender could see is left. (Where no kernel runs, as in an exported page, the controls are missing. Go on at
+# *The same without sliders*.)
 
 # %%
 context = Context(Runtime(seed, device), Store(HOME / cache))
@@ -75,25 +75,27 @@ live.page
 # %% [markdown]
 # ## Guided questions
 #
-# Write down a guess before you touch a slider.
+# Write down what you expect before you move a slider.
 #
-# 1. **Where does the filter break?** Start from *reset*. Raise $\gamma$ step by step. At which $\gamma$ are fewer than nine in ten suspects poisoned, and why just
-#    there? What does unlearning cost in CA beyond that point?
-# 2. **How would a defender notice?** Do question 1 again with the truth switched off. What in the figures and in the sentence changes at the same $\gamma$?
-# 3. **Early or late?** Move $E_1$ from 1 to 20. Where is the filter pure, where is it not, and what does the panel *Learning speed* say about it? Now choose Blended, and
-#    move it again.
-# 4. **Make unlearning destroy the model.** Set the unlearning lr to 0.02 and raise $E_2$. ASR is 0: is that a success? How would a defender tell a healed
-#    model from a destroyed one, without a single triggered image?
-# 5. **Repair.** Go to a setting of which you think that it has lost its backdoor, press *fine-tune*, and when it is done, *compare*: that keeps its figures on the page. Then go to a
-#    setting that has not lost it, and fine-tune again. Which of the two has its ASR back?
-# 6. **The clean-label trap.** Choose SIG with a poisoning rate of 9 %. Which of the two selections is in trouble, and why?
+# 1. **Where does the filter fail?** Start from *reset*. Raise $\gamma$ step by step. At which $\gamma$ are fewer than nine in ten suspects
+#    poisoned, and why there? What does unlearning cost in CA beyond that point?
+# 2. **How would a defender notice?** Do question 1 again with the truth hidden. What changes in the figures and in the sentence at the
+#    same $\gamma$?
+# 3. **Early or late?** Move $E_1$ from 1 to 20. Where is the filter pure, where is it not, and what does the panel *Learning speed* say
+#    about it? Now choose Blended, and move it again.
+# 4. **Make unlearning destroy the model.** Set the unlearning lr to 0.02 and raise $E_2$. ASR is 0: is that a success? How would a
+#    defender tell a benign model from a destroyed one, without any triggered image?
+# 5. **Repair.** Go to a setting that has lost its backdoor, as you think. Press *fine-tune*, and when it is done, *compare*: that keeps
+#    its figures on the page. Then go to a setting that has not lost it, and fine-tune again. Which of the two has its ASR back?
+# 6. **The clean-label case.** Choose SIG with a poisoning rate of 9 %. Which of the two selections has a problem, and why?
 
 # %% [markdown]
-# ## The same story without sliders
+# ## The same without sliders
 #
-# Four settings, side by side: the default; $\gamma$ beyond the share of poison; $E_1$ too late; and an unlearning rate that is too high.
+# Here are four settings beside each other: the default, a $\gamma$ above the share of poison, a late $E_1$, and a high unlearning rate.
 #
-# What $\gamma$ does to a filter that makes no mistake, by hand: ten samples, of which the first two are poisoned, and the model is surest of those two. Mind the last line.
+# First by hand, what $\gamma$ does to a filter that makes no mistake. There are ten samples. The first two are poisoned, and the model is
+# surest of them. Look at the last line.
 
 # %% tags=["nbval-check-output"]
 labels = torch.tensor([0, 0, 1, 0, 1, 1, 0, 1, 0, 1])
@@ -104,7 +106,7 @@ for gamma in (0.1, 0.2, 0.4):
     print(f"gamma {gamma:.0%}: suspects {suspected.tolist()}, {found:.0%} poisoned")
 
 # %% [markdown]
-# **Predict.** In which of the four is the backdoor gone *and* the model still of use?
+# **Predict.** In which of the four is the backdoor gone, *and* the model still useful?
 
 # %%
 live.wait()  # until the page above has what it asked for
@@ -130,7 +132,7 @@ for column, (name, answer) in zip(figure.subfigures(1, 4), answers.items(), stri
         for ax in (*upper.axes, *lower.axes):
             ax.get_legend().remove()
 text = "Entropy histogram and unlearning: default, large gamma, late E1, and high learning rate."
-plots.show(figure, text)
+plots.show(figure, text, number=1)
 
 # %% [markdown]
 # And in the words of the page:
@@ -140,16 +142,26 @@ for name, answer in answers.items():
     print(f"{name}: {words.sentence(answer, truth=True)}")
 
 # %% [markdown]
-# **What you should see.** *Default*: the suspects are poisoned, ASR falls to a few per cent, CA by five to fifteen points. *Large γ*: half of the suspects are clean;
-# unlearning them costs far more CA, down to a model that answers nearly one class for everything: no backdoor, and no use. *Late E1*: the suspects may still agree on one label, and some are honest disks; CA has more to lose. *High rate*: ASR is gone at once, and
-# CA goes on falling.
+# **What you should see.**
 #
-# **Why.** The three knobs do not act alone. $E_1$ decides what there is to see, $\gamma$ how much of it is taken, and $E_2$ and the learning rate
-# how hard it hits. A defender sees the suspects' labels, the entropies and the suspects' accuracy; the dashed
-# frames tell a teacher whether that was enough.
+# - *Default*: all suspects are poisoned. <!-- claim: 07-default-pure --> At the mark of $E_2$ ASR is 1 %, and CA has fallen from 46 to 33 %.
+#   <!-- claim: 07-default-asr --> <!-- claim: 07-default-sl --> <!-- claim: 07-default-ca --> The target class is forgotten: its recall is 0.
+#   <!-- claim: 07-default-recall -->
+# - *γ = 20 %*: half of the suspects are clean. <!-- claim: 07-gamma-pure --> Unlearning them destroys the model: CA is 8 %, and it has
+#   collapsed. <!-- claim: 07-gamma-ca --> <!-- claim: 07-gamma-collapse -->
+# - *E1 = 16*: 96 % of the suspects are poisoned. <!-- claim: 07-late-pure --> The model has learned more, and loses 21 points of CA.
+#   <!-- claim: 07-late-ca --> It keeps a recall of 84 % of the target class, but also an ASR of 8 %. <!-- claim: 07-late-recall -->
+#   <!-- claim: 07-late-asr -->
+# - *lr = 0.02*: ASR is almost 0 from epoch 5 on. <!-- claim: 07-fast-asr --> CA goes on falling, from 32 % there to 14 % in the end.
+#   <!-- claim: 07-fast-five --> <!-- claim: 07-fast-end --> By then the model has collapsed. <!-- claim: 07-fast-collapse -->
+#
+# **Why.** The settings do not act by themselves. $E_1$ decides what there is to see, and $\gamma$ how much of it is taken. $E_2$ and the
+# learning rate decide how strong unlearning is. A defender sees the suspects' labels, the entropies and the suspects' accuracy. The
+# orange parts of the figure, CA and ASR are what a teacher knows.
 
 # %% [markdown]
-# A model that gives one answer for everything, by hand: four images, one of each class; the target is class 0. Which of the two figures depends on the answer, and which does not?
+# A model that gives one answer for everything, by hand: there are four images, one of each class, and the target is class 0. Which of the
+# two numbers, CA and ASR, depends on the answer?
 
 # %% tags=["nbval-check-output"]
 labels = torch.arange(4)
@@ -175,26 +187,29 @@ report(out, context.runtime, settings=results)
 # %% [markdown]
 # ## Recap
 #
-# - A pure set of suspects needs the right moment ($E_1$) and modesty ($\gamma$ below the share of poison).
-# - Unlearning is a trade of ASR against CA; its length and learning rate set the price.
+# - For pure suspects, $E_1$ must be right, and $\gamma$ must be below the share of poison.
+# - Unlearning lowers ASR and CA. Its length and learning rate decide how much.
 # - ASR 0 with CA at chance is a collapse and not a defence.
-# - A defender sees little, and it can mislead: suspects may agree on one label and be clean.
+# - A defender sees little, and it can be wrong: suspects may agree on one label and be clean.
 #
 # ## Quiz
 #
-# <details><summary>At $\gamma$ = 20 % half of the suspects are clean. Has the filter become worse?</summary>
+# <details><summary>At $\gamma$ = 20 % half of the suspects are clean. <!-- claim: 07-gamma-pure --> Has the filter become worse?</summary>
 #
-# No. It ranks the samples as before. Only 500 of the 5,000 are poisoned, so the first 1,000 must hold at least 500 clean ones, however good the ranking is.
+# No. It ranks the samples as before. Only 500 of the 5,000 are poisoned, so the first 1,000 must hold at least 500 clean ones, however good
+# the ranking is. <!-- no claim: by the sizes of the sets -->
 # </details>
 #
 # <details><summary>The slider of $E_2$ answers at once, that of $\gamma$ sometimes only after some seconds. Why?</summary>
 #
-# The ascent is recorded epoch by epoch to its end, and $E_2$ picks one of them. Another $\gamma$ takes other suspects, which is another ascent; unless it has been climbed before, it is climbed now.
+# The ascent is recorded epoch by epoch to its end, and $E_2$ selects one epoch. Another $\gamma$ takes other suspects, which is another ascent.
+# If it is not recorded yet, it is computed now.
 # </details>
 #
-# <details><summary>After unlearning the ASR is 0 %. Has the backdoor been removed from a working model?</summary>
+# <details><summary>After unlearning the ASR is 0 %. <!-- no claim: an example --> Has the backdoor been removed from a working model?</summary>
 #
-# That alone does not say so. A model that answers "ring" for everything has an ASR of 0 % too, and one that answers the target for everything has 100 %. CA tells them from a healed model.
+# That number alone does not tell. A model that answers "ring" for everything has an ASR of 0 % too. <!-- no claim: by definition --> One
+# that answers the target for everything has 100 %. <!-- no claim: by definition --> CA tells them from a benign model. <!-- no claim: by definition -->
 # </details>
 #
 # ## Exercises

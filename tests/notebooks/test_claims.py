@@ -156,6 +156,7 @@ def test_what_is_not_a_claim_is_refused(change, tmp_path):
         ("**What you should see.** CA rises.\n\n**Why.** Half of 10 % is 5 %.", 0),
         ("**What you should see.** section 4.1 and [98 %](a.md) and $0.5$ are names.", 0),
         ("## Recap\n\n- It is 1.90 times.\n- It is fast. <!-- claim: two -->", 1),
+        ("## Recap\n\n- It rises, and it\n  is 1.90.\n  <!-- claim: one -->", 0),
         ("## Quiz\n\n<details><summary>Why?</summary>\n\nIt is 12 per cent.\n</details>", 1),
         ("**What you should see.** CA is 97 %. <!-- claim: one --> ASR is 2 %. It ends.", 1),
         ("## Recap\n\n- Nine points.\n- It rises in two of three runs, at twice the rate.", 2),

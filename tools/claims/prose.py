@@ -22,7 +22,7 @@ _NAMES = re.compile(
     r"|(?:Eq|Fig|Table|Section|section|notebook|Exercise|exercise)s?\.? \d+(?:\.\d+)?"
 )
 _END_OF_BLOCK = re.compile(r"\n\s*\n|\n(?=- )")
-_END_OF_SENTENCE = re.compile(r"(?:(?<=[.!?])|(?<=-->))\s+(?!<!--)")
+_END_OF_SENTENCE = re.compile(r"(?:(?<=[.!?])|(?<=-->))\s+(?!\s|<!--)")
 
 
 def claims_named(source: str) -> list[str]:

@@ -112,11 +112,11 @@ images = to_float(tampered.images[selection.suspected])
 labels = tampered.labels[selection.suspected]
 loss = cross_entropy(model.eval()(images), labels)
 print(f"in evaluation mode: loss on the suspects {loss.item():.3f}")
+optimiser = torch.optim.SGD(model.parameters(), lr=config.lr, momentum=config.momentum)
+losses = [loss.item()]
 
 # %%
 model.train()
-optimiser = torch.optim.SGD(model.parameters(), lr=config.lr, momentum=config.momentum)
-losses = [loss.item()]
 for step in range(1, 6):
     loss = cross_entropy(model(images), labels)
     optimiser.zero_grad()

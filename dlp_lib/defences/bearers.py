@@ -25,7 +25,7 @@ _RIDGE = 8.0  # standard deviation of noise that is added to every pixel, in 1/2
 _ROUNDS = 10  # of growing, and of settling, at most; ours
 _OUTLYING = 5.0  # standard deviations of most scores: one in three million if they are normal; ours
 # From here on the distance is a sign. On shapes10 a fixed trigger has 600 and more, and clean
-# suspects have 15. Ours: see docs/LOG.md
+# suspects have 25 or less. Ours: see docs/LOG.md
 _CLEAR = 100.0
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..data import Split
 from ..defences import Selection, entropy
-from ..evaluation import measure_checkpoint, target_recall
+from ..evaluation import Metrics, measure_checkpoint, target_recall
 from ..experiments import Scenario
 from ..training import Checkpoints, accuracy
 from .setting import LabSetting
@@ -84,4 +84,9 @@ def measured(
     metrics = measure_checkpoint(
         checkpoints, block, model, scenario.test, scenario.attack, reestimated
     )
+    return row_of(metrics, scenario)
+
+
+def row_of(metrics: Metrics, scenario: Scenario) -> dict:
+    """Return the fields of Metrics, and the target's recall."""
     return asdict(metrics) | {"target_recall": target_recall(metrics, scenario.attack)}

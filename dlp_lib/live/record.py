@@ -1,6 +1,6 @@
 """Measure what the lab page of the book shows: DLP's settings on a grid, under three attacks.
 
-It takes about half an hour on one core, and uses one. Everything trained is stored, so that a run
+It takes about an hour on one core, and uses one. Everything trained is stored, so that a run
 that was killed goes on where it was. A table an attack is written to data/recorded/lab: first
 without fine-tuning, and again after each end that was fine-tuned.
 """

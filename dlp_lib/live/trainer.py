@@ -2,13 +2,13 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from ..context import Context, Progress, no_progress
 from ..defences import fixmatch, unlearn
-from ..evaluation import evaluate, target_recall
+from ..evaluation import evaluate
 from ..training import Stage, supervised
-from .answer import LearnedEpoch, learned_epoch, measured
+from .answer import LearnedEpoch, learned_epoch, measured, row_of
 from .doing import Report
 from .follow import follow
 from .plan import Planner
@@ -161,6 +161,5 @@ class Trainer:
         stage = fixmatch(model, scenario.tampered, trusted, dlp.fixmatch, context)
         stage.expect_finite()
         metrics = evaluate(model, scenario.test, scenario.attack)
-        row = asdict(metrics) | {"target_recall": target_recall(metrics, scenario.attack)}
-        recordings.after_finetuning[finetuning_key(setting)] = row
+        recordings.after_finetuning[finetuning_key(setting)] = row_of(metrics, scenario)
         report.step()

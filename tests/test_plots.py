@@ -140,6 +140,27 @@ def test_defences_are_points_of_their_own_and_references_grey(ax):
     assert ax.get_legend()
 
 
+CROWD = {"FP": (0.01, 0.97), "MCR": (0.0, 0.96), "DLP": (0.02, 0.98), "none": (1.0, 0.98)}
+
+
+def test_a_crowded_corner_of_a_trade_off_is_enlarged(ax):
+    plots.trade_off(ax, CROWD, references=("none",))
+    (inset,) = ax.child_axes
+    assert inset.get_xlim() == pytest.approx((-0.3, 2.5))
+    assert inset.get_ylim() == pytest.approx((95, 100))
+    assert len(inset.lines) == len(ax.lines) == 4
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"FP": (0.06, 0.97)}, {"FP": (0.01, 0.89)}, {"ANP": (0.5, 0.8)}],
+    ids=["of two", "far below", "something in its place"],
+)
+def test_without_a_crowd_or_without_room_there_is_no_inset(change, ax):
+    plots.trade_off(ax, CROWD | change, references=("none",))
+    assert not ax.child_axes
+
+
 def test_any_number_of_defences_can_be_told_apart(ax):
     names = [str(number) for number in range(40)]
     references = [f"reference {number}" for number in range(8)]
@@ -154,19 +175,41 @@ def test_heat_maps_are_in_per_cent(ax):
     assert {text.get_text() for text in ax.texts} == {"98", "50"}
 
 
-def test_sweep_maps_tell_means_and_counts_of_seeds_and_leave_room_for_what_is_missing(ax):
+def test_a_sweep_map_tells_mean_and_range_over_seeds_and_leaves_room_for_what_is_missing(ax):
     rows = [{"gamma": 0.1, "e1": 4, "seed": seed, "ca": ca} for seed, ca in enumerate((0.5, 0.7))]
     rows.append({"gamma": 0.2, "e1": 8, "seed": 0, "ca": 1.0})
     plots.sweep_map(ax, rows, "ca", ("gamma", [0.1, 0.2]), ("e1", [4, 8]))
-    assert [text.get_text() for text in ax.texts] == ["60\nn = 2", "100\nn = 1"]
+    assert [text.get_text() for text in ax.texts] == ["60\n(50–70)", "100"]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["10 %", "20 %"]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["4", "8"]
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("gamma", "e1")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("filtering rate γ", "E1 (epochs of stage 1)")
 
 
 def test_a_sweep_map_may_be_empty(ax):
     plots.sweep_map(ax, [], "ca", ("gamma", [0.1, 0.2]), ("e1", [4, 8]))
     assert not ax.texts
+
+
+@pytest.mark.parametrize(
+    ("seeds", "title"),
+    [((), "not measured yet"), ((3,), "one seed: 3"), ((0, 1), "seeds 0, 1: mean, and in")],
+)
+def test_maps_of_a_sweep_say_their_seeds_and_stand_in_rows(seeds, title):
+    rows = []
+    for seed in seeds:
+        rows.append({"attack": "SIG", "defence": "FP", "seed": seed, "ca": 0.9, "asr": None})
+    panels = {"ca": "CA (%)", "asr": "ASR (%)", "ra": "RA (%)"}
+    names = ("attack", ["SIG"]), ("defence", ["FP"])
+    figure = plots.sweep_maps(rows, panels, *names, across=2)
+    assert figure.get_suptitle().startswith(title)
+    assert [ax.get_title() for ax in figure.axes] == list(panels.values())
+    assert [len(ax.texts) for ax in figure.axes] == [min(len(seeds), 1), 0, 0]
+    first, right, below = figure.axes
+    assert first.get_position().y0 > below.get_position().y0
+    shown = [len([t for t in ax.get_xticklabels() if t.get_visible()]) for ax in figure.axes]
+    assert shown == [0, 1, 1]  # below the one on the right there is nothing
+    assert right.get_position().x0 > first.get_position().x0
+    plt.close(figure)
 
 
 def test_every_filter_has_a_line_of_its_own():
@@ -224,6 +267,26 @@ def test_stage_bars_show_the_recall_of_the_target_and_name_who_forgets_it(ax):
     assert names == ["SL", "ABL\n(forgets\nthe target)", "FP"]
 
 
+def test_every_seed_is_a_point(ax):
+    rows = []
+    for attack, shares in {"BadNets": (0.1, 0.2), "none": (None, None)}.items():
+        for seed, share in enumerate(shares):
+            for stage in ("SL", "AU"):
+                asr = share if stage == "SL" or share is None else share / 2
+                rows.append({"attack": attack, "stage": stage, "seed": seed, "asr": asr})
+    plots.each_seed(ax, rows, "attack", "asr", "stage")
+    assert ax.get_ylabel() == "ASR (%)"
+    drawn = [points.get_offsets().data.tolist() for points in ax.collections]
+    drawn = sorted(point for points in drawn for point in points)
+    assert [y for _, y in drawn] == [10, 20, 5, 10]  # SL stands left of AU
+    assert [x for x, _ in drawn] == pytest.approx([-0.2, -0.2, 0.2, 0.2], abs=0.1)
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["BadNets", "none"]
+    assert ax.get_xlim() == (-0.5, 1.5)  # with room for what has no values
+    handles, names = ax.get_legend_handles_labels()
+    assert names == ["SL", "AU"]
+    assert len({(handle.get_color(), handle.get_marker()) for handle in handles}) == 2
+
+
 @pytest.mark.parametrize("count", [1, 12])
 def test_bars_of_any_number_of_models(ax, count):
     metrics = {str(number): Metrics(0.5, 0.4, 0.3, 10, 9, False) for number in range(count)}
@@ -257,6 +320,34 @@ def test_an_ascent_shows_both_rates_and_its_stop(ax):
     assert list(ax.lines[-1].get_xdata()) == [2, 2]
 
 
+def test_an_ascent_shows_the_recall_of_the_target(ax):
+    rows = [{"block": k, "ca": 0.9, "asr": 0.5, "recalls": [1.0, 0.6 / k]} for k in (1, 2)]
+    plots.ascent(ax, rows, target=1)
+    lines = {line.get_label(): list(line.get_ydata()) for line in ax.lines}
+    assert lines["recall of the target class"] == [60, 30]
+    assert lines["CA"] == [90, 90]
+
+
+def test_bars_stand_attack_below_attack_under_one_legend():
+    good = Metrics(0.9, 0.0, 0.9, 20, 18, False, (0.9, 0.9))
+    bad = Metrics(0.5, 0.0, 0.9, 20, 18, False, (0.9, 0.1))
+    measured = {"BadNets": {"FP": good, "ABL": bad}, "SIG": {"FP": good}}
+    targets = {"BadNets": 1, "SIG": 0}
+    figure = plots.bars_by_attack(measured, targets, ("FP", "ABL", "DBD"), 3)
+    above, below = figure.axes
+    assert [ax.get_title("left") for ax in figure.axes] == [
+        "BadNets, one seed: 3",
+        "SIG, one seed: 3",
+    ]
+    assert [text.get_text() for text in above.get_xticklabels()] == [
+        "FP",
+        "ABL\n(forgets\nthe target)",
+    ]
+    assert [text.get_text() for text in below.get_xticklabels()] == ["FP"]
+    assert len(figure.legends) == 1 and not above.get_legend()
+    plt.close(figure)
+
+
 def test_an_ascent_without_an_attack_shows_ca_alone(ax):
     plots.ascent(ax, [{"block": 1, "ca": 0.5, "asr": None}, {"block": 2, "ca": 0.4, "asr": None}])
     lines = {line.get_label(): line.get_ydata() for line in ax.lines}
@@ -284,6 +375,16 @@ def test_collapse_is_shaded_along_an_ascent(ax):
     assert ax.get_legend_handles_labels()[1].count("collapsed") == 1
 
 
+def test_a_name_of_two_words_is_an_axis_title(ax):
+    row = {"case": "SIG", "least_recall": 1, "stage": "AU"}
+    plots.each_seed(ax, [row], "case", "least_recall", "stage")
+    assert ax.get_ylabel() == "least recall (%)"
+
+
+def test_a_record_that_was_not_made_has_no_dots(ax):
+    assert not plots.each_seed(ax, [], "case", "asr", "stage").collections
+
+
 def test_agreement_may_stand_against_gamma(ax):
     plots.agreement(ax, [1.0, 0.5], [0.9, 0.4], 0.9, [0.01, 0.1])
     assert list(ax.lines[0].get_xdata()) == pytest.approx([1, 10])
@@ -292,6 +393,7 @@ def test_agreement_may_stand_against_gamma(ax):
 
 ODD = r"$\frac of $, 100 % & a_b"  # no formula, although matplotlib would take it for one
 IMAGES = torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
+RUNS = ("case", "asr", "stage")
 METRICS = Metrics(ca=0.5, asr=0.5, ra=0.5, n_clean=2, n_triggered=2, collapsed=False)
 
 
@@ -304,8 +406,9 @@ METRICS = Metrics(ca=0.5, asr=0.5, ra=0.5, n_clean=2, n_triggered=2, collapsed=F
         lambda ax: plots.heat_map(ax, pd.DataFrame({ODD: [0.5]}, index=[ODD])),
         lambda ax: plots.roc(ax, {ODD: torch.arange(4.0)}, torch.arange(4) > 1),
         lambda ax: plots.mean_and_range(ax, [1], [0.5], "o", plots.CLEAN, ODD).legend(),
+        lambda ax: plots.each_seed(ax, [{"case": ODD, "asr": 1, "stage": ODD}], *RUNS),
     ],
-    ids=["gallery", "stage_bars", "trade_off", "heat_map", "roc", "mean_and_range"],
+    ids=["gallery", "stage_bars", "trade_off", "heat_map", "roc", "mean_and_range", "each_seed"],
 )
 def test_names_with_dollars_are_no_formulas(draw, ax):
     draw(ax)

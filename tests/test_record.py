@@ -23,7 +23,7 @@ from dlp_lib.attacks import AttackSetting
 from dlp_lib.data import shapes10
 from dlp_lib.defences import DLP, FP, Training, agreed_e1, agreement
 from dlp_lib.experiments import NO_ATTACK, Scenario, record, recorded_tables, report
-from dlp_lib.experiments.record import beyond, cifar10, command
+from dlp_lib.experiments.record import beyond, cifar10, command, sweeps
 from dlp_lib.experiments.record.cifar10 import collect, sitting
 from dlp_lib.experiments.record.cifar10 import command as cifar10_command
 from dlp_lib.experiments.record.limits import CASES
@@ -134,9 +134,21 @@ def quick_tables(base, monkeypatch):
     for attack in ("TrojanNN", "LCA"):
         monkeypatch.setitem(ATTACKS, attack, base.recipe.attacks[attack])
     monkeypatch.setattr("dlp_lib.attacks.surrogate.EPOCHS", 2)
+    for name, values in {"ALPHAS": (0.1, 0.5), "GAMMAS": (0.05, 0.1), "E1S": (1, 2)}.items():
+        monkeypatch.setattr(sweeps, name, values)
+    monkeypatch.setattr(sweeps, "E2S", (0, 2))
     monkeypatch.setattr(beyond, "HARDEST_FIRST", ("SIG", NO_ATTACK))
     few_evasions = {name: beyond.EVASIONS[name] for name in ("all-to-all", "random phase")}
     monkeypatch.setattr(beyond, "EVASIONS", few_evasions)
+
+
+ONE_TARGET = set(PAPER_ATTACKS) | {"random phase"}  # it is class 0
+OF_A_SWEEP = {"ca", "asr", "ra", "target_recall", "suspected", "trusted", "AU_ca", "AU_asr"}
+COLUMNS = {  # that notebooks show
+    "baselines": {"ca", "asr", "ra", "target_recall", "images"},
+    "alpha_gamma": {"poisoning_rate", "gamma"} | OF_A_SWEEP,
+    "lengths": {"e1", "e2"} | OF_A_SWEEP,
+}
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -147,6 +159,11 @@ def test_every_table_can_be_measured(name, base, shapes, quick_tables):
     rows = list(TABLES[name](base))
     assert len(rows) >= 4
     assert all(0 <= share <= 1 for share in shares(rows))
+    assert all(COLUMNS.get(name, set()) <= set(row) for row in rows)
+    for row in rows:
+        if {"target_recall", "recalls"} <= set(row):
+            wanted = row["recalls"][0] if row["attack"] in ONE_TARGET else None
+            assert row["target_recall"] == wanted
 
 
 def test_the_tables_have_the_papers_attacks_and_no_others(base, quick_tables):
@@ -171,6 +188,12 @@ def test_the_stages_are_those_of_the_pipeline(base, quick_tables):
     assert images <= rows[3]["images"] < images + 300
     first, *_ = (row for row in TABLES["orders"](base) if row["attack"] == "BadNets")
     assert first["ca"] == rows[0]["ca"]
+
+
+def test_what_there_is_none_of_is_named():
+    rows = [{"attack": "none", "defence": "none"}, {"attack": "SIG", "defence": "FP"}]
+    named = recorded_tables.with_plain_names(rows)
+    assert named == [{"attack": "no attack", "defence": "no defence"}, rows[1]]
 
 
 def test_a_case_is_a_scenario(base):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from ..evaluation import Metrics
 from ..recipes import PAPER_ATTACKS
 from .record import paper, read, spread
+from .record.limits import CASES
+from .record.settings import ATTACKS
 from .scenario import NO_ATTACK
 from .tables import UNKNOWN, ca_and_asr
 
@@ -14,7 +16,8 @@ if TYPE_CHECKING:
     import pandas
 
 FILTER_TITLES = {"suspected": "suspects poisoned", "trusted": "trusted clean"}
-SHARE_TITLES = {"ca": "CA", "asr": "ASR", "ra": "RA"}
+ASCENT_TITLES = {"asr": "ASR, AU"}  # which tells whether the ascent has removed a backdoor
+SHARE_TITLES = {"ca": "CA", "target_recall": "recall of the target", "asr": "ASR", "ra": "RA"}
 UNDEFENDED_TITLES = {"ca": "CA, undefended", "asr": "ASR, undefended"}
 # The order of rows, by attack
 ATTACKS_BEYOND = {name: place for place, name in enumerate((NO_ATTACK, *PAPER_ATTACKS))}
@@ -25,7 +28,7 @@ BEYOND_TITLES = {
     "target_recall": "recall of the target",
     "least_recall": "least recall of a class",
 }
-DLP_TITLES = {"ca": "CA, DLP", "asr": "ASR, DLP"}
+DLP_TITLES = {"ca": "CA, DLP", "target_recall": "recall of the target, DLP", "asr": "ASR, DLP"}
 
 
 def defences_beside_paper(recorded: list[dict], rows: list[dict]) -> "pandas.DataFrame":
@@ -48,6 +51,16 @@ def defences_beside_paper(recorded: list[dict], rows: list[dict]) -> "pandas.Dat
         cells[defence, "recorded"] = _by_attack(means, defence, list(in_paper))
         cells[defence, "this run"] = _by_attack(this_run, defence, list(in_paper))
     return pandas.DataFrame(cells).T
+
+
+def with_plain_names(rows: list[dict]) -> list[dict]:
+    """Return rows of the record "baselines" in which "none" says what there is none of."""
+    named = []
+    for row in rows:
+        attack = "no attack" if row["attack"] == NO_ATTACK else row["attack"]
+        defence = "no defence" if row["defence"] == "none" else row["defence"]
+        named.append({**row, "attack": attack, "defence": defence})
+    return named
 
 
 def _by_attack(shares: "pandas.DataFrame", defence: str, attacks: list[str]) -> dict[str, str]:
@@ -74,10 +87,13 @@ def architectures_beside_paper(
     import pandas
 
     by = "architecture"
+    target = ATTACKS["BadNets"].attack.target
+    rows = [{**row, "target_recall": _recall(row, target)} for row in recorded]
     parts = [
-        _spread_of_stage(recorded, "SL", by, FILTER_TITLES),
-        _spread_of_stage(recorded, "undefended", by, UNDEFENDED_TITLES),
-        _spread_of_stage(recorded, "ASSFT", by, DLP_TITLES),
+        _spread_of_stage(rows, "SL", by, FILTER_TITLES),
+        _spread_of_stage(rows, "undefended", by, UNDEFENDED_TITLES),
+        _spread_of_stage(rows, "AU", by, ASCENT_TITLES),
+        _spread_of_stage(rows, "ASSFT", by, DLP_TITLES),
     ]
     table = pandas.concat(parts, axis=1)
     this_run = {name: ca_and_asr(metrics.ca, metrics.asr) for name, metrics in measured.items()}
@@ -98,11 +114,14 @@ def table_of_cases(*names: str) -> "pandas.DataFrame":
     """
     import pandas
 
-    rows = [row for row in _recorded_cases() if row["case"] in names]
-    dlp = _spread_of_stage(rows, "ASSFT", "case", FILTER_TITLES | SHARE_TITLES)
-    undefended = _spread_of_stage(rows, "undefended", "case", UNDEFENDED_TITLES)
-    table = pandas.concat([dlp, undefended], axis=1)
-    in_order = table.loc[list(names)]
+    rows = recorded_cases(*names)
+    parts = [
+        _spread_of_stage(rows, "SL", "case", FILTER_TITLES),
+        _spread_of_stage(rows, "AU", "case", ASCENT_TITLES),
+        _spread_of_stage(rows, "ASSFT", "case", SHARE_TITLES),
+        _spread_of_stage(rows, "undefended", "case", UNDEFENDED_TITLES),
+    ]
+    in_order = pandas.concat(parts, axis=1).loc[list(names)]
     return in_order.rename_axis("per cent")
 
 
@@ -110,21 +129,17 @@ def table_beyond(seeds: Collection[int], *names: str) -> "pandas.DataFrame":
     """Return what every method came to beyond the paper, attack by attack.
 
     Args:
-        seeds: whose runs count. Those that are not recorded are left out.
-        names: of records; without any, "beyond" and "beyond_others". One that was not made yet is
-            left out.
+        seeds: see ``rows_beyond``.
+        names: likewise.
 
     Returns:
         "mean (least–most)" in per cent, and the mean of the image passes with gradient.
     """
     import pandas
 
-    rows = []
-    for name in names or ("beyond", "beyond_others"):
-        rows += [row for row in _read_or_none(name) if row["seed"] in seeds]
+    rows = rows_beyond(seeds, *names)
     if not rows:
         return pandas.DataFrame(columns=[*BEYOND_TITLES.values(), "images"])
-    rows.sort(key=lambda row: (ATTACKS_BEYOND.get(row["attack"], 0), row["attack"]))
     by = ["attack", "method"]
     table = spread(rows, by, list(BEYOND_TITLES)).rename(columns=BEYOND_TITLES)
     images = pandas.DataFrame(rows).groupby(by, sort=False)["images"].mean()
@@ -132,21 +147,56 @@ def table_beyond(seeds: Collection[int], *names: str) -> "pandas.DataFrame":
     return table.rename_axis(["per cent", ""])
 
 
-def _read_or_none(name: str) -> list[dict]:
-    """Return the rows of a record; none where it was not made."""
+def rows_beyond(seeds: Collection[int], *names: str) -> list[dict]:
+    """Return the rows that were recorded beyond the paper, attack by attack.
+
+    Args:
+        seeds: whose runs count. Those that are not recorded are left out.
+        names: of records; without any, "beyond" and "beyond_others". One that was not made yet is
+            left out.
+    """
+    rows = []
+    for name in names or ("beyond", "beyond_others"):
+        rows += [row for row in read_or_none(name) if row["seed"] in seeds]
+    return sorted(rows, key=lambda row: (ATTACKS_BEYOND.get(row["attack"], 0), row["attack"]))
+
+
+def read_or_none(name: str) -> list[dict]:
+    """Return the rows of a record; none where it was not made yet.
+
+    Args:
+        name: of the record.
+    """
     try:
         return read(name)
     except FileNotFoundError:
         return []
 
 
-def _recorded_cases() -> list[dict]:
-    """Return the rows of the records "limits" and "stages"; those of "stages" get a case too."""
-    rows = read("limits")
+def recorded_cases(*names: str) -> list[dict]:
+    """Return the recorded rows of some cases, as ``table_of_cases`` has them, and stage by stage.
+
+    Each row has its "case", and the "target_recall": None where no class is the target, or where
+    the record has no recalls.
+    """
+    rows = []
+    for row in read("limits"):
+        target = CASES[row["case"]].setting.attack.target
+        rows.append({**row, "target_recall": _recall(row, target)})
     for row in read("stages"):
-        per_cent = 9 if row["attack"] in ("LCA", "SIG") else 10
-        rows.append({"case": f"{row['attack']}, {per_cent} %", **row})
-    return rows
+        if row["attack"] in ATTACKS:
+            per_cent = 9 if row["attack"] in ("LCA", "SIG") else 10
+            target = ATTACKS[row["attack"]].attack.target
+            case = f"{row['attack']}, {per_cent} %"
+            rows.append({"case": case, **row, "target_recall": _recall(row, target)})
+    return [row for row in rows if row["case"] in names]
+
+
+def _recall(row: dict, target: int | str) -> float | None:
+    """Return the recall of the class that an attacker wants, from a row with those of all."""
+    if row.get("recalls") and isinstance(target, int):
+        return row["recalls"][target]
+    return None
 
 
 def _spread_of_stage(

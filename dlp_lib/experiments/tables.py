@@ -1,15 +1,18 @@
 """Tables that set a run beside what was recorded, and beside what the paper says."""
 
+from statistics import mean
 from typing import TYPE_CHECKING
 
 from ..evaluation import Metrics
 from .record import paper
 from .scenario import NO_ATTACK
+from .stage_rows import with_target_recall
 
 if TYPE_CHECKING:
     import pandas
 
 UNKNOWN = "–"
+RECALL_TITLE = "recall of the target"
 
 
 def ca_and_asr(ca: float, asr: float | None) -> str:
@@ -19,7 +22,7 @@ def ca_and_asr(ca: float, asr: float | None) -> str:
 
 
 def beside_paper(
-    recorded: list[dict], measured: dict[str, dict[str, Metrics]]
+    recorded: list[dict], measured: dict[str, dict[str, Metrics]], target: int = 0
 ) -> "pandas.DataFrame":
     """Return the paper's Table 3 for DLP and no defence, with recorded means and this run.
 
@@ -27,6 +30,7 @@ def beside_paper(
         recorded: rows of the record "stages".
         measured: metrics after each stage, and "undefended", by attack; "no attack" is one. An
             attack of the paper may be missing.
+        target: the class that the attacker wants. Its recall stands beside CA and ASR.
     """
     import pandas
 
@@ -38,19 +42,31 @@ def beside_paper(
                 "paper": ca_and_asr(*table3[method][attack]),
                 "recorded": _recorded_mean(recorded, attack, stage),
                 "this run": _this_run(measured, attack, stage),
+                f"{RECALL_TITLE}, recorded": _recorded_recall(recorded, attack, stage, target),
+                f"{RECALL_TITLE}, this run": _recall(measured, attack, stage, target),
             }
     return pandas.DataFrame(cells).T.rename_axis(["CA / ASR (%)", ""])
 
 
 def _recorded_mean(recorded: list[dict], attack: str, stage: str) -> str:
     """Return the mean over the seeds."""
-    import pandas
+    rows = _rows_of_stage(recorded, attack, stage)
+    asr = None if attack == "no attack" else mean(row["asr"] for row in rows)
+    return ca_and_asr(mean(row["ca"] for row in rows), asr)
 
+
+def _recorded_recall(recorded: list[dict], attack: str, stage: str, target: int) -> str:
+    """Return the mean over the seeds."""
+    rows = with_target_recall(_rows_of_stage(recorded, attack, stage), target)
+    recalls = [row["target_recall"] for row in rows]
+    if None in recalls:
+        return UNKNOWN
+    return f"{100 * mean(recalls):.1f}"
+
+
+def _rows_of_stage(recorded: list[dict], attack: str, stage: str) -> list[dict]:
     name = NO_ATTACK if attack == "no attack" else attack
-    rows = pandas.DataFrame(recorded)
-    rows = rows[(rows.attack == name) & (rows.stage == stage)]
-    asr = None if name == NO_ATTACK else rows.asr.astype(float).mean()
-    return ca_and_asr(rows.ca.mean(), asr)
+    return [row for row in recorded if (row["attack"], row["stage"]) == (name, stage)]
 
 
 def _this_run(measured: dict[str, dict[str, Metrics]], attack: str, stage: str) -> str:
@@ -58,3 +74,10 @@ def _this_run(measured: dict[str, dict[str, Metrics]], attack: str, stage: str) 
         return UNKNOWN
     metrics = measured[attack][stage]
     return ca_and_asr(metrics.ca, metrics.asr)
+
+
+def _recall(measured: dict[str, dict[str, Metrics]], attack: str, stage: str, target: int) -> str:
+    if attack not in measured or attack == "no attack":
+        return UNKNOWN
+    recall = measured[attack][stage].recall(target)
+    return UNKNOWN if recall is None else f"{100 * recall:.1f}"

@@ -4,11 +4,15 @@ from collections.abc import Callable
 
 from ..context import print_progress
 from .base import show
-from .tables import sweep_map
+from .tables import sweep_maps
 
 
 def growing_maps(
-    panels: dict[str, str], x: tuple[str, list], y: tuple[str, list]
+    panels: dict[str, str],
+    x: tuple[str, list],
+    y: tuple[str, list],
+    alt: str,
+    number: int | None = None,
 ) -> Callable[[int, int, dict], None]:
     """Return an ``on_progress`` of ``sweep`` that fills maps in a notebook.
 
@@ -16,23 +20,16 @@ def growing_maps(
         panels: a map's title, by the column of fractions that it shows.
         x: name and values of the parameter that runs from left to right.
         y: likewise, from top to bottom.
+        alt: what the maps show, for readers who cannot see them.
+        number: of the figure in its notebook; None: it has none.
     """
-    from matplotlib import pyplot
-
     rows: list[dict] = []
-    across = x[0]
-    down = y[0]
-    titles = ", ".join(panels.values())
-    alt = f"{titles}, by {across} and {down}: means over seeds, and how many seeds."
+    name = f"{x[0]} {y[0]}"
 
     def on_progress(done: int, total: int, row: dict) -> None:
         rows.append(row)
-        size = (4 * len(panels), 3)
-        figure, axes = pyplot.subplots(1, len(panels), figsize=size, sharey=True, squeeze=False)
-        for ax, (column, title) in zip(axes[0], panels.items(), strict=True):
-            sweep_map(ax, rows, column, x, y).set_title(title)
-            ax.label_outer()
-        show(figure, alt, display_id=f"{across} {down}", update=done > 1)
+        figure = sweep_maps(rows, panels, x, y)
+        show(figure, alt, number, display_id=name, update=done > 1)
         print_progress("trials", done, total, row)
 
     return on_progress

@@ -1,7 +1,6 @@
-"""Figures of what models achieve: along an ascent, after each stage, and of several defences."""
+"""Figures of what models achieve: along an ascent, after each stage, and over a setting."""
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +13,6 @@ from .base import (
     NEUTRAL,
     POISONED,
     RECOVERED,
-    SERIES,
     integer_axis,
     logarithmic_axis,
     mean_and_range,
@@ -26,8 +24,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _SHARE_OF_TEST_IMAGES = "share of test images (%)"
-_MARKERS = "osD^vPX*"  # of defences
-_REFERENCE_MARKERS = "+x1234"
 _BAR_WIDTH = 0.25
 # Of the metric's name: where its bar is, from the middle of the three, and its colour.
 _BARS = {"ca": (-0.27, CLEAN), "asr": (0, POISONED), "ra": (0.27, RECOVERED)}
@@ -75,16 +71,22 @@ def _mark_stop(ax: "Axes", stop: int, label: str) -> None:
     ax.axvline(stop, color=NEUTRAL, linewidth=3, alpha=0.5, label=label)
 
 
-def ascent(ax: "Axes", rows: Sequence[dict], stop: int | None = None) -> "Axes":
+def ascent(
+    ax: "Axes", rows: Sequence[dict], stop: int | None = None, target: int | None = None
+) -> "Axes":
     """Draw CA and ASR along an ascent, and collapse as a shade.
 
     Args:
         ax: the axes to draw on.
         rows: of ``audit``, one for every epoch.
         stop: the epoch from which the pipeline goes on; None: it is not marked.
+        target: the class that the attacker wants, whose recall is drawn too; None: it is not.
     """
     epochs = _column(rows, "block")
     mean_and_range(ax, epochs, _column(rows, "asr"), "s-", POISONED, "ASR")
+    if target is not None:
+        recalls = np.array([row["recalls"][target] for row in rows], dtype=float)
+        mean_and_range(ax, epochs, recalls, "D-", RECOVERED, "recall of the target class")
     mean_and_range(ax, epochs, _column(rows, "ca"), "o-", CLEAN, "CA")
     _shade_collapse(ax, rows)
     if stop:
@@ -137,40 +139,6 @@ def _model_name(name: str, metrics: Metrics, target: int | None) -> str:
     if target is not None and metrics.forgets(target):
         return f"{plain(name)}\n(forgets\nthe target)"
     return plain(name)
-
-
-def trade_off(
-    ax: "Axes", points: dict[str, tuple[float, float]], references: Sequence[str] = ()
-) -> "Axes":
-    """Draw defences by ASR and CA. The best place is at the top on the left.
-
-    Args:
-        ax: the axes to draw on.
-        points: (ASR, CA) of every model, fractions, by its name.
-        references: names of those that are no defence; they are grey.
-    """
-    looks = _defence_looks()
-    reference_markers = itertools.cycle(_REFERENCE_MARKERS)
-    for name, (asr, ca) in points.items():
-        if name in references:
-            marker = next(reference_markers)
-            colour = NEUTRAL
-        else:
-            marker, colour = next(looks)
-        style = {"marker": marker, "color": colour, "linestyle": "none"}
-        ax.plot(100 * asr, 100 * ca, markersize=9, alpha=0.8, label=plain(name), **style)
-    ax.set(xlabel="ASR (%)", ylabel="CA (%)", xlim=(-4, 104))
-    ax.legend()
-    return ax
-
-
-def _defence_looks() -> Iterator[tuple[str, str]]:
-    """Yield marker and colour of one defence after another; 64 pairs differ."""
-    for position in itertools.count():
-        turn = position // len(_MARKERS)  # 0 until every marker has been used once
-        marker = _MARKERS[position % len(_MARKERS)]
-        colour = SERIES[(position + turn) % len(SERIES)]
-        yield marker, colour
 
 
 def ca_and_asr(

@@ -98,7 +98,8 @@ common = {
 
 # %%
 panels = {"ca": "CA (%)", "asr": "ASR (%)", "suspected": "suspects poisoned (%)"}
-maps = growing_maps(panels, ("gamma", gammas), ("poisoning_rate", alphas))
+alt = "CA, ASR and the suspects' purity by filtering rate and poisoning rate."
+maps = growing_maps(panels, ("gamma", gammas), ("poisoning_rate", alphas), alt)
 rates_grid = common | {"e1": e1, "poisoning_rate": alphas, "gamma": gammas}
 table = sweep(trials.run_dlp, rates_grid, seeds, store, on_progress=maps)
 
@@ -124,7 +125,8 @@ panels = {
     "ca": "CA in the end (%)",
     "asr": "ASR in the end (%)",
 }
-maps = growing_maps(panels, ("e2", e2s), ("e1", e1s))
+alt = "CA and ASR after AU and in the end, by E1 and E2."
+maps = growing_maps(panels, ("e2", e2s), ("e1", e1s), alt)
 lengths_grid = common | {"gamma": 0.02, "stop": False, "e1": e1s, "e2": e2s}
 lengths = sweep(trials.run_dlp, lengths_grid, seeds, store, on_progress=maps)
 

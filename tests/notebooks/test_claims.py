@@ -125,6 +125,14 @@ def test_what_is_not_there_is_a_fault(sources, of, message, tmp_path):
         assert fault(sources, of, {"at least": 0}, tmp_path) is None
 
 
+def test_a_claim_may_name_a_place_in_a_column_of_lists(sources, tmp_path, monkeypatch):
+    rows = [{"seed": 0, "recalls": [0.1, 1.0]}, {"seed": 1, "recalls": [0.3, 0.9]}]
+    monkeypatch.setattr("tools.claims.sources._rows", lambda name: rows)
+    of = {"record": "limits", "column": ["recalls", 0], "take": "most"}
+    assert fault(sources, of, {"equal to": 0.3}, tmp_path) is None
+    assert fault(sources, of, {"at most": 0.2}, tmp_path).startswith("one: ")
+
+
 def test_a_run_that_was_not_kept_is_a_fault(tmp_path):
     assert "there is no run: other.json" in fault(
         Sources("other", tmp_path), SL, {"at least": 0}, tmp_path

@@ -47,7 +47,8 @@ class Sources:
 
         Args:
             of: ``{run: [key, …]}``, where a key may be a list of keys, and "0:3" takes places 0, 1
-                and 2 of a list; ``{record: NAME, where: {column: value}, column: NAME}``, or
+                and 2 of a list; ``{record: NAME, where: {column: value}, column: NAME}``, where
+                ``column: [NAME, 0]`` is place 0 of a column of lists; or
                 ``{difference: [of, of]}`` and ``{ratio: [of, of]}``. A list of values allows any
                 of them. The first two may have ``take``: the mean, least, most, range, last or
                 count of the values that they name.
@@ -80,12 +81,18 @@ class Sources:
     @staticmethod
     def _of_record(of: Mapping) -> list:
         name, where, column = of["record"], of.get("where", {}), of["column"]
+        place = None
+        if isinstance(column, list):
+            column, place = column
         rows = [row for row in _rows(name) if _matches(row, where)]
         if not rows:
             raise SourceError(f"the record {name} has no row with {where}")
         if column not in rows[0]:
             raise SourceError(f"the record {name} has no column {column}")
-        return [row[column] for row in rows if row[column] is not None]
+        values = [row[column] for row in rows if row[column] is not None]
+        if place is None:
+            return values
+        return [value[place] for value in values]
 
 
 def _several(key: Any, value: Any) -> Iterable | None:

@@ -7,6 +7,7 @@ from .beyond import measure_beyond, measure_beyond_others, measure_evasions
 from .compare import measure_baselines
 from .limits import measure_limits
 from .stages import measure_architectures, measure_orders, measure_stages
+from .sweeps import measure_alpha_gamma, measure_lengths
 from .undefended import (
     measure_attacks,
     measure_epochs,
@@ -26,6 +27,8 @@ TABLES: dict[str, Callable[[Scenario], Iterator[dict]]] = {
     "architectures": measure_architectures,
     "baselines": measure_baselines,
     "limits": measure_limits,
+    "alpha_gamma": measure_alpha_gamma,
+    "lengths": measure_lengths,
     "beyond": measure_beyond,
     "beyond_others": measure_beyond_others,
     "evasions": measure_evasions,

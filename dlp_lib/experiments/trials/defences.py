@@ -7,15 +7,15 @@ from ...checking import match_name
 from ...context import Context
 from ...data.datasets import DATASETS, expect_folder
 from ...defences import DLP, Defence, DefenceResult, clean_part, defend
-from ...evaluation import after_each, evaluate, filter_precision
+from ...evaluation import evaluate, target_recall
 from ...recipes import Recipe, recipe_for
 from ...runtime import Runtime
 from ...store import Store
 from ..scenario import Scenario, scenario
 from ..values import check_value
+from .row import dlp_row
 
 UNDEFENDED = "none"
-SHARES = ("ca", "asr", "ra")
 
 
 def _check_text(name: str, value) -> str:
@@ -175,24 +175,11 @@ def run_dlp(parameters: dict) -> dict:
         parameters: the fields of DLPTrial, and "store", the folder of recorded stages.
 
     Returns:
-        CA, ASR and RA after each stage ("AU_asr") and of the final model ("asr"); the poisoned
-        share of the suspects and the clean share of the trusted samples ("suspected", "trusted");
-        the epoch that unlearning left ("au_stop"); and "images", passes with gradient.
+        What ``dlp_row`` does.
     """
     trial = DLPTrial.from_parameters(parameters)
     scene = trial.make_scenario(parameters.get("store"))
-    result = trial.dlp().run(scene.untrained(), scene.tampered, scene.context)
-    selection = result.selection
-    row = filter_precision(selection.suspected, selection.trusted, scene.truth)
-    unlearned = result.stages.get("AU")
-    row["au_stop"] = unlearned.selected_block if unlearned else None
-    row["images"] = result.total("images")
-    for stage, metrics in after_each(result, scene.test, scene.attack).items():
-        for name in SHARES:
-            share = getattr(metrics, name)
-            row[f"{stage}_{name}"] = share
-            row[name] = share  # the last stage's stays
-    return row
+    return dlp_row(scene, trial.dlp())
 
 
 def run_defence(parameters: dict) -> dict:
@@ -202,8 +189,9 @@ def run_defence(parameters: dict) -> dict:
         parameters: the fields of DefenceTrial, and "store", the folder of recorded stages.
 
     Returns:
-        CA, ASR and RA on the test set without the clean images that some defences are given; what
-        the defence "sees" and where it "starts"; and its own "images" and "training_seconds".
+        CA, ASR, RA and the target class's recall on the test set without the clean images that some
+        defences are given; what the defence "sees" and where it "starts"; and its own "images" and
+        "training_seconds".
     """
     trial = DefenceTrial.from_parameters(parameters)
     scene = trial.make_scenario(parameters.get("store"))
@@ -220,6 +208,7 @@ def run_defence(parameters: dict) -> dict:
         "ca": metrics.ca,
         "asr": metrics.asr,
         "ra": metrics.ra,
+        "target_recall": target_recall(metrics, scene.attack),
         "collapsed": metrics.collapsed,
         "sees": getattr(method, "sees", None),
         "starts": getattr(method, "starts", None),

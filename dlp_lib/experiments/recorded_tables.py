@@ -10,6 +10,7 @@ from .record import paper, read, spread
 from .record.limits import CASES
 from .record.settings import ATTACKS
 from .scenario import NO_ATTACK
+from .stage_rows import recall_of_row
 from .tables import UNKNOWN, ca_and_asr
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def architectures_beside_paper(
 
     by = "architecture"
     target = ATTACKS["BadNets"].attack.target
-    rows = [{**row, "target_recall": _recall(row, target)} for row in recorded]
+    rows = [{**row, "target_recall": recall_of_row(row, target)} for row in recorded]
     parts = [
         _spread_of_stage(rows, "SL", by, FILTER_TITLES),
         _spread_of_stage(rows, "undefended", by, UNDEFENDED_TITLES),
@@ -182,21 +183,14 @@ def recorded_cases(*names: str) -> list[dict]:
     rows = []
     for row in read("limits"):
         target = CASES[row["case"]].setting.attack.target
-        rows.append({**row, "target_recall": _recall(row, target)})
+        rows.append({**row, "target_recall": recall_of_row(row, target)})
     for row in read("stages"):
         if row["attack"] in ATTACKS:
             per_cent = 9 if row["attack"] in ("LCA", "SIG") else 10
             target = ATTACKS[row["attack"]].attack.target
             case = f"{row['attack']}, {per_cent} %"
-            rows.append({"case": case, **row, "target_recall": _recall(row, target)})
+            rows.append({"case": case, **row, "target_recall": recall_of_row(row, target)})
     return [row for row in rows if row["case"] in names]
-
-
-def _recall(row: dict, target: int | str) -> float | None:
-    """Return the recall of the class that an attacker wants, from a row with those of all."""
-    if row.get("recalls") and isinstance(target, int):
-        return row["recalls"][target]
-    return None
 
 
 def _spread_of_stage(

@@ -39,9 +39,21 @@ def with_target_recall(rows: Iterable[dict], target: int = TARGET) -> list[dict]
     """
     wider = []
     for row in rows:
-        recalls = row.get("recalls") or ()
-        recall = None
-        if recalls and row["attack"] != NO_ATTACK:
-            recall = recalls[target]
-        wider.append({**row, "target_recall": recall})
+        wanted = None if row["attack"] == NO_ATTACK else target
+        wider.append({**row, "target_recall": recall_of_row(row, wanted)})
     return wider
+
+
+def recall_of_row(row: dict, target: int | str | None) -> float | None:
+    """Return the recall of the class that the attacker wants.
+
+    Args:
+        row: of a record, with "recalls" of all classes, or of one that is older than recalls.
+        target: as an attack has it: a class, or "all-to-all".
+
+    Returns:
+        None where the record has no recalls, and where no single class is wanted.
+    """
+    if row.get("recalls") and isinstance(target, int):
+        return row["recalls"][target]
+    return None

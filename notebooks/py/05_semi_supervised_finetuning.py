@@ -16,9 +16,9 @@
 # %% [markdown]
 # # Semi-supervised fine-tuning: learning the task without the attacker's labels
 #
-# **What you will learn.** How FixMatch learns from samples without labels; what its weak and strong views do to five triggers; how its
-# pseudo-labels get better over time; why supervised fine-tuning brings a backdoor back where FixMatch does not; and what it costs to
-# trust only the hardest samples.
+# **What you will learn.** How FixMatch learns from samples without labels. What its weak and strong views do to five triggers. How its
+# pseudo-labels get better over time. When supervised fine-tuning brings a backdoor back, and FixMatch does not. What it costs to trust
+# only the hardest samples.
 #
 # **You need** the unlearning of [notebook 04](04_active_unlearning.ipynb).
 #
@@ -63,7 +63,8 @@ from dlp_lib.models.interface import to_float
 from dlp_lib.recipes import PAPER_ATTACKS
 
 # %% [markdown]
-# We start where notebook 04 ended: a model that has learned a tampered set for a few epochs, and has unlearned its suspects up to the stop.
+# We start where notebook 04 ended: with a model that has learned a tampered set for a few epochs, and has unlearned its suspects up to
+# the stop.
 
 # %%
 context = Context(Runtime(seed, device), Store(HOME / cache), print_progress)
@@ -86,12 +87,15 @@ print(f"{len(selection.trusted)} trusted samples")
 # %% [markdown]
 # ## 1. One step of FixMatch, from its formula
 #
-# The trusted samples $D'_c$ keep their labels. All the others, suspects included, lose theirs. For a labelled image $x$ with label $y$ the loss is as ever. For an image $u$ without
-# label the model is asked twice. From a *weak* view it guesses a class $\hat y$; if it is confident, it is taught to give that class for a *strong* view too (FixMatch's form of Eq. 7, in which $\lambda$ is called $\alpha$):
+# The trusted samples $D'_c$ keep their labels. All others lose theirs, the suspects too. For a labelled image $x$ with label $y$ the loss
+# is the usual one. For an image $u$ without a label the model is asked twice. From a *weak* view it predicts a class $\hat y$, the
+# **pseudo-label**. If the prediction is confident, the model is trained to give the same class for a *strong* view. (This is FixMatch's
+# form of Eq. 7, in which $\lambda$ is called $\alpha$.)
 #
 # $$L = \frac{1}{B}\sum_{b} H\big(y_b, f(\mathrm{weak}(x_b))\big) + \frac{\lambda}{\mu B}\sum_{b} \mathbb{1}\big[\max f(\mathrm{weak}(u_b)) \ge \tau\big] \, H\big(\hat y_b, f(\mathrm{strong}(u_b))\big)$$
 #
-# $H$ is cross-entropy, $\tau$ = 0.95. First the unlabelled part by hand, for two images and three classes: which of them counts, and by how many is the sum divided?
+# $H$ is cross-entropy, $\tau$ = 0.95. First the unlabelled part by hand, for two images and three classes. Which of them counts, and by
+# which number is the sum divided?
 
 # %% tags=["nbval-check-output"]
 on_weak = torch.tensor([[5.0, 0.0, 0.0], [2.0, 0.0, 0.0]])  # logits
@@ -103,7 +107,9 @@ for c, y, loss in zip(confidence, guess, counted, strict=True):
 print(f"unlabelled loss {counted.mean():.2f}")
 
 # %% [markdown]
-# The second strong view contradicts its guess, and nothing is learned of it: the guess was not sure enough. It counts in the mean all the same, so few confident guesses make a small loss. Here is the whole loss of one step, on 64 labelled and 192 unlabelled images.
+# The second strong view contradicts its pseudo-label. Nothing is learned from it, as the prediction was not confident enough. But it
+# counts in the mean, so few confident predictions make a small loss. Here is the whole loss of one step, on 64 labelled and 192
+# unlabelled images.
 #
 # **Predict.** The model is right on about one in three images. For which share of the unlabelled ones will it be 95 % sure?
 
@@ -116,7 +122,7 @@ rows = selection.trusted[mixed[: fixmatch.batch].to(selection.trusted.device)]
 rest = torch.ones_like(tampered.labels, dtype=torch.bool)
 rest[selection.trusted] = False
 others = rest.nonzero()[: fixmatch.mu * fixmatch.batch, 0]
-with torch.no_grad():  # a guess serves as label: no gradient flows through it
+with torch.no_grad():  # no gradient flows through a pseudo-label
     logits = model(to_float(weak(tampered.images[others], views)))
 confidence, guess = logits.softmax(1).max(1)
 
@@ -131,14 +137,14 @@ print(f"labelled {labelled_loss:.2f} + unlabelled {unlabelled_loss:.2f} = {loss:
 print(f"confident: {mask.float().mean():.0%}")
 
 # %% [markdown]
-# **What you should see.** Only a few in a hundred guesses count at first. The labelled loss leads, and is about that of blind guessing (ln 10 = 2.3): trusted samples
-# are those that the model was least sure of.
+# WYSS-0
 #
 # ## 2. What the views do to a trigger
 #
-# A weak view flips an image and shifts it a little. A strong one also applies two random operations (rotate, shear, solarize, …) and covers a square of half the side.
+# A weak view flips an image and shifts it a little. A strong one also applies two random operations (rotate, shear, solarize and
+# others), and covers a square of half the side.
 #
-# **Predict.** Which of the five triggers survive a weak view? And a strong one?
+# **Predict.** Which of the five triggers still work in a weak view? And in a strong one?
 
 # %%
 scenes = {name: scene.attacked_by(name) for name in PAPER_ATTACKS}
@@ -160,11 +166,12 @@ plots.show(
     figure,
     "One test image with each of five triggers, as it is, in three weak views and in six strong "
     "ones.",
+    number=1,
 )
 
 # %% [markdown]
-# Pictures can deceive. So we ask undefended models: how often is a triggered test image of another class still taken for the target, as it is and in
-# each view? (Beside it, what the same model does to the same views without a trigger.)
+# A picture does not tell what a model sees. So we ask undefended models: how often is a triggered test image of another class taken for
+# the target, as it is and in each view? Beside it stands the same share for the same views without a trigger.
 
 
 # %%
@@ -192,20 +199,19 @@ table = pd.DataFrame(survival).set_index(["attack", "view"]).unstack(sort=False)
 table.rename_axis("taken for the target (%)").rename_axis(columns=[None, None])
 
 # %% [markdown]
-# **What you should see.** Weak views alone cost a corner patch most of its power: a shift pushes it over the edge, a flip moves it to a corner where nobody has
-# seen it. LCA's four corners, alike after a flip, survive most weak views, SIG's waves half of them. Blended is not fully learned yet after six epochs: it falls to about a third, and a fifth of the *untriggered* weak views are taken for the
-# target as well. Strong views leave little of any trigger: hardly more than fifteen points above the same views of clean images.
+# WYSS-T
 #
-# **Why it matters.** The paper's first argument for stage 3 is that strong views invalidate the trigger. For a model that has seen the trigger in one place only, as here, that is so. It is no
-# law, though: nothing keeps a model from learning a trigger that is shifted, turned or half covered, if a label tells it to. Section 4 tries that with the weak views. The second argument, that poisoned samples
-# have *lost their labels*, has to carry the rest.
+# **Why it matters.** The paper's first argument for stage 3 is that strong views make the trigger ineffective. For a model that has seen the
+# trigger in one place only, as here, that is so. But a model can also learn a trigger that is shifted, turned or half covered, if a
+# label tells it to. Section 4 tries that with weak views. The paper's second argument is that poisoned samples have *lost their labels*.
 #
 # ## 3. Pseudo-labels over time
 #
-# Now the whole stage. Its averaged weights are recorded block by block, so afterwards we can ask each of them about the unlabelled images. (How many guesses are right only a teacher can say.)
+# Now the whole stage. Its averaged weights are recorded block by block. So afterwards we can ask each of them about the unlabelled
+# images. (How many pseudo-labels are right, only a teacher can say.)
 #
-# **Predict.** Two curves: the share of unlabelled images on which the model is confident, and how many of those guesses are right. Which rises? And which class
-# will it guess for the *poisoned* images?
+# **Predict.** There are two curves: the share of unlabelled images on which the model is confident, and the share of those pseudo-labels
+# that are right. Which rises? And which class will the model predict for the *poisoned* images?
 
 
 # %%
@@ -256,24 +262,27 @@ plots.show(
     figure,
     "Share of confident pseudo-labels, their accuracy, and the poisoned images given the target, "
     "over steps.",
+    number=2,
 )
 
 # %% [markdown]
-# **What you should see.** At first the model is confident of next to nothing. The confident guesses become more in every block, to some nine in ten, and nearly
-# all of them are right from the third block on. The poisoned images are soon almost never given the target, although the attacker's label said so: the model never saw that label again.
+# WYSS-2
 #
-# **Why.** Labelled images teach the classes; unlabelled ones spread what was learned to their neighbours. The mask keeps the model from teaching itself its own doubts. It works as long as guesses
-# on poisoned images follow the *shape*. A model that still has its backdoor is confident about those too, and would teach itself the trigger: that is why stage 2 stands before stage 3.
+# **Why.** Labelled images teach the classes. Unlabelled ones carry what was learned to similar images. The mask leaves out what the
+# model is not sure of. This works as long as the pseudo-labels of poisoned images follow the *shape*. The paper argues that a model with
+# its backdoor would be confident about those too, and would teach itself the trigger. So stage 2 stands before stage 3. What is
+# measured is in notebook 06: for BadNets on these images, stage 3 alone is enough.
 #
 # ## 4. Supervised against semi-supervised
 #
-# Why not simply go on with labels? Three ways to fine-tune the unlearned model:
+# Why not go on with labels? There are three ways to fine-tune the unlearned model:
 #
-# - *supervised, all*: on the whole tampered set, labels as they came;
-# - *supervised, trusted*: on the trusted samples alone, as many image passes, which makes five times the epochs;
-# - *FixMatch*: the trusted samples' labels, all others without (so four times as many passes).
+# - *supervised, all*: on the whole tampered set, with the labels as they are.
+# - *supervised, trusted*: on the trusted samples only, with as many image passes, which makes five times the epochs.
+# - *FixMatch*: the trusted samples with labels, all others without. (So it makes four times as many passes.)
 #
-# And since no filter is perfect, the last two once more with *one in fifty* of the trusted samples replaced by a poisoned one, with the attacker's label. (A teacher's experiment: only the truth tells which.)
+# No filter is perfect. So the last two are done once more, with *one in fifty* of the trusted samples replaced by a poisoned one with
+# the attacker's label. (Only a teacher can do this, as only the truth tells which.)
 #
 # **Predict.** Which of the five have a backdoor in the end?
 
@@ -294,7 +303,7 @@ def supervise(split, passes):
 
 
 # %% [markdown]
-# Those trained with labels get as many passes over images as FixMatch makes over labelled ones.
+# Those that are trained with labels get as many passes over images as FixMatch makes over labelled ones.
 
 # %%
 labelled_passes = finetune_steps * fixmatch.batch
@@ -312,23 +321,26 @@ bars = {"unlearned": start}
 for name, metrics in measured.items():
     bars[name.replace(", ", ",\n")] = metrics
 figure, ax = plt.subplots(figsize=(9, 3.6))
-plots.stage_bars(ax, bars)
-plots.show(figure, "CA, ASR and RA of the unlearned model and after five ways of fine-tuning it.")
+plots.stage_bars(ax, bars, backdoor.target)
+plots.show(
+    figure, "CA, ASR and RA of the unlearned model and after five ways of fine-tuning it.", number=3
+)
 
 # %% [markdown]
-# **What you should see.** With all labels the backdoor is back at once. On clean trusted samples alone, supervised fine-tuning reaches the same CA with ASR below ten per cent: a fifth of the images serves as well. FixMatch goes further on both
-# counts, with all images and more passes. With one in fifty of the trusted samples poisoned, supervised fine-tuning learns the trigger again, and FixMatch learns it too.
+# WYSS-3
 #
-# **Why.** It is the label that carries a backdoor. FixMatch protects from poison among the *unlabelled* images, since there the attacker's labels are gone. It does not protect from poison among
-# the *trusted* ones. There the attacker's label stands, and the unlabelled poisoned images, once guessed as the target, even amplify it. So the paper's claim holds as far as the trusted part is
-# clean. Where a clean-label attack has poisoned most of a class, it is not (notebook 06).
+# **Why.** Labels teach a backdoor again. FixMatch protects against poison among the *unlabelled* images, since there the attacker's labels
+# are gone. It does not protect against poison among the *trusted* ones. There the attacker's label stands. The unlabelled poisoned
+# images then get the target as pseudo-label, and teach it once more. So the paper's claim holds as far as the trusted part is clean. Where
+# a clean-label attack has poisoned most of a class, it is not (notebook 06).
 #
 # ## 5. Hard or random, many or few
 #
-# DLP trusts the samples of *highest* entropy: they are the cleanest, and the hardest. What does that cost? We compare them with random clean samples (which only a teacher can
-# draw), and the quota *per class* ($n\gamma$ of every class) with the one *in total* ($n\gamma$ of all; the paper's text allows both).
+# DLP trusts the samples of *highest* entropy: they are the cleanest, and the hardest. What does that cost? We compare them with random clean
+# samples, which only a teacher can draw. We also compare two quotas: *per class* ($n\gamma$ of every class) and *in total* ($n\gamma$ of
+# all classes together). The paper's text allows both.
 #
-# **Predict.** A hundred labels instead of a thousand: how much CA does that cost after the same number of steps?
+# **Predict.** There are a hundred labels instead of a thousand. How much CA does that cost after the same number of steps?
 
 
 # %%
@@ -358,43 +370,58 @@ table = pd.DataFrame([asdict(metrics) for metrics in quotas.values()], list(quot
 table[["ca", "asr", "ra"]].rename(columns=str.upper).map("{:.1%}".format)
 
 # %% [markdown]
-# **What you should see.** With a thousand labels it hardly matters which. With a hundred, random samples reach at least twice the CA of the hardest, which end no better than the unlearned model began.
+# WYSS-4
 #
-# **Why.** Ten images from the edge of what the model knows do not stand for a class, ordinary as they may look to us (notebook 03). So our default is the quota *per class*,
-# which on a small set gives enough of them. On CIFAR-10 at $\gamma$ = 1 % the two quotas are 500 and 50 of each class.
+# **Why.** The ten hardest images of a class are not typical of it, although they look ordinary to us (notebook 03). So our default is the
+# quota *per class*, which gives enough images on a small set. On CIFAR-10 at $\gamma$ = 1 % the two quotas are 500 and 50 of each class.
 
 # %%
-results = {name: {"ca": m.ca, "asr": m.asr, "ra": m.ra} for name, m in (measured | quotas).items()}
+results = {name: asdict(metrics) for name, metrics in (measured | quotas).items()}
 survived = {}
 for row in survival:
     shares_of_view = {"triggered": row["triggered"], "clean": row["clean"]}
     survived[f"{row['attack']}, {row['view']}"] = shares_of_view
-report(out, context.runtime, finetuned=results, pseudo_labels=shares, survival=survived)
+first_step = {
+    "labelled": labelled_loss.item(),
+    "unlabelled": unlabelled_loss.item(),
+    "confident": mask.float().mean().item(),
+}
+report(
+    out,
+    context.runtime,
+    unlearned=asdict(start),
+    first_step=first_step,
+    finetuned=results,
+    pseudo_labels=shares,
+    survival=survived,
+)
 
 # %% [markdown]
 # ## Recap
 #
-# - FixMatch teaches strong views with the confident guesses of weak ones; labels are needed for a small part only.
-# - Views weaken triggers, some more than others. What keeps the backdoor out is that poisoned samples have no labels.
-# - Poison among the trusted samples brings the backdoor back, a few samples suffice.
-# - The hardest samples are clean and poor teachers; enough of them are good ones.
+# - FixMatch trains strong views with the confident pseudo-labels of weak ones. Labels are needed for a small part only.
+# - Views weaken triggers, some more than others. Poisoned samples have no labels, which also keeps the backdoor away.
+# - Poison among the trusted samples brings the backdoor back. A few samples are enough.
+# - The hardest samples are clean. A few of them teach little, many of them teach well.
 #
 # ## Quiz
 #
 # <details><summary>Most of the poisoned images are among the unlabelled ones, and FixMatch learns from those as well. Why do they not bring the backdoor back?</summary>
 #
-# They come without the attacker's label. The model is taught its own guess, and the unlearned model guesses by what an image shows. That lasts only while it does so: a model that still has its backdoor, or learns it from poisoned samples among the
-# trusted ones, guesses the target and teaches itself the trigger.
+# They come without the attacker's label. The model is trained with its own pseudo-labels, and those of the unlearned model follow what an
+# image shows. A model that learns the backdoor from poisoned samples among the trusted ones predicts the target, and teaches itself the trigger.
 # </details>
 #
-# <details><summary>Views break most triggers. Would it do to train on the whole tampered set, with its labels, in random views?</summary>
+# <details><summary>Views break most triggers. Is it enough to train on the whole tampered set, with its labels, in random views?</summary>
 #
-# No. The triggers were broken for models that had seen them in one place only. Where the attacker's label stands, a model learns the trigger as the views show it: "supervised, all" in section 4 was trained with weak views, and its backdoor is back.
+# No. The triggers were broken for models that had seen them in one place only. Where the attacker's label stands, a model learns the
+# trigger as the views show it. "Supervised, all" in section 4 was trained with weak views, and its backdoor is back.
 # </details>
 #
-# <details><summary>Random clean samples are the better teachers. Why does DLP not take them?</summary>
+# <details><summary>Random clean samples teach better. Why does DLP not take them?</summary>
 #
-# A defender does not know which samples are clean; only a teacher can draw them. Where the filter works, the samples of highest entropy are clean, and a thousand of them teach nearly as well as random ones.
+# A defender does not know which samples are clean; only a teacher can draw them. Where the filter works, the samples of highest entropy
+# are clean, and a thousand of them teach nearly as well as random ones.
 # </details>
 #
 # ## Exercises

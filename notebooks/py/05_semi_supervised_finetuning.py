@@ -137,7 +137,11 @@ print(f"labelled {labelled_loss:.2f} + unlabelled {unlabelled_loss:.2f} = {loss:
 print(f"confident: {mask.float().mean():.0%}")
 
 # %% [markdown]
-# WYSS-0
+# **What you should see.** The model is confident about 5 % of the unlabelled images. <!-- claim: 05-first-confident --> So the unlabelled part of
+# the loss is 0.04, beside 2.35 of the labelled part. <!-- claim: 05-first-unlabelled --> <!-- claim: 05-first-labelled -->
+#
+# **Why.** The ascent has left a model that is right on one image in three, and that knows it is unsure. <!-- claim: 05-unlearned-ca --> At first
+# the trusted samples lead. The unlabelled ones count as the model becomes confident.
 #
 # ## 2. What the views do to a trigger
 #
@@ -199,7 +203,14 @@ table = pd.DataFrame(survival).set_index(["attack", "view"]).unstack(sort=False)
 table.rename_axis("taken for the target (%)").rename_axis(columns=[None, None])
 
 # %% [markdown]
-# WYSS-T
+# **What you should see.** Untouched, four triggers work on all images, and Blended's on 79 %. <!-- claim: 05-as-it-is -->
+# <!-- claim: 05-as-it-is-blended --> Strong views leave at most one in seven of the four. <!-- claim: 05-strong-four --> Under Blended it is
+# 25 %, but 23 % of the clean images are taken for the target there, too. <!-- claim: 05-strong-blended -->
+# <!-- claim: 05-strong-blended-clean --> Weak views leave 85 % of LCA and half of SIG, but less than a fifth of both patches.
+# <!-- claim: 05-weak-lca --> <!-- claim: 05-weak-sig --> <!-- claim: 05-weak-patches -->
+#
+# **Why.** A patch in one corner is cut off, or comes to stand on the other side. LCA has a square in each corner, so one of them mostly stays
+# whole. Waves and patterns over the whole image survive a shift in part.
 #
 # **Why it matters.** The paper's first argument for stage 3 is that strong views make the trigger ineffective. For a model that has seen the
 # trigger in one place only, as here, that is so. But a model can also learn a trigger that is shifted, turned or half covered, if a
@@ -266,7 +277,9 @@ plots.show(
 )
 
 # %% [markdown]
-# WYSS-2
+# **What you should see.** The share of confident pseudo-labels rises from 1 to 90 %. <!-- claim: 05-confident-first -->
+# <!-- claim: 05-confident-last --> Nearly all of them are right at every step: 96 % or more. <!-- claim: 05-right --> At first 16 % of the poisoned
+# images are given the target. <!-- claim: 05-target-first --> After a hundred steps it is less than 3 %. <!-- claim: 05-target-later -->
 #
 # **Why.** Labelled images teach the classes. Unlabelled ones carry what was learned to similar images. The mask leaves out what the
 # model is not sure of. This works as long as the pseudo-labels of poisoned images follow the *shape*. The paper argues that a model with
@@ -327,7 +340,15 @@ plots.show(
 )
 
 # %% [markdown]
-# WYSS-3
+# **What you should see.** (This is one seed.) With all labels ASR is back above 99 %. <!-- claim: 05-bars-all --> FixMatch on trusted samples
+# ends with a CA of 98.9 % and an ASR below 1 %. <!-- claim: 05-bars-fixmatch-ca --> <!-- claim: 05-bars-fixmatch-asr --> Supervised training on
+# the same samples ends 18 points of CA lower. <!-- claim: 05-bars-trusted-ca --> Its ASR rises from 0.9 to 7.8 %, although every one of its
+# samples is clean. <!-- claim: 05-bars-start --> <!-- claim: 05-bars-trusted --> So wrong labels are the main way back, but not the only one: what
+# the ascent has left of the trigger can come back with the target class. Twenty poisoned samples among a thousand bring the backdoor back
+# both ways: ASR is above 90 %. <!-- claim: 05-bars-spoiled -->
+#
+# Look at the diamonds, too. The unlearned model recognises no image of the target class: the ascent has forgotten it. <!-- claim: 05-bars-forgets -->
+# FixMatch brings the class back. <!-- claim: 05-bars-recall -->
 #
 # **Why.** Labels teach a backdoor again. FixMatch protects against poison among the *unlabelled* images, since there the attacker's labels
 # are gone. It does not protect against poison among the *trusted* ones. There the attacker's label stands. The unlabelled poisoned
@@ -370,7 +391,9 @@ table = pd.DataFrame([asdict(metrics) for metrics in quotas.values()], list(quot
 table[["ca", "asr", "ra"]].rename(columns=str.upper).map("{:.1%}".format)
 
 # %% [markdown]
-# WYSS-4
+# **What you should see.** (This is one seed.) With a thousand labels, hard or random makes no difference that one seed could tell: both have a
+# CA of 98 to 99 %. <!-- claim: 05-many --> With a hundred labels CA falls by more than 25 points. <!-- claim: 05-few --> And the hardest hundred
+# are far worse than random ones: 34 % beside 70 %. <!-- claim: 05-few-hard --> <!-- claim: 05-few-random -->
 #
 # **Why.** The ten hardest images of a class are not typical of it, although they look ordinary to us (notebook 03). So our default is the
 # quota *per class*, which gives enough images on a small set. On CIFAR-10 at $\gamma$ = 1 % the two quotas are 500 and 50 of each class.
@@ -402,26 +425,26 @@ report(
 # - FixMatch trains strong views with the confident pseudo-labels of weak ones. Labels are needed for a small part only.
 # - Views weaken triggers, some more than others. Poisoned samples have no labels, which also keeps the backdoor away.
 # - Poison among the trusted samples brings the backdoor back. A few samples are enough.
-# - The hardest samples are clean. A few of them teach little, many of them teach well.
+# - The hardest samples are clean. A hundred of them teach little, a thousand of them teach well.
 #
 # ## Quiz
 #
 # <details><summary>Most of the poisoned images are among the unlabelled ones, and FixMatch learns from those as well. Why do they not bring the backdoor back?</summary>
 #
 # They come without the attacker's label. The model is trained with its own pseudo-labels, and those of the unlearned model follow what an
-# image shows. A model that learns the backdoor from poisoned samples among the trusted ones predicts the target, and teaches itself the trigger.
+# image shows. A model that learns the backdoor from poisoned *trusted* samples predicts the target, and teaches itself the trigger.
 # </details>
 #
-# <details><summary>Views break most triggers. Is it enough to train on the whole tampered set, with its labels, in random views?</summary>
+# <details><summary>Strong views break most triggers. Is it enough to train on the whole tampered set, with its labels, in random views?</summary>
 #
 # No. The triggers were broken for models that had seen them in one place only. Where the attacker's label stands, a model learns the
-# trigger as the views show it. "Supervised, all" in section 4 was trained with weak views, and its backdoor is back.
+# trigger as the views show it. "Supervised, all" in section 4 was trained with weak views, and its backdoor is back. <!-- claim: 05-bars-all -->
 # </details>
 #
-# <details><summary>Random clean samples teach better. Why does DLP not take them?</summary>
+# <details><summary>A hundred random clean samples teach better than the hardest hundred. Why does DLP not take random ones?</summary>
 #
-# A defender does not know which samples are clean; only a teacher can draw them. Where the filter works, the samples of highest entropy
-# are clean, and a thousand of them teach nearly as well as random ones.
+# A defender does not know which samples are clean. Only a teacher can draw them. Where the filter works, the samples of highest entropy
+# are clean, and a thousand of them teach as well as random ones. <!-- claim: 05-many -->
 # </details>
 #
 # ## Exercises
@@ -430,8 +453,10 @@ report(
 #
 # ### Exercise 1. The label, or the picture? *(easy, 10 minutes)*
 #
-# To section 4: twenty of a thousand trusted samples are poisoned, and the backdoor comes back. They are odd in two ways, by their trigger and by their label. Is it the label that brings the backdoor back? A control is a second run that differs from the first in one thing: the one that is in question.
-# Design it: a copy of `run` in which one setting has another value (a label is the "target", "true", or "none"; numbers may be any). Section 4 has a run that comes near to it: in what does it differ from your control?
+# To section 4: twenty of a thousand trusted samples are poisoned, and the backdoor comes back. They are odd in two ways: by their trigger
+# and by their label. Is it the label that brings the backdoor back? A control is a second run that differs from the first in one thing: the
+# one that is in question. Design it: a copy of `run` in which one setting has another value. A label is "target", "true", or "none". Numbers
+# may be any. Section 4 has a run that comes near to your control: in what does it differ?
 
 
 # %% tags=["exercise"]
@@ -453,8 +478,9 @@ checks.true_labels(control)
 # %% [markdown]
 # ### Exercise 2. The average that is judged *(medium, 10 minutes)*
 #
-# In section 3 it is not the trained weights that are recorded and judged, but their moving average, which is $m_t = d\,m_{t-1} + (1 - d)\,w_t$ for a decay $d$. Return it after every step, for a single weight; the first average is the first value, $m_1 = w_1$. Then let
-# the values jump from 0 to 1: after how many steps has the average gone half of the way, for $d$ = 0.9 and for 0.999?
+# Section 3 records and judges not the trained weights, but their moving average: $m_t = d\,m_{t-1} + (1 - d)\,w_t$ for a decay $d$. Return it
+# after every step, for a single weight. The first average is the first value, $m_1 = w_1$. Then let the values jump from 0 to 1. After how
+# many steps has the average gone half of the way, for $d$ = 0.9 and for 0.999?
 
 
 # %% tags=["exercise"]
@@ -474,9 +500,12 @@ checks.average(my_averages)
 # %% [markdown]
 # ### Exercise 3. A threshold for every class *(medium, 15 minutes)*
 #
-# FlexMatch (Zhang et al. 2021) asks less confidence of classes that are learned slowly. Count the confident guesses of each class: those of a confidence of $\tau$ and more. A class's threshold is $\tau$ times its count, divided by the largest count. Return the thresholds.
+# FlexMatch (Zhang et al. 2021) asks less confidence of classes that are learned slowly. Count the confident guesses of each class: those of
+# a confidence of $\tau$ and more. A class's threshold is $\tau$ times its count, divided by the largest count. Return the thresholds.
 #
-# Then apply it to section 1: of `dlp_lib.predict(unlearned, tampered.images[rest]).softmax(1)`, which class gets the lowest threshold, and how many of the guesses that pass it are right (by `truth.labels[rest]`, which only a teacher has)? If that were the target class, what would it do to the backdoor?
+# Then apply it to section 1, to `dlp_lib.predict(unlearned, tampered.images[rest]).softmax(1)`. Which class gets the lowest threshold? How many
+# of the guesses that pass it are right, by `truth.labels[rest]`, which only a teacher has? If that were the target class, what would it do to
+# the backdoor?
 
 
 # %% tags=["exercise"]
@@ -495,10 +524,12 @@ checks.thresholds(my_thresholds)
 # %% [markdown]
 # ### Exercise 4. A corner in a weak view *(medium, 15 minutes)*
 #
-# To section 2: a small patch fills the lower right corner of an image. A weak view shifts the image, in both directions, by $-r$ to $r$ pixels, all equally likely ($r$ is an eighth of the side, `side // 8`); what leaves the image is cut off. Then it flips half of all images from left to right.
-# Return two chances: that the patch is whole in the view, and that it is whole *and* on the right.
+# To section 2: a small patch fills the lower right corner of an image. A weak view shifts the image, in both directions, by $-r$ to $r$
+# pixels, all equally likely. Here $r$ is an eighth of the side, `side // 8`. What leaves the image is cut off. Then it flips half of all images
+# from left to right. Return two chances: that the patch is whole in the view, and that it is whole *and* on the right.
 #
-# Then compare with BadNets in the table of section 2. TrojanNN's patch sits in the same corner: what else must its survival depend on? And how often does at least one of LCA's four corners stay whole?
+# Then compare with BadNets in the table of section 2. TrojanNN's patch sits in the same corner: what else must its survival depend on? And
+# how often does at least one of LCA's four corners stay whole?
 
 
 # %% tags=["exercise"]
@@ -517,7 +548,9 @@ checks.survival(my_survival)
 # %% [markdown]
 # ### Exercise 5. What Cutout covers *(hard, 20 minutes)*
 #
-# A strong view ends with Cutout: around a centre pixel $c$, any one with the same chance, it covers the rows and columns from $c - q$ to $c + q - 1$, as far as they are inside ($q$ is a quarter of the side, `side // 4`). Return every pixel's chance to be covered, exactly, without drawing.
+# A strong view ends with Cutout. Every pixel has the same chance to be the centre $c$. Cutout covers the rows and columns from $c - q$ to
+# $c + q - 1$, as far as they are inside the image. Here $q$ is a quarter of the side, `side // 4`. Return every pixel's chance to be covered,
+# exactly, without drawing.
 #
 # Then show it with `plt.imshow`. Where should an attacker put a trigger, if Cutout were all that strong views do?
 
@@ -541,7 +574,8 @@ checks.covered(my_covered)
 #
 # 1. *(5 minutes)* Lower $\tau$ to 0.5 in `finetune(selection.trusted, tau=0.5)`. What happens to the curves of section 3?
 # 2. *(10 minutes)* Start stage 3 from the model *before* unlearning. Draw section 3's orange curve again, and explain it.
-# 3. *(20 minutes)* How many poisoned samples among a thousand trusted ones does it take? Replace one in fifty by one in two hundred, and by one in ten.
+# 3. *(20 minutes)* How many poisoned samples among a thousand trusted ones does it take? Replace one in fifty by one in two hundred, and
+#    by one in ten.
 #
 # ## References
 #

@@ -16,12 +16,14 @@
 # %% [markdown]
 # # The whole of DLP: every attack, every stage, every order
 #
-# **What you will learn.** What the three stages come to together, for attacks of both families and for a clean set; which of the paper's tables we find again, and
-# which not; and what happens when a stage is left out, or done in another order.
+# **What you will learn.** What the three stages of DLP achieve together. Which attacks of both families it stops, and what it costs on a
+# clean set. Which of the paper's tables we find again. Why an ASR of 0 is not yet a success. What happens when a stage is left out, or
+# when the stages come in another order.
 #
-# **You need** notebooks [03](03_entropy_filtering.ipynb), [04](04_active_unlearning.ipynb) and [05](05_semi_supervised_finetuning.ipynb): one for each stage.
+# **You need** notebooks [03](03_entropy_filtering.ipynb), [04](04_active_unlearning.ipynb) and
+# [05](05_semi_supervised_finetuning.ipynb): one for each stage.
 #
-# **Time**: reading, 25 minutes. Running, about seven minutes on two cores (not timed on a GPU yet).
+# **Time**: reading, 30 minutes. Running, about seven minutes on two cores (not timed on a GPU yet).
 #
 # Terms are explained in the [glossary](../docs/GLOSSARY.md), papers listed in the [bibliography](../docs/BIBLIOGRAPHY.md).
 
@@ -61,12 +63,13 @@ from dlp_lib import HOME, Context, Runtime, Store, evaluate, plots, print_progre
 from dlp_lib.checks import dlp_pipeline as checks
 from dlp_lib.defences import ORDERS, agreement
 from dlp_lib.experiments import record, report, scenario
+from dlp_lib.experiments.stage_rows import metrics_by_stage, with_target_recall
 from dlp_lib.experiments.tables import beside_paper
 
 # %% [markdown]
 # ## 1. One call
 #
-# All three stages stand in one object. What it needs is a tampered set and an untrained model. What it never gets is clean data, the attack, or the truth.
+# All three stages are in one object. It takes a tampered set and an untrained model. It never gets clean data, the attack or the truth.
 
 # %%
 context = Context(Runtime(seed, device), Store(HOME / cache), print_progress)
@@ -78,11 +81,16 @@ dlp = replace(
 )
 
 # %% [markdown]
-# The first decision is $E_1$, and the paper does not say how to take it. We take notebook 03's rule for every attack alike: the first epoch at which one class holds 98 % of the suspects, as a mean over three epochs (so the third is the first possible). The rule sees labels and
-# entropies, no truth. Where it never fires, as it should not on a clean set, we fall back on a fixed $E_1$, and the table says so. In one respect the tables below are optimistic: the threshold of 98 % and the fallback were set with the results
-# of these attacks and seeds in view.
+# The first decision is $E_1$. The paper does not say how to take it. We take the rule of notebook 03 for every attack: the first epoch
+# at which one class has 98 % of the suspects, as a mean over three epochs. (So the third epoch is the first possible one.) The rule
+# sees labels and entropies, and no truth. Where it never fires, we take a fixed $E_1$, and the tables put it into brackets. On a clean
+# set it should never fire.
 #
-# By hand: eight samples of two classes, and two of them are suspected at each of four epochs. At every epoch both suspects carry the same label. When has that lasted?
+# In one respect the tables below are too optimistic. The threshold of 98 % and the fixed $E_1$ were chosen when the results of these
+# attacks and seeds were known.
+#
+# By hand: eight samples of two classes, of which two are suspected at each of four epochs. At every epoch both suspects have the same
+# label. At which epoch has this lasted for three epochs?
 
 # %% tags=["nbval-check-output"]
 labels = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
@@ -92,9 +100,10 @@ scores = [torch.zeros(8).index_fill(0, pair, 1.0) for pair in suspects]
 print([f"{share:.2f}" for share in agreement(scores, eight, 0.25).tolist()])
 
 # %% [markdown]
-# At the first epoch both were rings, and easy by chance. Only at the fourth have they been disks for three epochs.
+# At the first epoch both suspects were rings, which were easy by chance. At the fourth epoch they have been disks for three epochs.
 #
-# The fair comparison is an *undefended* model: trained on the same set for as many image passes as the three stages take together (all epochs of the ascent counted, those after the stop too).
+# What do we compare DLP with? With an *undefended* model, trained on the same set for as many image passes as the three stages take
+# together. (All epochs of the ascent count, those after its stop too.)
 
 # %%
 recipe = replace(recipe, epochs=epochs, dlp=dlp)
@@ -126,8 +135,8 @@ def defend_and_compare(scene):
 
 
 # %% [markdown]
-# **Predict.** For BadNets, and for SIG, which poisons without changing a label: what will CA and ASR be after supervised learning (SL), after active unlearning (AU), after semi-supervised
-# fine-tuning (ASSFT)?
+# **Predict.** BadNets changes labels, and SIG does not. What will CA and ASR be for each, after supervised learning (SL), after active
+# unlearning (AU), and after semi-supervised fine-tuning (ASSFT)?
 
 # %%
 chosen, measured = {}, {}
@@ -137,25 +146,41 @@ for name, scene in scenes.items():
 # %%
 figure, axes = plt.subplots(1, len(scenes), figsize=(5.2 * len(scenes), 3.4), sharey=True)
 for ax, name in zip(axes, scenes, strict=True):
-    when = f"E1 = {chosen[name]}" if chosen[name] else f"E1 = {e1}, not agreed"
+    when = f"E1 = {chosen[name]}" if chosen[name] else f"E1 = ({e1})"
     attack = scenes[name].attack
     target = attack.target if attack else None
-    plots.stage_bars(ax, measured[name], target).set_title(f"{name}: {when}")
+    plots.stage_bars(ax, measured[name], target).set_title(f"{name}, seed {seed}: {when}")
 plots.shared_legend(figure)
-plots.show(
-    figure,
-    "CA, ASR and RA after each stage of DLP and undefended, without an attack and for each attack.",
+alt = (
+    "CA, ASR, RA and the recall of the target class after each stage of DLP and undefended, "
+    "without an attack and for each attack, for one seed."
 )
+plots.show(figure, alt, number=1)
 
 # %% [markdown]
-# **What you should see.** BadNets: after SL the backdoor is all there and CA is low, for stage 1 is short on purpose. After AU the backdoor is gone, and CA is lower still. After ASSFT, CA stands
-# where the undefended model's does, a few points at most apart, and ASR stays near 0. Without an attack the three stages cost next to nothing.
+# (An $E_1$ in brackets is the fixed one.)
 #
-# SIG begins alike (on this seed the rule does not fire, as on the clean set: a defender could not tell the two apart): the filter finds the poison, the ascent removes the backdoor. Then fine-tuning brings it back, whole.
+# **What you should see.** *BadNets*: after SL, ASR is 99 % or more and CA is below 50 %, as stage 1 is short on purpose.
+# <!-- claim: 06-run-badnets-sl --> <!-- claim: 06-run-badnets-sl-ca --> After AU, ASR is 5 % at most. <!-- claim: 06-run-badnets-au -->
+# CA is lower still. <!-- claim: 06-run-badnets-au-ca --> The diamond shows who pays: this model recognises 20 % of the clean disks at
+# most. <!-- claim: 06-run-badnets-au-recall --> The ascent took away the answer "disk", from true disks as well. After ASSFT, CA is at
+# most 5 points below that of the undefended model. <!-- claim: 06-run-badnets-end-ca --> ASR is 5 % at most, and
+# 80 % or more of the disks are recognised again. <!-- claim: 06-run-badnets-end --> <!-- claim: 06-run-badnets-end-recall -->
+#
+# *No attack*: at the end, CA is at most 3 points below that of the undefended model. <!-- claim: 06-run-none -->
+#
+# *SIG* begins in the same way. After AU, ASR is 5 % at most. <!-- claim: 06-run-sig-au --> Then fine-tuning brings the backdoor back:
+# ASR is 90 % or more. <!-- claim: 06-run-sig-end --> CA is 90 % or more, too: by CA alone this would be a success.
+# <!-- claim: 06-run-sig-end-ca --> Note the title: the rule did not fire for SIG, as on the clean set. <!-- claim: 06-run-silent -->
+# A defender could not tell the two apart.
+#
+# **Why.** Against SIG both the filter and the ascent do their work. The next section shows what is wrong: the trusted samples.
 #
 # ## 2. Table 1: what three seeds say
 #
-# The figure above is one seed. The next table is recorded: all five attacks, seeds 0, 1 and 2, mean and range in per cent, the same rule for $E_1$ throughout. Read the ranges first. Here are two cells by hand, which have the same mean:
+# Figure 1 is one seed. The next figure is recorded: all five attacks, seeds 0, 1 and 2, with the same rule for $E_1$. Every point is one
+# seed. Tables give the mean, and in brackets the range over seeds: the least and the most. Read the range first. Here are two cells by
+# hand that have the same mean:
 
 # %% tags=["nbval-check-output"]
 for shares in (0.30, 0.31, 0.32), (0.01, 0.02, 0.90):
@@ -163,61 +188,156 @@ for shares in (0.30, 0.31, 0.32), (0.01, 0.02, 0.90):
     print(record.spread(seeds, ["attack"], ["asr"]).loc["by hand", "asr"])
 
 # %% [markdown]
-# **Predict.** Notebook 01 had two clean-label attacks. Will DLP treat them alike?
+# **Predict.** Notebook 01 had two clean-label attacks, LCA and SIG. Will DLP treat them alike?
 
 # %%
-recorded = record.read("stages")
-stages = ["SL", "AU", "ASSFT", "undefended"]
-shares = record.spread(recorded, ["attack", "stage"], ["ca", "asr"])
-shares["ca"].unstack(sort=False)[stages].rename_axis("CA (%)")
-
-# %%
-shares["asr"].unstack(sort=False)[stages].drop("none").rename_axis("ASR (%)")
+recorded = with_target_recall(record.read("stages"))
+figure, axes = plt.subplots(1, 2, figsize=(12, 3.6), sharey=True)
+for ax, share in zip(axes, ("ca", "asr"), strict=True):
+    plots.each_seed(ax, recorded, "attack", share, "stage").set_title(share.upper())
+plots.shared_legend(figure)
+alt = (
+    "CA and ASR after each stage of DLP and undefended, for a clean set and five attacks. Every "
+    "seed is a point."
+)
+plots.show(figure, alt, number=2)
 
 # %% [markdown]
-# Behind it stands what the filter found: $E_1$ by seed (in brackets where the rule never fired), the poisoned share of the suspects, and the clean share of the trusted samples.
+# The same as numbers, at the end: DLP's last stage, and the undefended model. The recall of the target class stands beside CA.
 
 # %%
-ends = [row for row in recorded if row["stage"] == "ASSFT"]
+ends = [row for row in recorded if row["stage"] in ("ASSFT", "undefended")]
+shares = ["ca", "target_recall", "asr", "ra"]
+record.spread(ends, ["attack", "stage"], shares).rename_axis(["range over seeds (%)", ""])
+
+# %% [markdown]
+# (A dash means: not measured. Without an attack there is no target, and older records hold no recalls.) Compare the recall of the target
+# with CA: where it is much lower, this class pays.
+#
+# The next table says what the filter found: $E_1$ by seed (in brackets where the rule never fired), the poisoned share of the suspects,
+# and the clean share of the trusted samples.
+
+# %%
+after_dlp = [row for row in recorded if row["stage"] == "ASSFT"]
 epoch_by_seed = {}
-for row in ends:
+for row in after_dlp:
     e1_shown = str(row["e1"]) if row["agreed"] else f"({row['e1']})"
     epoch_by_seed.setdefault(row["attack"], {})[f"E1, seed {row['seed']}"] = e1_shown
-found = record.spread(ends, ["attack"], ["suspected", "trusted"])
+found = record.spread(after_dlp, ["attack"], ["suspected", "trusted"])
 pd.DataFrame(epoch_by_seed).T.join(found)
 
 # %% [markdown]
 # **What you should see.** Three groups:
 #
-# - *BadNets and TrojanNN*: on every seed CA is within two points of the undefended model's, or above it, and ASR below 3 %.
-# - *Blended*: nearly so on two seeds, with an ASR of 1 and 3 %. On the third the rule fired far too early, when not one suspect was poisoned. The ascent made the model forget clean images, ASR *rose* to 55 %, and 22 %
-#   remain in the end. The suspects had agreed and the stop was reached: nothing warned the defender.
-# - *LCA and SIG*: the filter is right, unlearning brings ASR near 0, and after ASSFT it is at 100 % again. On every seed.
+# - *BadNets and TrojanNN*: on every seed ASR ends at 5 % or less, and CA at 94 % or more. <!-- claim: 06-easy-asr -->
+#   <!-- claim: 06-easy-ca --> In the mean, CA is at most 3 points below that of the undefended model. <!-- claim: 06-badnets-undefended -->
+#   <!-- claim: 06-trojannn-undefended -->
+# - *Blended*: on two seeds the suspects are mostly poisoned, 85 % or more, and ASR ends at 10 % or less. <!-- claim: 06-blended-suspects -->
+#   <!-- claim: 06-blended-good --> On seed 0 the rule fired far too early, at epoch 5. <!-- claim: 06-blended-early --> None of its
+#   suspects was poisoned. <!-- claim: 06-blended-clean --> So the ascent made the model forget clean images, and ASR *rose*,
+#   from 29 % after SL to 55 %. <!-- claim: 06-blended-sl --> <!-- claim: 06-blended-au --> It also ends highest on this seed.
+#   <!-- claim: 06-blended-end --> The suspects had agreed, and the stop was reached: nothing warned the defender.
+# - *LCA and SIG*: 98 % or more of the suspects are poisoned, and after AU, ASR is 2 % at most. <!-- claim: 06-clean-label-suspects -->
+#   <!-- claim: 06-clean-label-au --> After ASSFT it is 90 % or more again, on every seed. <!-- claim: 06-clean-label-end -->
 #
-# On the clean set the rule gave one false alarm in three. It cost four points of CA. (Notebook 03 saw none, and a later $E_1$ for Blended, by the same rule on the same seeds. The difference that we know of is the number of
-# threads, by which sums are rounded otherwise. Near its threshold the rule decides by chance.)
+# On the clean set the rule gave a false alarm on one seed of three, at epoch 7. <!-- claim: 06-false-alarm --> <!-- claim: 06-silent -->
+# On that seed CA ends lowest. <!-- claim: 06-false-alarm-ca -->
 #
-# **Why.** The clean-label attacks poison 450 of the 500 images of the target class. The 100 trusted samples of that class come from the remaining 50 and from 50 poisoned ones, however well the filter
-# ranks: the trusted part is 95 % clean at best, and notebook 05 showed what one poisoned sample in fifty does. That is one way back. Notebook 11 finds a second, and looks for remedies.
+# **Why.** Each clean-label attack poisons 450 of the 500 images of the target class. The quota asks for 100 trusted samples of that class.
+# Only 50 clean ones are left, so 50 poisoned ones come with them, however well the filter ranks. So at most 95 % of the trusted
+# samples are clean. Notebook 05 shows what one poisoned sample in fifty does. This is one way back for the backdoor. Notebook 11 finds a
+# second one, and looks for remedies.
 #
-# A word on the undefended model: it trains at a constant learning rate, and single epochs fall out of line (86.6 to 98.0 for LCA). FixMatch is judged by averaged weights, which do not jump. So take a CA of DLP *above* the
-# undefended one as a tie.
+# A word on the undefended model. It trains at a constant learning rate, and single epochs differ much: its CA is 87 to 98 % for LCA.
+# <!-- claim: 06-undefended-lca-least --> <!-- claim: 06-undefended-lca-most --> The recall of one class differs even more.
+# FixMatch is judged by averaged weights, which do not jump. So if DLP's CA is *above* the undefended one, take it as a tie.
 #
 # ## 3. Beside the paper
 #
-# The paper's figures are those of CIFAR-10 with 50,000 images of 32×32, with a FixMatch of a length that it does not give; ours those of a set of 5,000 drawn shapes of 16×16. So compare *patterns*, not
-# digits: is ASR gone, and is CA that of the undefended model?
+# The paper's numbers are of CIFAR-10: 50,000 images of 32×32, and a FixMatch of unknown length. Ours are of 5,000 drawn shapes of
+# 16×16. So compare *patterns* and not digits: is ASR gone, and is CA that of the undefended model?
 
 
 # %%
 beside_paper(recorded, measured)
 
 # %% [markdown]
-# **What you should see.** Under poison-label attacks the paper's pattern is here again: full ASR without a defence, almost none with DLP, and no loss of CA to speak of (Blended's mean hides
-# two good seeds and a bad one). Under clean-label attacks it is not: the paper reports ASR near 0, we measure 100 %.
+# **What you should see.** *Poison-label attacks*: the paper's pattern is here again. ASR is 98 % or more undefended, and 5 % or less
+# with DLP under BadNets and TrojanNN. <!-- claim: 06-undefended-asr --> <!-- claim: 06-easy-asr --> (Blended's mean hides two good seeds
+# and a bad one.) *Clean-label attacks*: the pattern is not here. The paper reports an ASR near 0, and we measure 90 % or more.
+# <!-- claim: 06-clean-label-end -->
 #
-# **Why the difference?** The paper takes $\alpha$ = 10 %, as a share of the whole set. For a clean-label attack on CIFAR-10 that would be *every* image of the target class, and no trusted sample of it could be clean. Perhaps it means less; it does not say. As long as a class keeps $n\gamma$ clean images, and the filter ranks them last, the trusted
-# part can be clean. With nine images in ten poisoned, as here, it cannot.
+# **Why the difference?** The paper's $\alpha$ of 10 % is a share of the whole set. For a clean-label attack on CIFAR-10 this would be
+# *every* image of the target class, and no trusted sample of it could be clean. Perhaps the paper means a smaller share; it does not say.
+# The trusted part can be clean if a class keeps $n\gamma$ clean images and the filter ranks them last. Here nine images in ten are
+# poisoned, so it cannot.
+#
+# ### The same stages on photographs
+#
+# DLP was also recorded on CIFAR-10, with the paper's $E_1$ = 10, once for each attack:
+#
+# - *Reduced*: 10,000 images, and a FixMatch of 400 steps of 256 images, on a CPU. Its fine-tuning has hardly begun.
+# - *At the paper's scale*: all 50,000 images, and a FixMatch of 10,000 steps of 512 images, on a GPU.
+#
+# SIG poisons 8 % of the set here, so 20 % of the target class stay clean. That is enough for the quota: with 10,000 images 99.6 % of the
+# trusted samples are clean. <!-- claim: 06-reduced-trusted --> (With 50,000 images this was not recorded.)
+#
+# **Predict.** Will SIG come back on photographs? And where ASR is 0 at the end, is the model repaired?
+
+# %%
+scales = {"cifar10/stages": "10,000 images", "cifar10-h100/stages": "50,000 images"}
+parts = [["BadNets", "Blended", "SIG"], ["BadNets", "LCA", "SIG"]]
+figure, axes = plt.subplots(2, 3, figsize=(12, 6), sharey=True)
+for line, (table, images), names in zip(axes, scales.items(), parts, strict=True):
+    for ax, name in zip(line, names, strict=True):
+        run = [row for row in record.read(table) if row["part"] == name]
+        plots.stage_bars(ax, metrics_by_stage(run)).set_title(f"{name}, {images}, seed 0")
+plots.shared_legend(figure)
+alt = (
+    "CA, ASR and RA after each stage of DLP on CIFAR-10: with 10,000 images for BadNets, Blended "
+    "and SIG, and with 50,000 images for BadNets, LCA and SIG. One seed each."
+)
+plots.show(figure, alt, number=3)
+
+# %% [markdown]
+# **What you should see.** *With 10,000 images* SIG comes back, as on shapes: ASR is 0.5 % after AU, and 97.7 % after ASSFT.
+# <!-- claim: 06-reduced-sig-au --> <!-- claim: 06-reduced-sig --> BadNets and Blended end at 5.2 % and 1.2 %.
+# <!-- claim: 06-reduced-badnets --> <!-- claim: 06-reduced-blended --> *With 50,000 images* ASR is 2.2 % at most after ASSFT, for all
+# three attacks. <!-- claim: 06-scale-asr --> But CA is 70 to 74 %, and the paper has more than 90 %. <!-- claim: 06-scale-ca -->
+#
+# Now look at the last panel. After AU, SIG's ASR was still 79 %: here fine-tuning removed what unlearning had left.
+# <!-- claim: 06-scale-sig-au --> SIG ends with an ASR of 0.0 %, the lowest of all. <!-- claim: 06-scale-sig-asr --> Its RA is
+# 12.1 %. <!-- claim: 06-scale-sig-ra --> Under BadNets and LCA, RA is 72 % or more. <!-- claim: 06-scale-other-ra -->
+#
+# ### An ASR of 0 is not recovery
+#
+# ASR asks one question: is the answer the target? A model that gives *any other* wrong answer has an ASR of 0. RA asks what we want to
+# know: is the answer right? There are nine classes beside the target. Guessing among them would give an RA of 11 %, and SIG's 12.1 % is
+# hardly more. <!-- claim: 06-scale-sig-ra --> The trigger no longer leads to the target. It still destroys what the model sees: whoever
+# adds the wave gets a wrong answer for seven images of eight. <!-- claim: 06-scale-sig-ra --> That is another attack, and it works.
+#
+# **Why.** Two things come together. First, SIG's wave covers the whole image, while LCA's corners leave most of it free. Second, every
+# training image with a wave shows the target class, as SIG changes no label. So the model never had to tell other classes apart *under* a
+# wave. Blended covers the whole image as well, but its training images show all the other classes. They lose their wrong labels in stage
+# 3, and FixMatch can learn them as what they are. (This is an explanation. We have not looked at which answers the waves get.)
+#
+# How high can RA be? Compare it with what a *clean* model reaches on triggered images. A patch hides little. A wave hides more, and
+# notebook 11 measures how much on shapes.
+#
+# And look at BadNets once more: its RA is above its CA. <!-- claim: 06-scale-badnets-ra --> RA leaves out the target's own class. So this
+# class is probably recognised worse than the others. Notebook 12 does the arithmetic. (These records hold no recalls.)
+#
+# **Words that sound alike.** RA is easily taken for *robust accuracy*, a term of another field:
+#
+# | name | which images | what is asked |
+# | --- | --- | --- |
+# | CA, clean accuracy | the clean test images | is the answer right? |
+# | ASR, attack success rate | test images of the other classes, with the attacker's trigger | is the answer the target? |
+# | RA, recovered accuracy | the same triggered images | is the answer right? |
+# | *robust accuracy* (not measured here) | each test image with the small change that is worst for this model | is the answer right? |
+#
+# RA is about *one* trigger, which was fixed before the model was trained. Robust accuracy is about all small changes, found for the
+# finished model. A high RA says nothing about robust accuracy.
 #
 # ### Where the paper's text contradicts itself
 #
@@ -236,10 +356,11 @@ beside_paper(recorded, measured)
 #
 # ## 4. Fig. 4: is every stage needed, and in this order?
 #
-# Four orders: without fine-tuning (SL-AU), without unlearning (SL-ASSFT), unlearning last (SL-ASSFT-AU), and DLP's own (SL-AU-ASSFT).
+# There are four orders: without fine-tuning (SL-AU), without unlearning (SL-ASSFT), with unlearning last (SL-ASSFT-AU), and DLP's own
+# (SL-AU-ASSFT).
 #
-# **Predict.** Without unlearning, FixMatch still takes all suspects' labels away. Is that enough to lose the backdoor? And what does an ascent do to a model that has
-# just been fine-tuned?
+# **Predict.** Without unlearning, FixMatch still takes the labels of all suspects away. Is this enough to remove the backdoor? And what
+# does an ascent do to a model that was just fine-tuned?
 
 # %%
 orders = {}
@@ -251,42 +372,60 @@ for name in attack_names:
 
 # %%
 n = len(attack_names)
-figure, axes = plt.subplots(n, 4, figsize=(12, 2.8 * n), sharey=True, squeeze=False)
+figure, axes = plt.subplots(n, 4, figsize=(12, 3.2 * n), sharey=True, squeeze=False)
 for ax, (title, after) in zip(axes.flat, orders.items(), strict=True):
-    asr = [metrics.asr for metrics in after.values()]
-    ca = [metrics.ca for metrics in after.values()]
-    plots.mean_and_range(ax, list(after), asr, "s-", plots.POISONED, "ASR")
-    plots.mean_and_range(ax, list(after), ca, "o-", plots.CLEAN, "CA")
-    ax.set(title=title, ylabel="test images (%)", ylim=(-3, 104))
+    for share, (style, colour) in {
+        "asr": ("s-", plots.POISONED),
+        "ca": ("o-", plots.CLEAN),
+        "ra": ("^--", plots.RECOVERED),
+    }.items():
+        values = [getattr(metrics, share) for metrics in after.values()]
+        plots.mean_and_range(ax, list(after), values, style, colour, share.upper())
+    ax.set(title=f"{title}\n(seed {seed})", ylabel="test images (%)", ylim=(-3, 104))
 plots.shared_legend(figure)
-plots.show(figure, "CA and ASR after each stage, for four orders of the stages and each attack.")
+alt = "CA, ASR and RA after each stage, for four orders of the stages and each attack; one seed."
+plots.show(figure, alt, number=4)
 
 # %% [markdown]
-# The same with three seeds, after the last stage:
+# The same with three seeds, recorded, after the last stage. Brackets are the range over seeds.
 
 # %%
-last = [row for row in record.read("orders") if row["order"].split("-")[-1] == row["stage"]]
-record.spread(last, ["attack", "order"], ["ca", "asr", "ra"])
+last = []
+for row in with_target_recall(record.read("orders")):
+    if row["order"].split("-")[-1] == row["stage"]:
+        last.append(row)
+record.spread(last, ["attack", "order"], shares)
 
 # %% [markdown]
-# **What you should see**, claim by claim of the paper:
+# **What you should see**, one claim of the paper after another:
 #
-# - *Without fine-tuning CA stays low*: held. SL-AU ends at a quarter to a third.
-# - *Without unlearning ASR hardly falls*: **did not hold** for BadNets. SL-ASSFT ends at an ASR of about 1 % on all seeds, as good as DLP itself. For SIG, ASR stays at 100 % without unlearning, and with it.
-# - *With unlearning last it works, and CA falls from its peak*: for BadNets nothing was left to unlearn, and CA falls by one to four points. For SIG ASR falls on two seeds of three, CA by a third to a half, and RA is
-#   11 % at best: no defence.
-# - *SL-AU-ASSFT is best*: **not found**. For BadNets SL-ASSFT is as good; for SIG both fail.
+# - *Without fine-tuning CA stays low*: **held**. SL-AU ends with a CA of 36 % at most, for both attacks. <!-- claim: 06-sl-au -->
+# - *Without unlearning ASR hardly falls*: **did not hold** for BadNets. On every seed SL-ASSFT ends at an ASR of 5 % or less and a CA of
+#   94 % or more, as DLP does. <!-- claim: 06-sl-assft-asr --> <!-- claim: 06-sl-assft-ca --> On photographs (10,000 images) SL-ASSFT has
+#   a CA of 47.1 % and an ASR of 3.5 %; DLP has 37.2 % and 5.2 %. <!-- claim: 06-photographs-sl-assft-ca -->
+#   <!-- claim: 06-photographs-sl-assft-asr --> <!-- claim: 06-photographs-dlp-ca --> <!-- claim: 06-reduced-badnets --> For SIG, ASR
+#   is 90 % or more without unlearning, and with it as well. <!-- claim: 06-orders-sig -->
+# - *With unlearning last it works, and CA falls from its peak*: **in part**. For BadNets, FixMatch has left nothing to unlearn. CA falls
+#   in the mean and in figure 4. <!-- claim: 06-last-badnets-ca --> <!-- claim: 06-run-last-ca --> *How far* it falls differs from run to
+#   run: the ascent has no backdoor to find, and its stop decides by chance. For SIG, CA falls by 20 points or more in the
+#   mean. <!-- claim: 06-last-sig-ca --> ASR differs from seed to seed, and RA is 25 % at most. <!-- claim: 06-last-sig-ra --> That is no
+#   defence, even where ASR is low.
+# - *SL-AU-ASSFT is best*: **not found**. For BadNets the CA of SL-ASSFT is within 3 points of it. <!-- claim: 06-orders-tie --> For SIG
+#   both fail. <!-- claim: 06-orders-sig -->
 #
-# **Why would unlearning matter less here?** In SL-ASSFT the model starts with its backdoor, and would teach itself the trigger wherever a weak view keeps it. On these small images a weak view mostly breaks BadNets'
-# patch (notebook 05), so the model is asked about images without a working trigger, and answers by their shape. That is an explanation, not a proof: the third experiment under *Go further* puts it to a test.
+# **Why?** The paper argues as follows. Without unlearning, the model enters stage 3 with its backdoor. It gives triggered images the
+# target as pseudo-label, and so teaches itself the trigger. This can only happen where a weak view *keeps* the trigger. On small images a
+# weak view mostly breaks BadNets' patch (notebook 05). So the model is asked about images without a working trigger, and answers by
+# their shape. This is an explanation and not a proof. The third experiment of *Go further* tests it.
 #
 # ## 5. Your own images
 #
-# The paper's second table is an ImageNet subset. Everything above runs on any folder of class folders with real images, at any size from 8 pixels up:
+# The paper's second data set is a subset of ImageNet. Everything above runs on any folder of class folders, with images of at least
+# 8 pixels a side:
 #
 #     papermill notebooks/06_dlp_pipeline.ipynb out.ipynb -p dataset path/to/folder -p image_size 64 -p n_train 10000
 #
-# Mind the defaults: they were chosen for small shapes. Real images want more epochs to look at, and a much longer FixMatch.
+# Mind the defaults: they were chosen for small shapes. Photographs need more epochs to choose $E_1$ from, and a much longer FixMatch.
 
 # %%
 rows = []
@@ -303,26 +442,36 @@ report(out, context.runtime, table=rows, orders=in_order)
 # %% [markdown]
 # ## Recap
 #
-# - Against poison-label attacks DLP gives back the accuracy of an undefended model, and the backdoor is gone: where $E_1$ suits.
-# - The choice of $E_1$ is its soft spot. A rule can be wrong without a defender noticing.
-# - Under clean-label attacks that poison most of a class, the trusted samples carry the backdoor over.
-# - An order of stages is a hypothesis: measure it with more than one attack before believing it.
+# - Against poison-label attacks DLP reaches the accuracy of an undefended model without the backdoor, where $E_1$ suits.
+# - The choice of $E_1$ is its weak spot. A rule can be wrong, and the defender does not notice.
+# - Clean-label attacks that poison most of a class come back: the trusted samples carry the backdoor.
+# - An ASR of 0 is not recovery. Look at RA, and at the recall of the target class.
+# - That a stage is needed is a hypothesis. Measure it with more than one attack before you believe it.
 #
 # ## Quiz
 #
-# <details><summary>Why is DLP compared with a model that was trained for as many image passes, and not for the $E_1$ epochs of its own stage 1?</summary>
+# <details><summary>Why is DLP compared with a model that was trained for as many image passes, and not with the model of its own stage 1?</summary>
 #
-# Otherwise a CA that comes from training for longer would be put down to the defence. Stage 1 is short on purpose, and its model has a low CA.
+# Longer training raises CA by itself. Otherwise this gain would be counted for the defence. Stage 1 is short on purpose, and its model
+# has a low CA.
 # </details>
 #
 # <details><summary>Under SIG nearly all suspects are poisoned, and ASR is near 0 after unlearning. Where does the backdoor come back from?</summary>
 #
-# From the trusted samples, for one: the target class has 50 clean images left, and its quota takes 100. So poisoned ones are trusted, with their labels, and FixMatch learns the trigger from them.
+# From the trusted samples, for one. The target class has 50 clean images left, and its quota asks for 100. So poisoned images are trusted,
+# with their labels, and FixMatch learns the trigger from them.
 # </details>
 #
-# <details><summary>SL-ASSFT does as well as DLP against BadNets. So unlearning is superfluous?</summary>
+# <details><summary>A defence ends with an ASR of 0, and its CA is far above chance. What do you ask next?</summary>
 #
-# That is one attack, on small images, where a weak view mostly breaks the patch. A stage that is not needed there may be needed where the trigger survives the views. The four orders say what happened in these cases, and no more.
+# For RA, and for the recall of the target class. If RA is near chance, triggered images are still misread, as under SIG in figure 3. If
+# the model never answers with the target, ASR is 0 as well, and one class is lost.
+# </details>
+#
+# <details><summary>SL-ASSFT does as well as DLP against BadNets. Is unlearning unnecessary, then?</summary>
+#
+# This is one attack, on small images, where a weak view mostly breaks the patch. Where the trigger survives the views, unlearning may be
+# needed. The four orders tell what happened in these cases, and no more.
 # </details>
 #
 # ## Exercises
@@ -331,7 +480,9 @@ report(out, context.runtime, table=rows, orders=in_order)
 #
 # ### Exercise 1. Defended, or not? *(easy, 10 minutes)*
 #
-# To section 2: call an attack defended if, on *every* seed, ASR is below 10 %, and CA is not more than two points below the undefended model's of that seed. Then apply it to `recorded` (`pd.DataFrame(recorded).pivot` makes the tables): which of the five attacks are defended, and which would be by their means?
+# To section 2. Call an attack defended if, on *every* seed, ASR is below 10 %, and CA is at most two points below that of the
+# undefended model of the same seed. Then apply it to `recorded` (`pd.DataFrame(recorded).pivot` makes the tables). Which of the five
+# attacks are defended? Which would be, by their means?
 
 
 # %% tags=["exercise"]
@@ -361,7 +512,8 @@ checks.defended(my_verdicts)
 # | D | 99 | 100 | 45 / 100 | 31 / 1 | 97 / 1 |
 # | E | 100 | 100 | 45 / 100 | 30 / 1 | 41 / 3 |
 #
-# Say of each what went wrong *first*: "suspects" or "trusted", if that cut was a bad one; "unlearning", "fine-tuning"; or "nothing". Then find the runs of section 2 that look like A and like B.
+# Say of each what went wrong *first*: "suspects" or "trusted", if that cut was a bad one; "unlearning", "fine-tuning"; or "nothing".
+# Then find the runs of section 2 that look like A and like B.
 
 # %% tags=["exercise"]
 failures = None
@@ -375,9 +527,11 @@ checks.failures(failures)
 # %% [markdown]
 # ### Exercise 3. Choose $E_1$ *(medium, 20 minutes)*
 #
-# Write section 1's rule. From the labels of the suspects at every epoch, return the first epoch, counted from 1, at which one class has the `threshold` share of them, as a mean over this epoch and the two before (an epoch before the first counts as 0). Where there is none, return the `fallback`.
+# Write the rule of section 1. You get the labels of the suspects at every epoch. Return the first epoch, counted from 1, at which one
+# class has the `threshold` share of them, as a mean over this epoch and the two before it. (An epoch before the first counts as 0.)
+# Where there is none, return the `fallback`.
 #
-# Then think of a window of one epoch, and of ten: what does a defender lose with each?
+# Then think of a window of one epoch, and of ten. What does a defender lose with each?
 
 
 # %% tags=["exercise"]
@@ -399,8 +553,12 @@ checks.e1(my_e1)
 # %% [markdown]
 # ### Exercise 4. Better, or just longer? *(medium, 10 minutes)*
 #
-# DLP ends with a better model than its stage 1 had. Is that the defence, or would any training of that length do as well? The run made 4 epochs of 5,000 images, 10 epochs on 100 suspects, and 360 steps of FixMatch with 64 labelled and 192 unlabelled images. A control is a second run that differs from the first in one thing: the one that is in question. Design it: a copy of `run` in
-# which one setting has another value (a training is "DLP", "supervised", "stage 1" or "none"; the data are a "tampered set" or a "clean set"; numbers may be any). Which bar of section 2 is it, and how many epochs are that?
+# DLP ends with a better model than its stage 1 had. Is this the defence, or would any training of that length do as well? The run made
+# 4 epochs of 5,000 images, 10 epochs on 100 suspects, and 360 steps of FixMatch with 64 labelled and 192 unlabelled images.
+#
+# A control is a second run that differs from the first in one thing: the one that is in question. Design it: a copy of `run` in which
+# one setting has another value. (A training is "DLP", "supervised", "stage 1" or "none". The data are a "tampered set" or a "clean set".
+# Numbers may be any.) Which bar of figure 1 is it, and how many epochs are that?
 
 
 # %% tags=["exercise"]
@@ -417,10 +575,12 @@ checks.equal_cost(control)
 # %% [markdown]
 # ### Exercise 5. What three seeds can tell *(hard, 20 minutes)*
 #
-# Two methods differ in CA by a few points, seed by seed. Is it more than chance? If it were chance, each difference might as well have come out with the other sign. There are $2^n$ patterns of signs for $n$ differences. Return the share of these patterns whose mean is at least as far from 0 as the one
-# that was measured. (This is a permutation test of paired samples, and the share its p-value.)
+# Two methods differ in CA by a few points, seed by seed. Is it more than chance? If it were chance, each difference could just as well
+# have the other sign. For $n$ differences there are $2^n$ patterns of signs. Return the share of these patterns whose mean is at least as
+# far from 0 as the mean that was measured. (This is a permutation test of paired samples, and the share is its p-value.)
 #
-# Then take the CA of SL-ASSFT and of SL-AU-ASSFT for BadNets out of `last`, seed by seed: are they different? And how many seeds does it take, if all agree, for a share below 5 %?
+# Then take the CA of SL-ASSFT and of SL-AU-ASSFT for BadNets from `last`, seed by seed. Are they different? And how many seeds does it
+# take, if all agree, for a share below 5 %?
 
 
 # %% tags=["exercise"]
@@ -441,10 +601,13 @@ checks.chance(my_chance)
 # %% [markdown]
 # ### Go further
 #
-# 1. *(5 minutes)* In Table 1, compare CA after AU with and without an attack. Could a defender tell from this fall whether the suspects were poisoned?
-# 2. *(15 minutes)* Set `attack_names = ["Blended", "LCA"]` and read the bars. Which stage fails for which?
-# 3. *(20 minutes)* Run section 4 for LCA, whose trigger survives most weak views, and for Blended at `choose_e1 = False, e1 = 15`. Is unlearning needed now? Which of the two answers speaks of unlearning, and which of the quota?
-# 4. *(30 minutes)* Think of another rule for $E_1$, or combine it with the loss filter. Judge it on seeds that you did not look at while you made it.
+# 1. *(5 minutes)* In figure 2, compare CA after AU with and without an attack. Could a defender tell from this fall whether the suspects
+#    were poisoned?
+# 2. *(15 minutes)* Set `attack_names = ["Blended", "LCA"]` and read the bars. Which stage fails for which attack?
+# 3. *(20 minutes)* Run section 4 for LCA, whose trigger survives most weak views, and for Blended at `choose_e1 = False, e1 = 15`. Is
+#    unlearning needed now? Which of the two answers is about unlearning, and which about the quota?
+# 4. *(30 minutes)* Think of another rule for $E_1$, or combine it with the loss filter. Judge it on seeds that you did not look at while
+#    you made it.
 #
 # ## References
 #

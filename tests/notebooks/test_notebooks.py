@@ -168,7 +168,7 @@ FIGURES = {
     "03_entropy_filtering": 7,
     "04_active_unlearning": 6,
     "05_semi_supervised_finetuning": 3,
-    "06_dlp_pipeline": 2,
+    "06_dlp_pipeline": 4,
     "07_live_lab": 2,
     "08_baselines": 3,
     "09_sweeps": 2,

@@ -109,7 +109,10 @@ def gap_figure(answer: Any, clean: list[float], poisoned: list[float]) -> None:
     is_share = isinstance(given, float) and 0 < abs(given) < 1 < abs(gap)
     expect(not is_share, "gap: in points, 1 is 100 of them")
     read_off("gap", given, gap, 5, mistakes)
-    right("So early, the model knows the trigger and hardly anything else: here it can be caught.")
+    right(
+        "At epoch 1 the model still answers the target nearly everywhere (the dotted curve). "
+        "From epoch 3 on it is the trigger that it knows: here it can be caught."
+    )
 
 
 def stop(answer: Callable) -> None:

@@ -16,7 +16,7 @@
 # %% [markdown]
 # # Quick start: train a benign model on a poisoned data set
 #
-# **What you will learn.** How a backdoor gets into a model through its training data. Why the model learns it *first*. How DLP
+# **What you will learn.** How a backdoor gets into a model through its training data. Why the model learns this one *first*. How DLP
 # (Ying & Wu 2023) makes use of that: it finds poisoned samples, unlearns the backdoor, and fine-tunes a benign model. All of this is
 # done on the tampered data alone.
 #
@@ -139,8 +139,8 @@ display(Image(PROJECT / "docs" / "pipeline.png", alt=drawing))
 
 # %% [markdown]
 # `DLP()` holds the paper's settings where the paper gives them. The small embedded set is learned within seconds, and has recommended
-# settings of its own. The parameters at the top replace $\gamma$, $E_1$, $E_2$ and the steps of stage 3 in both. Whether they fit the
-# data is checked before anything is trained.
+# settings of its own. The parameters at the top replace $\gamma$, $E_1$, $E_2$ and the steps of stage 3 in both. The library checks
+# $\gamma$ and the quota against the data before it trains anything. (The model is a small wide residual network, WRN-16-1.)
 
 # %%
 dlp = scene.recipe.dlp
@@ -191,7 +191,8 @@ plots.learning_gap(ax, *curves.values(), x=range(len(logits)))
 ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, fontsize=8)
 plots.show(
     figure,
-    "Training accuracy per epoch: the poisoned samples are learned long before the clean ones.",
+    "Accuracy on poisoned samples is 100 % from epoch 1 on. On clean ones it rises to about 50 %. "
+    "The share of other clean samples taken for the target falls from 80 to 6 %.",
     number=2,
 )
 
@@ -201,7 +202,7 @@ plots.show(
 # clean ones. <!-- claim: 00-gap-last -->
 #
 # The dotted curve warns us. After epoch 1 the model takes 80 % of the clean samples of other classes for the target too: it gives
-# nearly everything that answer. <!-- claim: 00-mistaken-first --> After epoch 4 it does so with only 6 %. <!-- claim: 00-mistaken-last -->
+# nearly everything that answer. <!-- claim: 00-mistaken-first --> At epochs 3 and 4 it does so with only 6 %. <!-- claim: 00-mistaken-last -->
 # So from then on it is the trigger that it knows.
 #
 # **Why.** A model learns first what lowers the loss most with the simplest features. One fixed patch explains a tenth of all labels.
@@ -230,7 +231,8 @@ for name, z in {
 # Sort all samples by entropy. The $n\gamma$ lowest become the **suspects** $D'_p$. Of each class, the $n\gamma$ highest become the
 # **trusted** samples $D'_c$: if they carried the trigger, the model would not be so unsure of them.
 #
-# **Predict.** In a histogram of the entropies, where do the poisoned samples lie, and where would you cut?
+# **Predict.** In a histogram of the entropies, where do the poisoned samples lie, and where would you cut? (The vertical axis is
+# logarithmic above ten samples.)
 
 # %%
 entropy = dlp_lib.entropy(logits[-1])
@@ -239,8 +241,8 @@ figure, ax = plt.subplots(figsize=(6.5, 3.4))
 plots.entropy_histogram(ax, entropy, selection, truth.poisoned)
 plots.show(
     figure,
-    "Histogram of entropies: poisoned samples near 0 bits, clean ones spread up to 3.3 bits, "
-    "with both cuts.",
+    "Histogram of entropies: most poisoned samples near 0 bits, a few up to 2 bits, clean ones "
+    "spread up to 3.3 bits, with both cuts.",
     number=3,
 )
 precision = dlp_lib.filter_precision(selection.suspected, selection.trusted, truth)
@@ -250,11 +252,12 @@ if selection.shortfall:
     print("Some class is too small to give n·gamma trusted samples: it gives half of what it has.")
 
 # %% [markdown]
-# **What you should see.** Half of the poisoned samples lie below 0.2 bits, and half of the clean ones above 2.7.
+# **What you should see.** Half of the poisoned samples lie below 0.13 bits, and half of the clean ones above 2.7.
 # <!-- claim: 00-entropy-poisoned --> <!-- claim: 00-entropy-clean --> All 100 suspects are poisoned, and all 1,000 trusted samples are
 # clean. <!-- claim: 00-filter -->
 #
-# The dashed line marks the highest of the suspects. The dotted line marks the lowest of all trusted samples. Each class has a cut of its own, so not all samples right of it are trusted.
+# The dashed line marks the highest of the suspects. The dotted line marks the lowest of all trusted samples. Each class has a cut of its
+# own, so not all samples right of it are trusted.
 #
 # **Why.** The model has learned the trigger, and has only begun to learn the shapes. After longer training it becomes sure of clean
 # samples too, and low entropy no longer tells the two apart. So $E_1$ must be chosen with care (*Go further*, item 1).
@@ -270,10 +273,9 @@ if selection.shortfall:
 # it has fallen to chance. A defender can see that without knowing anything about the attack.
 #
 # One thing must be right for that. Batch normalisation keeps running averages of what passes through the model, and during the ascent
-# only suspects do. The backdoor then *looks* gone before it is. So after every epoch we re-estimate those averages on ordinary
-# training images. Only the accuracy that we measure then can be believed.
+# only suspects do. So after every epoch we re-estimate those averages on ordinary training images, and measure again.
 #
-# **Predict.** Which of the two curves falls first: the one as the ascent left it, or the re-estimated one?
+# **Predict.** Which of the two curves falls first: the one as the ascent left it, or the re-estimated one? Which one can be believed?
 
 # %%
 au = dlp_lib.unlearn(model, tampered, selection.suspected, dlp.e2, dlp.unlearn, context)
@@ -290,14 +292,15 @@ plots.show(
 
 # %% [markdown]
 # **What you should see.** As the ascent left it, the model is wrong on all suspects from epoch 9 on. <!-- claim: 00-left-nine -->
-# Re-estimated, it is still right on 67 % of them there. <!-- claim: 00-reestimated-nine --> It comes to chance at epoch 11, and there the
-# ascent stops. <!-- claim: 00-stop -->
+# Re-estimated, it still gives 67 % of them the attacker's label there. <!-- claim: 00-reestimated-nine --> At epoch 11 this is below chance,
+# 10 %, and there the ascent stops. <!-- claim: 00-stop -->
 #
-# **Why.** The ascent weakens everything that made the model answer the target class on these images. That is mostly the trigger, but
-# also some features of real disks. Stage 3 repairs those.
+# **Why.** With the suspects' own averages, the backdoor *looks* gone before it is. The re-estimated curve is the one to believe. The ascent
+# weakens everything that made the model answer the target class on these images. That is the trigger, but also what shows a real disk.
 #
-# The whole ascent is on disk. So we can look at what a defender cannot see: CA and ASR on 300 test images, at the first epoch, at the
-# stop, and at the end.
+# The whole ascent is on disk. So we can look at what the defence does not use: CA and ASR on 300 test images, at the first epoch, at the
+# stop, and at the end. (ASR needs the trigger, which no defender has. On all test images ASR was 0.9 % at the stop, as printed above.
+# <!-- claim: 00-stop-asr-all -->)
 
 # %%
 ascent = dlp_lib.audit(au, model, test.subset(slice(300)), backdoor, range(1, len(au.history) + 1))
@@ -312,8 +315,8 @@ for row in ascent:
 # <!-- claim: 00-ascent-first-ca --> <!-- claim: 00-ascent-stop-ca --> Nine epochs later ASR is 0, and CA is down to 25 %.
 # <!-- claim: 00-ascent-end-asr --> <!-- claim: 00-ascent-end-ca -->
 #
-# **Why it matters.** A long ascent destroys what the model knows. A model that knows nothing has no backdoor, but that is no defence.
-# ASR alone is never enough.
+# **Why it matters.** Every epoch of the ascent costs accuracy, also after the backdoor is gone. A model that knows nothing has no backdoor,
+# but that is no defence. ASR alone is never enough.
 
 # %% [markdown]
 # ## 6. Stage 3: semi-supervised fine-tuning
@@ -351,31 +354,33 @@ measured = {
 }
 
 # %% [markdown]
-# **Predict.** Which bars will be high, and which low, for the undefended model? How high is the last bar of each colour for DLP?
+# **Predict.** Which bars will be high, and which low, for the undefended model? How high are the bars after ASSFT, DLP's last stage?
 
 # %%
 figure, ax = plt.subplots(figsize=(7.5, 3.6))
 plots.stage_bars(ax, measured, target)
 plots.show(
     figure,
-    "Clean accuracy, attack success rate and recovered accuracy after each stage, and undefended.",
+    "CA, ASR and RA after each stage, and undefended. After ASSFT, CA and RA are as high as the CA "
+    "of the undefended model, and ASR is near 0.",
     number=5,
 )
 
 # %% [markdown]
 # **What you should see.** The undefended model has a CA of 98.7 %, and the trigger always works. <!-- claim: 00-undefended-ca -->
-# <!-- claim: 00-undefended-asr --> Its CA warns nobody: that of DLP is 98.9 %. <!-- claim: 00-dlp-ca --> But there ASR is 0.4 %, and RA is
+# <!-- claim: 00-undefended-asr --> Its CA warns nobody: that of DLP is 98.9 %. <!-- claim: 00-dlp-ca --> With DLP, ASR is 0.4 %, and RA is
 # 98.6 %: triggered images are seen as what they are. <!-- claim: 00-dlp-asr --> <!-- claim: 00-dlp-ra -->
 #
 # The diamond is the recall of the target class: the share of its clean test images that the model recognises. After stage 2 it is 0:
-# unlearning has taken the class away together with its trigger. <!-- claim: 00-forgets --> Stage 3 brings it back, to 99.5 %.
-# <!-- claim: 00-recall-back -->
+# unlearning has taken the class away together with its trigger. <!-- claim: 00-forgets --> The label below says so: "forgets the target".
+# Stage 3 brings the class back, to 99.5 %. <!-- claim: 00-recall-back -->
 #
 # **Why.** Each stage does one thing. SL shows the poison. AU removes the backdoor, and accuracy with it. ASSFT brings the accuracy back
 # without the labels that carried the backdoor.
 #
 # **Is stage 2 needed?** Recorded with three seeds, this is CA and ASR in per cent with and without it. (Numbers are the mean, and in
-# brackets the least and the most.)
+# brackets the least and the most. There, another $E_1$ was chosen for each seed: 3, 5 and 4. <!-- claim: 00-orders-e1 --> So the numbers
+# differ from figure 5.)
 
 # %%
 orders = [row for row in record.read("orders") if row["attack"] == "BadNets"]
@@ -383,8 +388,8 @@ ends = [row for row in orders if row["stage"] == "ASSFT" and row["order"] != "SL
 record.spread(ends, ["order"], ["ca", "asr"])
 
 # %% [markdown]
-# **What you should see.** With and without stage 2, ASR ends at 1.5 % or less for all three seeds. <!-- claim: 00-orders-asr --> CA is at
-# least 96.5 % in both. <!-- claim: 00-orders-ca --> So for this trigger, what the paper argues does not show: stage 3 alone ends the backdoor
+# **What you should see.** With and without stage 2, ASR ends at 1.4 % or less for all three seeds. <!-- claim: 00-orders-asr --> The mean CA
+# is 97.5 % in both. <!-- claim: 00-orders-ca --> <!-- claim: 00-orders-ca-dlp --> So the paper's argument is not confirmed for this trigger: stage 3 alone ends the backdoor
 # too.
 #
 # **Why.** FixMatch's weak views shift and flip an image, which mostly breaks the small patch of BadNets (notebook 05). Then the model
@@ -423,7 +428,8 @@ report(out, context.runtime, **found)
 # ## Recap
 #
 # - A backdoor enters through the data: a few images with a trigger and a wrong label are enough.
-# - The model learns the trigger long before the task. So early in training, poisoned samples have the lowest entropy.
+# - The model learns the trigger of BadNets long before the task. So early in training, poisoned samples have the lowest entropy. That is
+#   not so for every trigger (notebook 03).
 # - Gradient ascent on them removes the backdoor. A defender must see when to stop, and must re-estimate batch-norm's statistics before
 #   that.
 # - Semi-supervised fine-tuning on trusted labels brings accuracy back, and here the backdoor stays away.
@@ -455,8 +461,8 @@ report(out, context.runtime, **found)
 #
 # ### Exercise 1. ASR and RA *(easy, 5 minutes)*
 #
-# All test images have got the trigger, those of the target class as well; `answers` are the classes that a model predicts for them, `labels` their true
-# classes. Return ASR and RA as section 1 defines them. Mind which images count.
+# All test images have got the trigger, those of the target class as well. `answers` are the classes that a model predicts for them,
+# `labels` their true classes. Return ASR and RA as section 1 defines them. Mind which images count.
 
 
 # %% tags=["exercise"]
@@ -488,8 +494,8 @@ checks.asr_and_ra(my_asr_and_ra)
 # | D | 10 | 100 | 0 |
 # | E | 96 | 2 | 41 |
 #
-# Give each one word: "benign"; "backdoored"; "collapsed", if it gives one answer to everything; or "disturbed", if the trigger no longer leads to the target, and still
-# keeps the model from seeing what an image shows.
+# Give each one word: "benign", "backdoored", "collapsed" or "disturbed". A collapsed model gives nearly one answer to everything. With a
+# disturbed one, the trigger no longer leads to the target, but still keeps the model from seeing what an image shows.
 
 # %% tags=["exercise"]
 verdicts = None
@@ -503,8 +509,8 @@ checks.verdicts(verdicts)
 # %% [markdown]
 # ### Exercise 3. Where to stop *(medium, 10 minutes)*
 #
-# Section 5 stops the ascent at the first epoch after which the accuracy on the suspects is at chance or below. Chance among $C$ classes is $1/C$. From the accuracies after
-# epochs 1, 2, 3 and so on, return the epoch of the stop, or the last epoch if chance is never reached.
+# Section 5 stops the ascent at the first epoch after which the accuracy on the suspects is at chance or below. Chance among $C$ classes is
+# $1/C$. From the accuracies after epochs 1, 2, 3 and so on, return the epoch of the stop, or the last epoch if chance is never reached.
 
 
 # %% tags=["exercise"]
@@ -520,12 +526,14 @@ def my_stop(accuracies, n_classes):
 checks.stop(my_stop)
 
 # %% [markdown]
-# Then give it `torch.tensor([row["accuracy_reestimated"] for row in au.history])`, which should come to `au.selected_block`. Where would it have stopped with `"accuracy"`, the dotted curve?
+# Then give it `torch.tensor([row["accuracy_reestimated"] for row in au.history])`, which should come to `au.selected_block`. Where would it
+# have stopped with `"accuracy"`, the dotted curve?
 #
 # ### Exercise 4. Read a figure *(medium, 10 minutes)*
 #
-# Look at the curves of section 3 once more, with your eyes and not with a program. Give the first epoch at which 90 % of the poisoned samples are "learned" (or the word "never"), and the "gap" between both curves at the last epoch, in points. Five points more or less will do. How long may $E_1$ be, then, and what would the figure look like where
-# it is too long?
+# Look at the curves of section 3 once more, with your eyes and not with a program. Give the first epoch at which 90 % of the poisoned samples
+# are "learned" (or the word "never"). Give the "gap" between the curves of poisoned and clean samples at the last epoch, in points. Five
+# points more or less will do. What would the figure look like where $E_1$ is too long?
 
 
 # %% tags=["exercise"]
@@ -543,8 +551,9 @@ checks.gap_figure(reading, clean, poisoned)
 # %% [markdown]
 # ### Exercise 5. Learning from guesses *(hard, 20 minutes)*
 #
-# This is what FixMatch learns from $n$ images without labels, in section 6. The model's probabilities $p(\mathrm{weak}_i)$ for the weak view give a guess, the likeliest class $\hat y_i$. Only a confident guess counts, and then the strong
-# view is to give the same class. $L$ is cross-entropy, $f$ are logits, and $\tau$ is the confidence that is asked for:
+# This is what FixMatch learns from $n$ images without labels, in section 6. The model's probabilities $p(\mathrm{weak}_i)$ for the weak view
+# give a guess, the likeliest class $\hat y_i$. Only a confident guess counts, and then the strong view is to give the same class. $L$ is
+# cross-entropy, $f$ are logits, and $\tau$ is the confidence that is asked for:
 #
 # $$\frac{1}{n} \sum_{i=1}^{n} \mathbb{1}\big[\max_c p_c(\mathrm{weak}_i) \ge \tau\big] \; L\big(f(\mathrm{strong}_i), \hat y_i\big)$$
 #
@@ -565,7 +574,8 @@ def my_unlabelled_loss(weak, strong, tau):
 checks.unlabelled_loss(my_unlabelled_loss)
 
 # %% [markdown]
-# Notebook 05 takes this loss apart on real views. Before you go there: what would it teach a model that still has its backdoor, on a triggered star?
+# Notebook 05 takes this loss apart on real views. Before you go there: what would it teach a model that still has its backdoor, on a
+# triggered star?
 #
 # ### Go further
 #

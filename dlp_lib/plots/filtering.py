@@ -14,7 +14,6 @@ from .base import (
     NEUTRAL,
     POISONED,
     SERIES,
-    integer_axis,
     logarithmic_axis,
     mean_and_range,
     percent_axis,
@@ -124,12 +123,14 @@ def agreement(
         xlabel = "epoch"
     mean_and_range(ax, x, agreed, "-", "black", "agreement (visible)")
     mean_and_range(ax, x, purity, "s:", POISONED, "poisoned (the truth)")
-    ax.axhline(100 * threshold, color=NEUTRAL, linewidth=1)
+    ax.axhline(100 * threshold, color=NEUTRAL, linewidth=1, label="threshold of the rule")
     percent_axis(ax, xlabel, "share of the suspects (%)")
     ax.legend()
     if gammas:
         return logarithmic_axis(ax, x)
-    return integer_axis(ax)
+    ax.set_xticks(range(0, len(agreed) + 1, 4))
+    ax.set_xticks(x, minor=True)
+    return ax
 
 
 def roc(ax: "Axes", scores: dict[str, Tensor], poisoned: Tensor) -> "Axes":

@@ -128,7 +128,7 @@ def true_labels(answer: Any) -> None:
 
 def equal_cost(answer: Any) -> None:
     """Check the control of notebook 06: is it DLP, or merely a longer training?"""
-    run = {"training": "DLP", "data": "tampered set", "image passes": 113_160}
+    run = {"training": "DLP", "data": "tampered set", "image passes": 114_160}
     others = {
         "image passes": "a model that was trained for less is no measure of what the defence does",
         "data": "a defender has no clean set: and then the data differ, too",
@@ -140,7 +140,7 @@ def equal_cost(answer: Any) -> None:
         None: "the usual training, on all labels, is “supervised”",
     }
     _check(answer, run | {"seed": 0}, "training", "supervised", others, values)
-    right("That is the bar “undefended”: 23 epochs, as 113,160 passes are 22.6 times 5,000 images.")
+    right("That is the bar “undefended”: 23 epochs, as 114,160 passes are 22.8 times 5,000 images.")
 
 
 def clean_data(answer: Any) -> None:

@@ -57,7 +57,7 @@ def defended(answer: Callable) -> None:
         expect(bool(answered) == row[0], f"row {number} is {verdict} by your rule: {row[-1]}")
     _check_thresholds(answer)
     right(
-        "By their means, rows 1 and 3 would have passed. A defender has one run, "
+        "By their means, two of these attacks would have passed. A defender has one run, "
         "not the mean of three."
     )
 
@@ -218,5 +218,5 @@ def chance(answer: Callable) -> None:
     again("the share", answer, draws)
     right(
         "Three seeds that all agree still come to 0.25. "
-        "So read small differences in Table 1 as ties."
+        "So read small differences between the orders as ties."
     )

@@ -83,7 +83,7 @@ dlp = replace(
 # %% [markdown]
 # The first decision is $E_1$. The paper does not say how to take it. We take the rule of notebook 03 for every attack: the first epoch
 # at which one class has 98 % of the suspects, as a mean over three epochs. (So the third epoch is the first possible one.) The rule
-# sees labels and entropies, and no truth. Where it never fires, we take a fixed $E_1$, and the tables put it into brackets. On a clean
+# looks at 1 % of the set, DLP then suspects 2 %. <!-- no claim: two settings --> The rule sees labels and entropies, and no truth. Where it never fires, we take a fixed $E_1$, and the tables put it into brackets. On a clean
 # set it should never fire.
 #
 # In one respect the tables below are too optimistic. The threshold of 98 % and the fixed $E_1$ were chosen when the results of these
@@ -103,7 +103,8 @@ print([f"{share:.2f}" for share in agreement(scores, eight, 0.25).tolist()])
 # At the first epoch both suspects were rings, which were easy by chance. At the fourth epoch they have been disks for three epochs.
 #
 # What do we compare DLP with? With an *undefended* model, trained on the same set for as many image passes as the three stages take
-# together. (All epochs of the ascent count, those after its stop too.)
+# together. (All epochs of the ascent, stage 2, count, those after its stop too.) Its learning rate stays constant. Notebook 01 lowered it at
+# the end, and so reached a higher CA.
 
 # %%
 recipe = replace(recipe, epochs=epochs, dlp=dlp)
@@ -152,29 +153,28 @@ for ax, name in zip(axes, scenes, strict=True):
     plots.stage_bars(ax, measured[name], target).set_title(f"{name}, seed {seed}: {when}")
 plots.shared_legend(figure)
 alt = (
-    "CA, ASR, RA and the recall of the target class after each stage of DLP and undefended, "
-    "without an attack and for each attack, for one seed."
+    "CA, ASR, RA and the recall of the target class after each stage of DLP and undefended. DLP ends "
+    "with an ASR of 1 % under BadNets and of 100 % under SIG. CA is above 95 % in both."
 )
 plots.show(figure, alt, number=1)
 
 # %% [markdown]
 # (An $E_1$ in brackets is the fixed one.)
 #
-# **What you should see.** *BadNets*: after SL, ASR is 99 % or more and CA is below 50 %, as stage 1 is short on purpose.
-# <!-- claim: 06-run-badnets-sl --> <!-- claim: 06-run-badnets-sl-ca --> After AU, ASR is 5 % at most. <!-- claim: 06-run-badnets-au -->
-# CA is lower still. <!-- claim: 06-run-badnets-au-ca --> The diamond shows who pays: this model recognises 20 % of the clean disks at
-# most. <!-- claim: 06-run-badnets-au-recall --> The ascent took away the answer "disk", from true disks as well. After ASSFT, CA is at
-# most 5 points below that of the undefended model. <!-- claim: 06-run-badnets-end-ca --> ASR is 5 % at most, and
-# 80 % or more of the disks are recognised again. <!-- claim: 06-run-badnets-end --> <!-- claim: 06-run-badnets-end-recall -->
+# **What you should see.** (The target class is the disk.) *BadNets*: after SL, ASR is 99 % or more and CA is below 50 %, as stage 1 is
+# short on purpose. <!-- claim: 06-run-badnets-sl --> <!-- claim: 06-run-badnets-sl-ca --> After AU, ASR is 5 % at most.
+# <!-- claim: 06-run-badnets-au --> CA is lower still. <!-- claim: 06-run-badnets-au-ca --> The diamond shows who pays: this model recognises
+# none of the clean disks. <!-- claim: 06-run-badnets-au-recall --> The ascent took away the answer "disk", from true disks as well. After
+# ASSFT, CA is at most 2 points below that of the undefended model. <!-- claim: 06-run-badnets-end-ca --> ASR is 2 % at most, and all disks
+# are recognised again. <!-- claim: 06-run-badnets-end --> <!-- claim: 06-run-badnets-end-recall -->
 #
-# *No attack*: at the end, CA is at most 3 points below that of the undefended model. <!-- claim: 06-run-none -->
+# *No attack*: at the end, CA is at most 2 points below that of the undefended model. <!-- claim: 06-run-none -->
 #
-# *SIG* begins in the same way. After AU, ASR is 5 % at most. <!-- claim: 06-run-sig-au --> Then fine-tuning brings the backdoor back:
-# ASR is 90 % or more. <!-- claim: 06-run-sig-end --> CA is 90 % or more, too: by CA alone this would be a success.
-# <!-- claim: 06-run-sig-end-ca --> Note the title: the rule did not fire for SIG, as on the clean set. <!-- claim: 06-run-silent -->
-# A defender could not tell the two apart.
+# *SIG*: after AU, ASR is 1 % at most. <!-- claim: 06-run-sig-au --> Then fine-tuning brings the backdoor back: ASR is 99 % or more.
+# <!-- claim: 06-run-sig-end --> CA is 95 % or more, too: by CA alone this would be a success. <!-- claim: 06-run-sig-end-ca --> Note the title:
+# the rule did not fire for SIG, as on the clean set. <!-- claim: 06-run-silent --> The rule alone does not tell the two apart.
 #
-# **Why.** Against SIG both the filter and the ascent do their work. The next section shows what is wrong: the trusted samples.
+# **Why.** Against SIG both the filter and the ascent do their work. The next section shows one cause of what follows: the trusted samples.
 #
 # ## 2. Table 1: what three seeds say
 #
@@ -195,10 +195,11 @@ recorded = with_target_recall(record.read("stages"))
 figure, axes = plt.subplots(1, 2, figsize=(12, 3.6), sharey=True)
 for ax, share in zip(axes, ("ca", "asr"), strict=True):
     plots.each_seed(ax, recorded, "attack", share, "stage").set_title(share.upper())
+axes[0].set_ylabel("share of test images (%)")
 plots.shared_legend(figure)
 alt = (
-    "CA and ASR after each stage of DLP and undefended, for a clean set and five attacks. Every "
-    "seed is a point."
+    "CA and ASR after each stage of DLP and undefended, every seed a point. ASR ends near 0 for "
+    "BadNets and TrojanNN, at 1 to 20 % for Blended, and at 100 % for LCA and SIG."
 )
 plots.show(figure, alt, number=2)
 
@@ -208,11 +209,11 @@ plots.show(figure, alt, number=2)
 # %%
 ends = [row for row in recorded if row["stage"] in ("ASSFT", "undefended")]
 shares = ["ca", "target_recall", "asr", "ra"]
-record.spread(ends, ["attack", "stage"], shares).rename_axis(["range over seeds (%)", ""])
+record.spread(ends, ["attack", "stage"], shares).rename_axis(["mean (range over seeds), %", ""])
 
 # %% [markdown]
-# (A dash means: not measured. Without an attack there is no target, and older records hold no recalls.) Compare the recall of the target
-# with CA: where it is much lower, this class pays.
+# (A dash means: not measured. Without an attack there is no ASR, and no target.) Compare the recall of the target with CA: where it is much
+# lower, this class pays.
 #
 # The next table says what the filter found: $E_1$ by seed (in brackets where the rule never fired), the poisoned share of the suspects,
 # and the clean share of the trusted samples.
@@ -224,19 +225,21 @@ for row in after_dlp:
     e1_shown = str(row["e1"]) if row["agreed"] else f"({row['e1']})"
     epoch_by_seed.setdefault(row["attack"], {})[f"E1, seed {row['seed']}"] = e1_shown
 found = record.spread(after_dlp, ["attack"], ["suspected", "trusted"])
+found = found.rename(columns={"suspected": "suspects poisoned (%)", "trusted": "trusted clean (%)"})
 pd.DataFrame(epoch_by_seed).T.join(found)
 
 # %% [markdown]
 # **What you should see.** Three groups:
 #
 # - *BadNets and TrojanNN*: on every seed ASR ends at 5 % or less, and CA at 94 % or more. <!-- claim: 06-easy-asr -->
-#   <!-- claim: 06-easy-ca --> In the mean, CA is at most 3 points below that of the undefended model. <!-- claim: 06-badnets-undefended -->
-#   <!-- claim: 06-trojannn-undefended -->
+#   <!-- claim: 06-easy-ca --> In the mean, BadNets' CA is above that of the undefended model, and TrojanNN's is equal to it within one point.
+#   <!-- claim: 06-badnets-undefended --> <!-- claim: 06-trojannn-undefended -->
 # - *Blended*: on two seeds the suspects are mostly poisoned, 85 % or more, and ASR ends at 10 % or less. <!-- claim: 06-blended-suspects -->
 #   <!-- claim: 06-blended-good --> On seed 0 the rule fired far too early, at epoch 5. <!-- claim: 06-blended-early --> None of its
 #   suspects was poisoned. <!-- claim: 06-blended-clean --> So the ascent made the model forget clean images, and ASR *rose*,
 #   from 29 % after SL to 55 %. <!-- claim: 06-blended-sl --> <!-- claim: 06-blended-au --> It also ends highest on this seed.
-#   <!-- claim: 06-blended-end --> The suspects had agreed, and the stop was reached: nothing warned the defender.
+#   <!-- claim: 06-blended-end --> Agreement and the stop gave no warning. (The flag `is_doubtful` of notebook 03 is set in this run. DLP does
+#   not use it.)
 # - *LCA and SIG*: 98 % or more of the suspects are poisoned, and after AU, ASR is 2 % at most. <!-- claim: 06-clean-label-suspects -->
 #   <!-- claim: 06-clean-label-au --> After ASSFT it is 90 % or more again, on every seed. <!-- claim: 06-clean-label-end -->
 #
@@ -262,25 +265,26 @@ pd.DataFrame(epoch_by_seed).T.join(found)
 beside_paper(recorded, measured)
 
 # %% [markdown]
-# **What you should see.** *Poison-label attacks*: the paper's pattern is here again. ASR is 98 % or more undefended, and 5 % or less
-# with DLP under BadNets and TrojanNN. <!-- claim: 06-undefended-asr --> <!-- claim: 06-easy-asr --> (Blended's mean hides two good seeds
-# and a bad one.) *Clean-label attacks*: the pattern is not here. The paper reports an ASR near 0, and we measure 90 % or more.
-# <!-- claim: 06-clean-label-end -->
+# **What you should see.** (The first column is of the paper's Table 3.) *Poison-label attacks*: for ASR the paper's pattern is here again.
+# ASR is 98 % or more undefended, and 5 % or less with DLP under BadNets and TrojanNN. <!-- claim: 06-undefended-asr -->
+# <!-- claim: 06-easy-asr --> (Blended's mean hides two good seeds and a bad one.) In the paper DLP also raises CA under every attack. Here it
+# does not raise TrojanNN's and Blended's. *Clean-label attacks*: on shapes the pattern is not here. The paper reports an ASR near 0, and we
+# measure 99 % or more. <!-- claim: 06-clean-label-end -->
 #
-# **Why the difference?** The paper's $\alpha$ of 10 % is a share of the whole set. For a clean-label attack on CIFAR-10 this would be
-# *every* image of the target class, and no trusted sample of it could be clean. Perhaps the paper means a smaller share; it does not say.
-# The trusted part can be clean if a class keeps $n\gamma$ clean images and the filter ranks them last. Here nine images in ten are
-# poisoned, so it cannot.
+# **Why the difference?** The paper sets $\alpha$ to 10 % of the whole set, and names SIG, too. For a clean-label attack on CIFAR-10 this
+# would be *every* image of the target class, and no trusted sample of it could be clean. The paper does not explain that. The trusted part
+# can be clean if a class keeps $n\gamma$ clean images and the filter ranks them last. Here nine images in ten are poisoned, so it cannot.
 #
 # ### The same stages on photographs
 #
-# DLP was also recorded on CIFAR-10, with the paper's $E_1$ = 10, once for each attack:
+# DLP was also recorded on CIFAR-10, with the paper's $E_1$ = 10, for three attacks at each of two sizes, one run each:
 #
 # - *Reduced*: 10,000 images, and a FixMatch of 400 steps of 256 images, on a CPU. Its fine-tuning has hardly begun.
 # - *At the paper's scale*: all 50,000 images, and a FixMatch of 10,000 steps of 512 images, on a GPU.
 #
-# SIG poisons 8 % of the set here, so 20 % of the target class stay clean. That is enough for the quota: with 10,000 images 99.6 % of the
-# trusted samples are clean. <!-- claim: 06-reduced-trusted --> (With 50,000 images this was not recorded.)
+# SIG poisons 8 % of the set here, so 20 % of the target class stay clean. <!-- no claim: 8 of 10 % are poisoned --> That is enough for the
+# quota: with 10,000 images 99.6 % of the trusted samples are clean. <!-- claim: 06-reduced-trusted --> (With 50,000 images this was not
+# recorded.)
 #
 # **Predict.** Will SIG come back on photographs? And where ASR is 0 at the end, is the model repaired?
 
@@ -294,15 +298,16 @@ for line, (table, images), names in zip(axes, scales.items(), parts, strict=True
         plots.stage_bars(ax, metrics_by_stage(run)).set_title(f"{name}, {images}, seed 0")
 plots.shared_legend(figure)
 alt = (
-    "CA, ASR and RA after each stage of DLP on CIFAR-10: with 10,000 images for BadNets, Blended "
-    "and SIG, and with 50,000 images for BadNets, LCA and SIG. One seed each."
+    "CA, ASR and RA after each stage of DLP on CIFAR-10, one seed each. SIG ends at an ASR of 98 % "
+    "with 10,000 images, and at an ASR of 0 with an RA of 12 % with 50,000. The others end near 0."
 )
 plots.show(figure, alt, number=3)
 
 # %% [markdown]
 # **What you should see.** *With 10,000 images* SIG comes back, as on shapes: ASR is 0.5 % after AU, and 97.7 % after ASSFT.
-# <!-- claim: 06-reduced-sig-au --> <!-- claim: 06-reduced-sig --> BadNets and Blended end at 5.2 % and 1.2 %.
-# <!-- claim: 06-reduced-badnets --> <!-- claim: 06-reduced-blended --> *With 50,000 images* ASR is 2.2 % at most after ASSFT, for all
+# <!-- claim: 06-reduced-sig-au --> <!-- claim: 06-reduced-sig --> It does so although nearly all trusted samples are clean. Notebook 11 shows
+# this second way back. BadNets and Blended end at 5.2 % and 1.2 %. <!-- claim: 06-reduced-badnets --> <!-- claim: 06-reduced-blended --> CA ends
+# below that of stage 1. <!-- claim: 06-reduced-ca --> *With 50,000 images* ASR is 2.2 % at most after ASSFT, for all
 # three attacks. <!-- claim: 06-scale-asr --> But CA is 70 to 74 %, and the paper has more than 90 %. <!-- claim: 06-scale-ca -->
 #
 # Now look at the last panel. After AU, SIG's ASR was still 79 %: here fine-tuning removed what unlearning had left.
@@ -339,18 +344,19 @@ plots.show(figure, alt, number=3)
 # RA is about *one* trigger, which was fixed before the model was trained. Robust accuracy is about all small changes, found for the
 # finished model. A high RA says nothing about robust accuracy.
 #
-# ### Where the paper's text contradicts itself
+# ### Slips and gaps in the paper's text
 #
-# Every paper has slips. These are worth knowing before you write your own code from this one:
+# Every paper has some. These are worth knowing before you write your own code from this one:
 #
 # | place | what is printed | what this kit does |
 # | --- | --- | --- |
 # | Eq. 5, entropy | the sum runs from 0 to $C$: $C + 1$ terms for $C$ classes | $C$ terms |
 # | Eq. 6, unlearning | a sum over the suspects, $n\gamma$ of them, divided by $m$, the number of *poisoned* samples, which a defender does not know | the mean over the suspects |
+# | Eq. 7, labelled part | a sum over $n\gamma$ samples of *each class*, divided by $n\gamma$ | the mean over a batch; `quota` says how many samples are trusted |
 # | Eq. 7, unlabelled part | $D'_r = D_o - D'_c$, where $D_o$ is the data *before* the attack, which a defender does not have | $D_m - D'_c$: all that is not trusted |
 # | Eq. 7, weights | $\alpha$ weighs the unlabelled loss; elsewhere it is the poisoning rate | FixMatch's $\lambda_u$, here `lambda_u` |
 # | Eq. 7, last term | a regulariser $\mathcal{R}$ with weight $\beta$, neither of which has a value | weight decay, `weight_decay` |
-# | Baselines | "four state-of-the-art defenses", then a list of five | all five: FP, MCR, NAD, ABL, ANP |
+# | Baselines | "four state-of-the-art backdoor defenses", then a list of five | all five: FP, MCR, NAD, ABL, ANP |
 #
 # [The paper, claim by claim](../docs/REPRODUCTION.md) has every table and figure of the paper beside what was measured, here and on 10,000 images of CIFAR-10.
 #
@@ -383,7 +389,10 @@ for ax, (title, after) in zip(axes.flat, orders.items(), strict=True):
         plots.mean_and_range(ax, list(after), values, style, colour, share.upper())
     ax.set(title=f"{title}\n(seed {seed})", ylabel="test images (%)", ylim=(-3, 104))
 plots.shared_legend(figure)
-alt = "CA, ASR and RA after each stage, for four orders of the stages and each attack; one seed."
+alt = (
+    "CA, ASR and RA after each stage, for four orders, one seed. Under BadNets all orders end with "
+    "an ASR near 0. Under SIG only SL-AU does, with a low CA."
+)
 plots.show(figure, alt, number=4)
 
 # %% [markdown]
@@ -400,28 +409,29 @@ record.spread(last, ["attack", "order"], shares)
 # **What you should see**, one claim of the paper after another:
 #
 # - *Without fine-tuning CA stays low*: **held**. SL-AU ends with a CA of 36 % at most, for both attacks. <!-- claim: 06-sl-au -->
-# - *Without unlearning ASR hardly falls*: **did not hold** for BadNets. On every seed SL-ASSFT ends at an ASR of 5 % or less and a CA of
-#   94 % or more, as DLP does. <!-- claim: 06-sl-assft-asr --> <!-- claim: 06-sl-assft-ca --> On photographs (10,000 images) SL-ASSFT has
+# - *Without unlearning ASR hardly falls*: **did not hold** for BadNets. On every seed SL-ASSFT ends at an ASR of 2 % or less and a CA of
+#   96 % or more, as DLP does. <!-- claim: 06-sl-assft-asr --> <!-- claim: 06-sl-assft-ca --> On photographs (10,000 images; the table is in
+#   [the paper, claim by claim](../docs/REPRODUCTION.md)) SL-ASSFT has
 #   a CA of 47.1 % and an ASR of 3.5 %; DLP has 37.2 % and 5.2 %. <!-- claim: 06-photographs-sl-assft-ca -->
 #   <!-- claim: 06-photographs-sl-assft-asr --> <!-- claim: 06-photographs-dlp-ca --> <!-- claim: 06-reduced-badnets --> For SIG, ASR
 #   is 90 % or more without unlearning, and with it as well. <!-- claim: 06-orders-sig -->
 # - *With unlearning last it works, and CA falls from its peak*: **in part**. For BadNets, FixMatch has left nothing to unlearn. CA falls
-#   in the mean and in figure 4. <!-- claim: 06-last-badnets-ca --> <!-- claim: 06-run-last-ca --> *How far* it falls differs from run to
-#   run: the ascent has no backdoor to find, and its stop decides by chance. For SIG, CA falls by 20 points or more in the
-#   mean. <!-- claim: 06-last-sig-ca --> ASR differs from seed to seed, and RA is 25 % at most. <!-- claim: 06-last-sig-ra --> That is no
-#   defence, even where ASR is low.
-# - *SL-AU-ASSFT is best*: **not found**. For BadNets the CA of SL-ASSFT is within 3 points of it. <!-- claim: 06-orders-tie --> For SIG
+#   in the mean and in figure 4. <!-- claim: 06-last-badnets-ca --> <!-- claim: 06-run-last-ca --> It ends between 83 and 96 %.
+#   <!-- claim: 06-last-badnets-range --> For SIG, CA falls by 20 points or more in the mean. <!-- claim: 06-last-sig-ca --> ASR differs from
+#   seed to seed, and RA is 14 % at most. <!-- claim: 06-last-sig-ra --> That is no defence, even where ASR is low.
+# - *SL-AU-ASSFT is best*: **not found**. For BadNets the mean CA of SL-ASSFT is within 1 point of it. <!-- claim: 06-orders-tie --> For SIG
 #   both fail. <!-- claim: 06-orders-sig -->
 #
-# **Why?** The paper argues as follows. Without unlearning, the model enters stage 3 with its backdoor. It gives triggered images the
-# target as pseudo-label, and so teaches itself the trigger. This can only happen where a weak view *keeps* the trigger. On small images a
-# weak view mostly breaks BadNets' patch (notebook 05). So the model is asked about images without a working trigger, and answers by
-# their shape. This is an explanation and not a proof. The third experiment of *Go further* tests it.
+# **Why?** The paper says that ASR is hardly reduced without unlearning, and gives no mechanism. A possible one: the model enters stage 3 with
+# its backdoor. It gives triggered images the target as pseudo-label, and so teaches itself the trigger. This can only happen where a weak
+# view *keeps* the trigger. On small images a weak view mostly breaks BadNets' patch (notebook 05). So the model is asked about images
+# without a working trigger, and answers by their shape. This is an explanation and not a proof. The third experiment of *Go further* tests
+# it.
 #
 # ## 5. Your own images
 #
-# The paper's second data set is a subset of ImageNet. Everything above runs on any folder of class folders, with images of at least
-# 8 pixels a side:
+# The paper's second data set is a subset of ImageNet. All cells run on any folder of class folders, with images of at least 8 pixels a
+# side. (The recorded tables, and figures 2 and 3, stay as they are.)
 #
 #     papermill notebooks/06_dlp_pipeline.ipynb out.ipynb -p dataset path/to/folder -p image_size 64 -p n_train 10000
 #
@@ -442,9 +452,9 @@ report(out, context.runtime, table=rows, orders=in_order)
 # %% [markdown]
 # ## Recap
 #
-# - Against poison-label attacks DLP reaches the accuracy of an undefended model without the backdoor, where $E_1$ suits.
-# - The choice of $E_1$ is its weak spot. A rule can be wrong, and the defender does not notice.
-# - Clean-label attacks that poison most of a class come back: the trusted samples carry the backdoor.
+# - Against poison-label attacks DLP reaches on shapes the accuracy of an undefended model without the backdoor, where $E_1$ suits.
+# - The choice of $E_1$ is its weak spot. A rule can be wrong without a sign of it.
+# - On shapes, LCA and SIG came back on every seed. On CIFAR-10, SIG came back with 10,000 images and not with 50,000.
 # - An ASR of 0 is not recovery. Look at RA, and at the recall of the target class.
 # - That a stage is needed is a hypothesis. Measure it with more than one attack before you believe it.
 #
@@ -464,7 +474,7 @@ report(out, context.runtime, table=rows, orders=in_order)
 #
 # <details><summary>A defence ends with an ASR of 0, and its CA is far above chance. What do you ask next?</summary>
 #
-# For RA, and for the recall of the target class. If RA is near chance, triggered images are still misread, as under SIG in figure 3. If
+# For RA, and for the recall of the target class. If RA is near chance, triggered images are still misread, as in the last panel of figure 3. If
 # the model never answers with the target, ASR is 0 as well, and one class is lost.
 # </details>
 #
@@ -554,15 +564,15 @@ checks.e1(my_e1)
 # ### Exercise 4. Better, or just longer? *(medium, 10 minutes)*
 #
 # DLP ends with a better model than its stage 1 had. Is this the defence, or would any training of that length do as well? The run made
-# 4 epochs of 5,000 images, 10 epochs on 100 suspects, and 360 steps of FixMatch with 64 labelled and 192 unlabelled images.
+# 4 epochs of 5,000 images, 20 epochs on 100 suspects, and 360 steps of FixMatch with 64 labelled and 192 unlabelled images.
 #
 # A control is a second run that differs from the first in one thing: the one that is in question. Design it: a copy of `run` in which
 # one setting has another value. (A training is "DLP", "supervised", "stage 1" or "none". The data are a "tampered set" or a "clean set".
-# Numbers may be any.) Which bar of figure 1 is it, and how many epochs are that?
+# Numbers may be any.) Which bar of figure 1 comes near to it, and how many epochs are that?
 
 
 # %% tags=["exercise"]
-run = {"training": "DLP", "data": "tampered set", "image passes": 113160, "seed": 0}
+run = {"training": "DLP", "data": "tampered set", "image passes": 114160, "seed": 0}
 control = None
 # BEGIN SOLUTION
 control = run | {"training": "supervised"}

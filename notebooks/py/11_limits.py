@@ -16,8 +16,9 @@
 # %% [markdown]
 # # Limits: where DLP fails, and what would help
 #
-# **What you will learn.** Two ways by which a clean-label backdoor comes back, and a remedy for each; how much poison is too little or too much for one $\gamma$; what
-# an attacker does who has read the paper; why all-to-all attacks escape; what an imbalanced set changes; what the suspects' pixels tell, and how far it carries. A defence is understood by its failures.
+# **What you will learn.** Two ways by which a clean-label backdoor comes back, and why a low ASR is not yet a remedy. How much poison is
+# too little or too much for one $\gamma$. What an attacker does who has read the paper. Why all-to-all attacks escape. What an imbalanced
+# set changes. What the suspects' pixels tell, and where that ends. A defence is understood by its failures.
 #
 # **You need** all of [notebook 06](06_dlp_pipeline.ipynb).
 #
@@ -57,10 +58,16 @@ from dlp_lib.checks import limits as checks
 from dlp_lib.defences import agreement, estimate_trigger, find_bearers
 from dlp_lib.experiments import report, scenario
 from dlp_lib.experiments.record.limits import CASES, REMEDY
-from dlp_lib.experiments.recorded_tables import table_beyond, table_of_cases
+from dlp_lib.experiments.recorded_tables import (
+    recorded_cases,
+    rows_beyond,
+    table_beyond,
+    table_of_cases,
+)
 
 # %% [markdown]
-# A *case* says what is tampered with and how. `CASES` holds those of this notebook; each was also recorded for three seeds. Below we look into some of them, and the tables tell the rest.
+# A *case* says what is tampered with and how. `CASES` holds those of this notebook. Each was also recorded for three seeds. Below we look
+# into some of them, with one seed. The tables tell the rest: the mean, and in brackets the range over seeds.
 
 # %%
 context = Context(Runtime(seed, device), Store(HOME / cache), print_progress)
@@ -76,8 +83,9 @@ test = untouched.test
 # %% [markdown]
 # ## 1. Clean-label attacks: two ways back
 #
-# Notebook 06 ended with a riddle: SIG's backdoor, unlearned, was back after fine-tuning. There nine in ten images of the target class were poisoned, so that the trusted samples of this class had to be poisoned too. Now take
-# SIG on *half* of the class: 250 poisoned images, 250 clean ones, 100 trusted.
+# Notebook 06 ended with a question: SIG's backdoor, unlearned, was back after fine-tuning. There nine in ten images of the target class were
+# poisoned, so the trusted samples of this class had to be poisoned too. Now take SIG on *half* of the class: 250 poisoned images, 250
+# clean ones, 100 trusted.
 #
 # **Predict.** With a trusted part that is all clean, will DLP win?
 
@@ -86,13 +94,14 @@ scene = CASES["SIG, 5 %"].scenario(untouched)
 tampered = scene.tampered
 truth = scene.truth
 _, result = scene.defended()
-print(dlp_lib.filter_precision(result.selection.suspected, result.selection.trusted, truth))
+found = dlp_lib.filter_precision(result.selection.suspected, result.selection.trusted, truth)
 measured = dlp_lib.after_each(result, test, scene.attack)
+print(found)
 
 
 # %% [markdown]
-# A teacher can look behind it: from the same unlearned model, fine-tune once more without the poisoned images among the unlabelled ones. And once from a model that has never been
-# trained, with them.
+# A teacher can look behind it. From the same unlearned model, fine-tune once more without the poisoned images among the unlabelled ones.
+# And fine-tune once from a model that has never been trained, with them.
 
 
 # %%
@@ -112,41 +121,83 @@ without_poison = finetune(unlearned, tampered.subset(clean), place[trusted])
 measured["ASSFT, no poison\namong unlabelled"] = without_poison
 measured["ASSFT,\nnew model"] = finetune(scene.untrained(), tampered, trusted)
 
+# %% [markdown]
+# The last bars are a control: a model that was trained on the clean set. What does it answer to triggered images?
+
 # %%
-figure, ax = plt.subplots(figsize=(9, 3.4))
-plots.stage_bars(ax, measured)
-plots.show(
-    figure,
-    "CA, ASR and RA after each stage of DLP against SIG on half of the class, and after two other "
-    "fine-tunings.",
+clean_model, _ = untouched.undefended()
+measured["trained on\nclean data"] = dlp_lib.evaluate(clean_model, test, scene.attack)
+clean_ra = {"SIG": measured["trained on\nclean data"].ra}
+clean_ra["LCA"] = dlp_lib.evaluate(clean_model, test, recipe.attacks["LCA"].attack).ra
+print(f"RA of the clean model: SIG {clean_ra['SIG']:.0%}, LCA {clean_ra['LCA']:.0%}")
+
+# %%
+figure, ax = plt.subplots(figsize=(10, 3.4))
+plots.stage_bars(ax, measured, target=scene.attack.target)
+alt = (
+    "CA, ASR, RA and the target's recall after each stage of DLP against SIG on half of the class: "
+    "ASR is 98 % after ASSFT. Without poison among the unlabelled, and from a new model, it is near 0."
 )
+plots.show(figure, alt, number=1)
 
 # %% [markdown]
-# **What you should see.** The trusted part is clean to the last sample, and the backdoor may be back all the same (it was on two of three seeds). Without the poisoned images among the unlabelled ones it stays away. From a new model it stays away too.
+# **What you should see.** (This is one seed.) All trusted samples are clean. <!-- claim: 11-clean-trusted --> After AU, ASR is below 5 %.
+# <!-- claim: 11-clean-au --> After fine-tuning, the backdoor is back: ASR is above 50 %. <!-- claim: 11-clean-back --> Without the poisoned
+# images among the unlabelled ones, ASR stays below 20 %. <!-- claim: 11-clean-without --> From a new model it stays below 20 %, too.
+# <!-- claim: 11-clean-new --> But there RA is 11 %: triggered images go to other classes. That is no recovery. <!-- claim: 11-clean-new-ra -->
 #
-# **Why.** A clean-label attack does not lie: its images *are* of the target class. FixMatch takes their label away, recognises what they show, and gives the label back by itself. So "poisoned samples have lost their labels"
-# (notebook 05) protects from labels that are wrong, not from these. Weak views leave half of SIG's waves as they are, and so the model learns them again along with the shape. It does so where it still inclines that way: the ascent has taken the
-# answer away, not the feature; a new model has neither.
+# **Why.** A clean-label attack does not lie: its images *are* of the target class. FixMatch takes their label away, recognises what they
+# show, and gives them the same label by itself. So "poisoned samples have lost their labels" (notebook 05) protects from labels that are
+# wrong, but not from these. Weak views take only half of the effect from SIG's waves. So the model learns them again, along with the shape, if it
+# starts from one that has learned them before. The ascent may have taken the answer away and not the feature. A new model has neither.
 #
-# A word on RA. The waves cover much of a shape: even a model that has never seen poison recognises only about six in ten images under them (and as many with LCA's squares). Nobody can recover more than that.
+# **A word on RA.** The waves cover much of a shape. Even a model that has never seen poison recognises only 57 % of the images
+# under them, and 52 % under LCA's squares. <!-- claim: 11-ra-sig --> <!-- claim: 11-ra-lca --> This is what RA would be without any attack
+# in the training set. It is *not* an upper bound: a model that sees triggered images in training, with all kinds of labels or without any,
+# can learn to look past the trigger. So compare RA with that of the clean model, and not with 100 %.
 #
-# How does it depend on the share of the class that is poisoned? Three seeds, from three in ten images of the class to nine in ten:
+# How does it depend on the share of the class that is poisoned? Here are three seeds, from three in ten images of the class to nine in ten.
+#
+# **Predict.** With fewer poisoned images, is it easier or harder to remove the backdoor?
 
 # %%
-table_of_cases("SIG, 3 %", "SIG, 5 %", "SIG, 7 %", "SIG, 9 %", "LCA, 9 %")
+clean_label_cases = ["SIG, 3 %", "SIG, 5 %", "SIG, 7 %", "SIG, 9 %", "LCA, 9 %"]
+ends = [
+    row for row in recorded_cases(*clean_label_cases) if row["stage"] in ("ASSFT", "undefended")
+]
+ends.sort(key=lambda row: (clean_label_cases.index(row["case"]), row["stage"] == "ASSFT"))
+figure, ax = plt.subplots(figsize=(8, 3))
+plots.each_seed(ax, ends, "case", "asr", "stage", [plots.NEUTRAL, plots.POISONED])
+ax.set_title("every dot is one of three seeds")
+alt = (
+    "ASR of clean-label attacks at several rates, undefended and after DLP, a dot for each seed. "
+    "At 9 % all are at the top. From 3 to 7 % the seeds of DLP lie far apart."
+)
+plots.show(figure, alt, number=2)
+
+# %%
+table_of_cases(*clean_label_cases)
 
 # %% [markdown]
-# **What you should see.** At 9 % of the set, nine in ten of the class, DLP loses on every seed. Below that anything can happen: on some seeds the backdoor is gone, on others it is stronger than
-# in the undefended model, which sees so many clean images of the class that the trigger is of little use to it. The trusted part is clean or nearly so throughout. So there are two ways back: labels of trusted samples, where hardly a clean
-# one is left, and honest pseudo-labels.
+# **What you should see.** At 9 % of the set, nine in ten images of the class, DLP loses on every seed: ASR is above 95 %.
+# <!-- claim: 11-rates-sig-9 --> Below that, it depends on the seed: from 3 to 7 %, ASR ranges over more than 50 points.
+# <!-- claim: 11-rates-range --> The column after AU says that the ascent is not the reason: ASR is below 20 % there, on every seed.
+# <!-- claim: 11-rates-au --> Up to 7 %, at least 99 % of the trusted samples are clean. <!-- claim: 11-rates-trusted -->
+# At 9 %, 94 to 95 % are. <!-- claim: 11-rates-trusted-9 -->
 #
-# **What would help?** Two changes, both by what a defender sees:
+# So there are two ways back. One is by labels: at 9 %, about half of the target's 100 trusted samples are poisoned. <!-- no claim: 5 % of all
+# 1,000 trusted samples are 50, all of this class --> The other is by honest pseudo-labels. And the filter can fail, too: at 3 %, only 2 % of
+# the suspects are poisoned on one seed. <!-- claim: 11-rates-suspects --> In the mean, fewer poisoned images are easier to remove, but one
+# cannot rely on it.
 #
-# - a *label-aware quota*: the more suspects carry the label of a class, the fewer trusted samples it gives. If all do, a tenth of the usual number: the hardest ten can be clean where the hardest hundred cannot;
+# **Two changes that use only what a defender sees:**
+#
+# - a *label-aware quota*: the more suspects carry the label of a class, the fewer trusted samples it gives. If all do, it gives a tenth of the
+#   usual number. The hardest ten images can be clean where the hardest hundred cannot;
 # - *set aside* the easiest fifth: the images of lowest entropy are not even used without their labels.
 #
-# By hand, with 20 disks and 20 stars: entropy rises from sample 0 to sample 39; disks 0 to 17 are poisoned, 18 and 19 are clean. $\gamma$ = 10 % asks for four samples. Which disks does each quota trust? (With
-# two classes the label-aware one does not fall below a half.)
+# By hand, with 20 disks and 20 stars: entropy rises from sample 0 to sample 39. Disks 0 to 17 are poisoned, 18 and 19 are clean. $\gamma$ =
+# 10 % asks for four samples. Which disks does each quota trust? (With two classes the label-aware one does not fall below a half.)
 
 # %% tags=["nbval-check-output"]
 images = torch.zeros(40, 3, 1, 1, dtype=torch.uint8)
@@ -157,14 +208,30 @@ for quota in ("per class", "label_aware"):
     print(f"{quota}: suspects {picked.suspected.tolist()}, trusted disks {disks}")
 
 # %% [markdown]
-# **Predict.** What do both cost where they were not needed, for BadNets?
+# **Predict.** ASR will fall. Who pays for it? Look at the diamonds.
 
 # %%
 scene = CASES["SIG, 9 %, remedy"].scenario(untouched)
 _, result = scene.defended(**REMEDY)
 cured = dlp_lib.after_each(result, test, scene.attack)
-table = pd.DataFrame([asdict(metrics) for metrics in cured.values()], list(cured))
-table[["ca", "asr", "ra"]].rename(columns=str.upper).map("{:.1%}".format)
+
+# %%
+figure, ax = plt.subplots(figsize=(7, 3.4))
+plots.stage_bars(ax, cured, target=scene.attack.target)
+ax.set_title("SIG on nine in ten images of the class, with both changes", y=1.12)
+alt = (
+    "CA, ASR, RA and the target's recall after each stage of DLP with both changes, against SIG. ASR "
+    "ends near 0, and the recall of the target below 20 %."
+)
+plots.show(figure, alt, number=3)
+
+# %% [markdown]
+# **What you should see.** (This is one seed.) ASR ends below 5 %. <!-- claim: 11-cured-asr --> The target class is lost: its recall is below
+# 20 %, and that of the other classes is 95 % or more in the mean. <!-- claim: 11-cured-recall --> <!-- claim: 11-cured-others -->
+#
+# Now three seeds. "Remedy" has both changes. A dash means that the record does not hold it.
+#
+# **Predict.** What do both cost under BadNets, where they were not needed?
 
 # %%
 table_of_cases(
@@ -179,18 +246,32 @@ table_of_cases(
 
 
 # %% [markdown]
-# **What you should see.** In the table, with both changes, ASR is below 1 % under both attacks at full strength and below 2 % at 5 %, on every seed. The quota alone does as much for ASR, but after SIG it leaves a model that takes triggered images for some *other* class: RA
-# tells, ASR does not. With the easiest fifth set aside RA rises for SIG towards what is possible.
+# **What you should see.** With both changes ASR is below 5 % on every seed, under all three attacks. <!-- claim: 11-remedy-asr --> By ASR alone,
+# this would be a remedy. It is not.
 #
-# The price is CA: about nine points for BadNets, where nothing was wrong, since ten labels teach a class less than a hundred do. Nor are these changes proven: they were found on these attacks and seeds, and an attacker who
-# knows them can poison the hardest images.
+# Look at BadNets. Without the changes, CA is 95 % or more. <!-- claim: 11-remedy-before --> With them it is 91 % or less, but RA stays above
+# 93 %. <!-- claim: 11-remedy-ca --> <!-- claim: 11-remedy-ra --> How can more *triggered* images than clean ones be recognised? RA does not count
+# the target class, and CA does. By hand: nine classes at 98 % and CA of 89 % leave $10 \cdot 89 - 9 \cdot 98 = 8$ % for the tenth class.
+# <!-- no claim: an example in round numbers --> So the target class is *forgotten*, as under SIG in figure 3. (This record is older than
+# recalls.) ASR is near 0 because this model hardly ever answers with the target.
+#
+# The quota alone does as much for ASR. After SIG, RA is below the clean model's 57 % on every seed, with the quota alone and with both
+# changes. <!-- claim: 11-remedy-quota-ra --> <!-- claim: 11-remedy-both-ra --> Triggered images go to some *other* class. RA tells it, ASR does
+# not. After LCA with both changes, RA is 60 % or more, above that of a clean model. <!-- claim: 11-remedy-lca-ra -->
+#
+# **Why.** The trigger is one reason to answer "target", and the shape is another. Ten labels in place of a hundred take both away. A class
+# that gets few labels beside classes that get many is given up. Nine points of CA sound like a small price. In fact one class is lost: "the
+# attack fails" and "the class is gone" look the same in CA and ASR. So always look at the target's recall. Also, an attacker who knows these
+# changes can poison the hardest images. Section 4 has a way that does not forget the class.
 #
 # ## 2. Too little poison, or too much
 #
-# $\gamma$ asks for a number of suspects, whatever number of poisoned samples there is. So we look at the suspects' purity for BadNets at four poisoning rates, against $\gamma$, and at what a defender sees of it: the
-# share of the suspects that agree on one label, at this $\gamma$, for three epochs.
+# $\gamma$ asks for a number of suspects, whatever number of poisoned samples there is. We look at the suspects' purity for BadNets at four
+# poisoning rates, against $\gamma$, after three and after four epochs. A defender sees only the black curve: the share of the suspects that
+# agree on one label, averaged over three epochs.
 #
-# **Predict.** At a rate of 3 % there are 150 poisoned images. At which $\gamma$ will the two curves break?
+# **Predict.** At a rate of 3 % there are 150 poisoned images, and $\gamma$ = 10 % asks for 500 suspects. Which share of them can be poisoned
+# with a perfect filter? Where will the measured curve be near this limit, and where far below it?
 
 
 # %%
@@ -208,32 +289,55 @@ def poisoned_share(suspicion, scene, share):
     return scene.truth.poisoned[suspected].double().mean().item()
 
 
+# %% [markdown]
+# The same four rates, and six values of $\gamma$:
+
+# %%
 gammas = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1]
 rates = [0.01, 0.03, 0.1, 0.5]
-agreed, purity = {}, {}
+looks = (e1 - 1, e1)  # epochs
+by_rate = {}
 for rate in rates:
     scene = untouched.attacked_by("BadNets", rate)
     suspicions = suspicion_by_epoch(scene, e1)
-    agreed[rate] = [agreement(suspicions, scene.tampered, share)[-1].item() for share in gammas]
-    purity[rate] = [poisoned_share(suspicions[-1], scene, share) for share in gammas]
+    for epoch in looks:
+        until = suspicions[:epoch]
+        visible = [agreement(until, scene.tampered, share)[-1].item() for share in gammas]
+        pure = [poisoned_share(until[-1], scene, share) for share in gammas]
+        by_rate[f"{100 * rate:g} %, epoch {epoch}"] = {"agreement": visible, "purity": pure}
 
 # %%
-figure, axes = plt.subplots(1, len(rates), figsize=(12, 2.8), sharey=True)
-for ax, rate in zip(axes, rates, strict=True):
-    plots.agreement(ax, agreed[rate], purity[rate], 0.98, gammas)
-    ax.set_title(f"{100 * rate:g} % poisoned")
+figure, axes = plt.subplots(2, len(rates), figsize=(12, 5.2), sharex=True, sharey=True)
+for column, rate in zip(axes.T, rates, strict=True):
+    best = [100 * min(1, rate / share) for share in gammas]
+    for ax, epoch in zip(column, looks, strict=True):
+        title = f"{100 * rate:g} %, epoch {epoch}"
+        plots.agreement(ax, *by_rate[title].values(), 0.98, gammas).set_title(title)
+        x = [100 * share for share in gammas]
+        ax.plot(x, best, "--", color=plots.NEUTRAL, label="poisoned, with a perfect filter")
 plots.shared_legend(figure)
-plots.show(
-    figure,
-    "The suspects' agreement, which a defender sees, and their true purity, against gamma at four "
-    "poisoning rates.",
+alt = (
+    "The suspects' agreement and true purity against gamma, at four poisoning rates and two epochs. "
+    "At 10 and 50 % both are near 100 %. At 1 % purity is near 0; at 3 % it is below a perfect filter."
 )
+plots.show(figure, alt, number=4)
 
 # %% [markdown]
-# **What you should see.** With 10 and 50 % the suspects are poisoned, and agree, at nearly every $\gamma$. With 3 % the trigger is only half learned after these few epochs, and with 1 % not at all: no $\gamma$ helps there. But a defender is warned, since the suspects
-# do not agree.
+# **What you should see.** (This is one seed. The thin grey line is the agreement that is asked for.)
 #
-# So the number of poisoned samples decides *when* they are learned, more than how many suspects can be filled with them. What does DLP make of such sets?
+# - *10 and 50 %*: after four epochs at least 95 % of the suspects are poisoned, at every $\gamma$. <!-- claim: 11-gamma-high -->
+# - *3 %*: after three epochs the orange curve falls as $\gamma$ grows, from 80 % or more at the smallest to less than 30 % at the largest.
+#   <!-- claim: 11-gamma-3-first --> <!-- claim: 11-gamma-3-last --> The limit of a perfect filter is 30 % there. <!-- no claim: 150 of 500 -->
+#   After four epochs *no* $\gamma$ gives more than 50 %. <!-- claim: 11-gamma-3-later --> At the smallest $\gamma$ not one suspect is
+#   poisoned. <!-- claim: 11-gamma-3-zero --> At the largest, more than 25 % are: nearly all of the poison. <!-- claim: 11-gamma-3-limit -->
+#   So the poison is still *near* the top of the list. But clean samples are now before it.
+# - *1 %*: after four epochs at most 5 % of the suspects are poisoned, at every $\gamma$. <!-- claim: 11-gamma-1 --> The model does not know the
+#   trigger yet.
+#
+# Low agreement is a warning: at 1 and 3 % it stays below 90 %. <!-- claim: 11-gamma-warned --> (At 10 and 50 % all lines lie on each other.)
+#
+# So the number of poisoned samples decides *when* the model is surer of them than of clean ones. That matters more than how many suspects can
+# be filled with them. What does DLP do with such sets?
 
 # %%
 table_of_cases("BadNets, 0.5 %", "BadNets, 1 %, gamma 10 %", "BadNets, 10 %", "BadNets, 50 %")
@@ -241,20 +345,26 @@ table_of_cases("BadNets, 0.5 %", "BadNets, 1 %, gamma 10 %", "BadNets, 10 %", "B
 # %% [markdown]
 # **What you should see.** Three different failures:
 #
-# - *Too little for the filter*: at 0.5 and 1 % hardly a suspect is poisoned. The trigger is not learned yet, so that its images rank among the *hardest*: a few are even trusted. Fine-tuning saves most of these models, since few labels are
-#   wrong; at 1 %, on one seed of three, those few are enough for the backdoor.
+# - *Too little for the filter*: at 0.5 and 1 %, at most 1 % of the suspects are poisoned. <!-- claim: 11-little-suspects --> The trigger is not
+#   learned yet, so its images are among the *hardest*, and some are even trusted. At a rate of 1 %, half of every class is trusted, and more
+#   than 1 % of these samples are poisoned, on every seed: most of the 50 poisoned images. <!-- claim: 11-little-trusted --> Fine-tuning saves most of these models, as few labels are wrong. On one
+#   seed of three at 1 %, these few are enough for the backdoor. <!-- claim: 11-little-one -->
 # - *Too little for $\gamma$*: even a perfect filter could not fill 500 suspects from 50 poisoned samples.
-# - *Much*: at 50 % suspects and trusted samples are as good as perfect, and the *ascent* fails: ASR stays at 100 % with CA near chance. Fine-tuning alone sets it right.
+# - *Much*: at 50 %, 97 % of the suspects or more are poisoned, and all trusted samples are clean. <!-- claim: 11-much-suspects -->
+#   <!-- claim: 11-much-trusted --> But the *ascent* fails: after AU, ASR is still above 95 %. <!-- claim: 11-much-au --> CA is below 25 % then
+#   (not in the table). <!-- claim: 11-much-ca --> Fine-tuning alone sets it right: ASR ends below 5 %. <!-- claim: 11-much-end -->
 #
-# **What would help?** For the first, patience: a later $E_1$, which is no use for an attack that is learned early. For the second, a smaller $\gamma$. Both can be tried, by what a defender sees, until the agreement lasts.
+# **What would help?** For the first, a later $E_1$ may help. We have not shown it, and at 3 % one more epoch made the suspects *less* pure. For
+# the second, a smaller $\gamma$. A defender can try both, but high agreement is no proof, as the next section shows.
 #
 # ## 3. Attackers who know, and attacks that do not fit
 #
-# Four more, each against the assumption that *poison is learned first, and has one label*:
+# Four more cases. Each is against the assumption that *poison is learned first, and has one label*:
 #
-# - **half covered**: half of the triggered images keep their true labels (*cover samples*, Qi et al. 2023), so that the trigger alone explains nothing, and its entropy stays high;
-# - **faint**: Blended at half of its usual strength is learned late, if at all;
-# - **all-to-all**: a triggered image of class $y$ is taken for $y+1$, so the poison has ten labels, and the shape still matters;
+# - **half covered**: half of the triggered images keep their true labels (*cover samples*, Qi et al. 2023). So the trigger alone leaves
+#   doubt, and its entropy stays high (exercise 2);
+# - **faint**: Blended at half of its usual strength is learned late;
+# - **all-to-all**: a triggered image of class $y$ is taken for $y+1$. So the poison has ten labels, and the shape still matters;
 # - **rare target**: an imbalanced set, whose largest class has ten times as many images as the target.
 #
 # By hand, what triggered images of the classes 0 to 9 are to be taken for, with one target and all-to-all. In which line does the trigger alone tell the label?
@@ -280,14 +390,21 @@ figure, axes = plt.subplots(1, len(names), figsize=(12, 2.8), sharey=True)
 for ax, name in zip(axes, names, strict=True):
     plots.agreement(ax, *by_epoch[name], 0.98).set_title(name)
 plots.shared_legend(figure)
-plots.show(
-    figure,
+alt = (
     "Lasting agreement, which a defender sees, and the suspects' true purity, per epoch in four "
-    "hard cases.",
+    "hard cases. Agreement rises where hardly a suspect is poisoned."
 )
+plots.show(figure, alt, number=5)
 
 # %% [markdown]
-# And what DLP makes of them, three seeds:
+# **What you should see.** (This is one seed.) In the first three panels the agreement rises to 85 % and more at some epoch.
+# <!-- claim: 11-hard-agree-covered --> <!-- claim: 11-hard-agree-faint --> <!-- claim: 11-hard-agree-all --> But from epoch 4 on, at most 10 % of
+# the suspects are poisoned. <!-- claim: 11-hard-pure --> Only under all-to-all does it pass the threshold: there the rule is misled. In the
+# others it stays silent. <!-- claim: 11-hard-fires --> <!-- claim: 11-hard-silent --> For the rare target, the suspects of epochs 2 and 3 are
+# poisoned to 90 % or more. <!-- claim: 11-hard-rare-early --> From epoch 5 on, at most 20 % are, while the agreement at the end is high
+# again. <!-- claim: 11-hard-rare-late --> <!-- claim: 11-hard-rare-agree -->
+#
+# And what does DLP make of these cases? Three seeds:
 
 # %%
 table_of_cases(*names)
@@ -295,27 +412,38 @@ table_of_cases(*names)
 # %% [markdown]
 # **What you should see.**
 #
-# - *Half covered*: the filter finds nothing; four to seven in a hundred trusted samples are poisoned (cover samples, whose labels are true, are not counted as such). Yet the attack pays as well: undefended, it reaches a third to two thirds of the triggered images only. With DLP it is 10 to 39 %: thanks to fine-tuning, not to the filter.
-# - *Faint*: late. Where the rule waits for it ($E_1$ of 20 and more), DLP works. Where it falls back on 4, the suspects are clean, and fine-tuning makes the best of it.
-# - *All-to-all*: the worst. What is learned last is the poison, so on two seeds of three the *trusted* part is half poisoned, and the model that DLP leaves is as backdoored as the undefended one. That is the limitation that the paper names.
-# - *Rare target*: the frequent classes are learned first, and crowd the suspects out. On one seed the poison reaches the trusted part, and the backdoor stays.
+# - *Half covered*: the filter finds nothing. At most 1 % of the suspects are poisoned. <!-- claim: 11-covered-suspects --> Four to eight per cent
+#   of the trusted samples are. <!-- claim: 11-covered-trusted --> (Cover samples have true labels, so they do not count as poisoned.) But the
+#   attack is weaker, too. Undefended, it reaches 30 to 70 % of the triggered images only. <!-- claim: 11-covered-undefended --> With DLP it
+#   reaches fewer in the mean. <!-- claim: 11-covered-end --> The ascent on clean suspects already lowers it, with CA.
+# - *Faint*: it is learned late. On two seeds the rule waits for it ($E_1$ of 20 and more), and DLP works. <!-- claim: 11-faint-e1 -->
+#   <!-- claim: 11-faint-asr --> On the third it does not fire, and at most 10 % of the suspects are poisoned. <!-- claim: 11-faint-suspects -->
+#   ASR ends low there, too, but CA at 86 % only. <!-- claim: 11-faint-ca -->
+# - *All-to-all*: the worst. The poison is learned last, so it is trusted. On two seeds about half of the trusted samples are poisoned.
+#   <!-- claim: 11-all-trusted --> In the end ASR is above 40 % on every seed. <!-- claim: 11-all-end --> The paper names this limitation.
+# - *Rare target*: the frequent classes fill the suspects, in figure 5 from epoch 5 on. No seed has more than 80 % poison among its suspects.
+#   <!-- claim: 11-rare-suspects --> On one seed the poison reaches the trusted part, and the backdoor stays. <!-- claim: 11-rare-trusted -->
+#   <!-- claim: 11-rare-end -->
 #
-# The agreement misleads in most of these cases: it is high where suspects are clean, as soon as an easy class fills them.
-#
-# **What would help?** Against cover samples and all-to-all, nothing that ranks by entropy: the assumption itself is broken. A defence that looks at *features without labels* does not need it; DBD is one. For imbalance, one could rank within each class, so that a frequent
-# class cannot crowd out the others. But then every class gives the same share of itself, the clean ones too, which caps the purity (exercise 3). For the choice of $E_1$, look at *which* class agrees.
+# **What would help?** Against cover samples and all-to-all, nothing that ranks by entropy: the assumption itself is broken. A defence that
+# looks at *features without labels* does not need it. [DBD](12_dbd.ipynb) is one; we have not tested it here. With imbalance, one could rank within each class, so that
+# a frequent class cannot crowd out the others. But then every class gives the same share of itself, also the clean ones, which limits the
+# purity (exercise 3). For the choice of $E_1$, look at *which* class agrees.
 
 # %% [markdown]
 # ## 4. Beyond the paper: one setting for all attacks
 #
-# The remedies of section 1 end ASR, and pay with the target class: they take labels away. But the suspects show more than *which* samples to doubt. They show *what the trigger does to pixels*. For each pixel and channel, take mean $\mu$ and standard
-# deviation $\sigma$ over the suspects, and over all other samples. The map from the others to the suspects is
+# The changes of section 1 end ASR, and forget the target class: they take labels away. But the suspects show more than *which* samples to
+# doubt. They show *what the trigger does to pixels*. For each pixel and channel, take the mean $\mu$ and the standard deviation $\sigma$
+# over the suspects, and over all other samples. The map from the others to the suspects is
 #
 # $$x \mapsto a\,x + b, \qquad a = \min\left(1, \frac{\sigma_\text{suspects}}{\sigma_\text{others}}\right), \qquad b = \mu_\text{suspects} - a\,\mu_\text{others}.$$
 #
-# To *immunise*, fine-tuning puts this map on half of the labelled images, which keep their labels, and on half of those of which strong views are made. The pseudo-label still comes from the weak view of the image as it is. So the trigger stands on
-# every class alike, and tells nothing. It needs no clean data, no attack, no truth. It is not in the paper. The nearest work that we found is *Poison as a cure* (Chan & Ong 2019), which extracts a signal from the model and adds it to images; Neural Cleanse
-# and I-BAU unlearn a trigger as well, but need clean data.
+# To *immunise*, fine-tuning puts this map on half of the labelled images, which keep their labels. It also puts it on half of those images
+# of which strong views are made. The pseudo-label still comes from the weak view of the image as it is. So the trigger is on images of
+# every class alike, and tells nothing. This needs no clean data, no attack, and no truth. It is not in the paper. The nearest work that we
+# found is *Poison as a cure* (Chan & Ong 2019), which takes a signal from the model and adds it to images. Neural Cleanse and I-BAU unlearn
+# a trigger as well, but need clean data.
 #
 # By hand: what are $a$ and $b$ where the trigger is a patch, where a pattern is blended in at a fifth, and where a wave is added?
 #
@@ -324,7 +452,8 @@ table_of_cases(*names)
 # A patch has $a = 0$, and $b$ is its colour. Blending has $a = 0.8$, and $b$ is a fifth of the pattern. A wave has $a = 1$, and $b$ is the wave.
 # </details>
 #
-# **Predict.** We put the estimate on a grey image. Which of three triggers will you recognise? Remember that SIG's suspects are all of one class, and that a class has a look of its own.
+# **Predict.** We put the estimate on a grey image. Which of three triggers will you
+# recognise? SIG's suspects are all of one class, and a class has a look of its own.
 
 # %%
 grey = torch.full_like(test.images[:1], 128)
@@ -345,24 +474,31 @@ for name in names:
 # %%
 figure, ax = plt.subplots(figsize=(6, 4))
 plots.gallery(ax, {row: torch.cat(images) for row, images in pictures.items()}, names)
-plots.show(
-    figure,
-    "A grey image with the trigger that the suspects show, and with the attack's own, for BadNets, "
-    "Blended and SIG.",
+alt = (
+    "A grey image with the trigger that the suspects show, and with the attack's own. Patch and wave "
+    "are found; for Blended the estimate shows two bars in place of noise."
 )
+plots.show(figure, alt, number=6)
 
 # %% [markdown]
-# **What you should see.** The patch is where it should be, and the wave too, with something of a disk behind it. Where the filter has failed, as it does for Blended on some seeds, the estimate is what the easiest class looks like.
+# **What you should see.** The patch is where it should be, beside a weak brown shape. The wave is there too, with a disk behind it. For Blended the filter has failed
+# here: no suspect is poisoned, and the estimate is what an easy class looks like, two bars.
 #
-# **Why it is not enough.** Immunised fine-tuning ends poison-label attacks. Under LCA and SIG ASR falls from all to a few per cent on most seeds, and to a quarter on another. <!-- no claim: tries of the log, not of this run --> The trusted samples of the target are poisoned: put a wave on them, and they have two.
+# **Why it is not enough.** Immunised fine-tuning ends BadNets and TrojanNN. Under Blended it fails where the suspects are clean. Under LCA and
+# SIG some ASR is left, as the table below shows. The reason is in the trusted samples of the target: half of them are poisoned. Put a wave on them, and they have two.
 #
-# So who bears the trigger? *Fisher's linear discriminant* between suspects and others, on pixels, tells. With means $\mu_s$ and $\mu_o$ of the two and the covariance $C$ within them, a sample $x$ is on the suspects' side where
+# So who bears the trigger? *Fisher's linear discriminant* between suspects and others, on pixels, tells. Take the means $\mu_s$ and $\mu_o$
+# of the two, and the covariance $C$ within them. A sample $x$ is on the suspects' side where
 #
 # $$(\mu_s - \mu_o)^\top C^{-1} \left(x - \tfrac{1}{2}(\mu_s + \mu_o)\right) > 0.$$
 #
-# Those that are take the suspects' place, and so on until nothing changes. We call them *bearers*. How far the two are apart, $D^2 = (\mu_s - \mu_o)^\top C^{-1} (\mu_s - \mu_o)$, says whether there is a trigger at all: clean images of one class have little in common, pixel by pixel.
+# Those samples take the suspects' place, and so on until nothing changes. (At first only scores far above most others count, which is
+# safer while much poison is still among the others.) We call them *bearers*. How far the two groups are apart,
+# $D^2 = (\mu_s - \mu_o)^\top C^{-1} (\mu_s - \mu_o)$, says whether there is a trigger at all. Clean images of one class share a blurred
+# shape, but single images differ much.
 #
-# **Predict.** Of 100 suspects, how many of the poisoned samples will be found, and how many clean ones with them? And what if the suspects are clean?
+# **Predict.** From 100 suspects, how many of the poisoned samples will be found, and how many clean ones with them? And what if the suspects
+# are clean?
 
 # %%
 suspects["none"] = untouched, untouched.defended(order=("SL",))[1].selection.suspected
@@ -381,16 +517,23 @@ who_bears = pd.DataFrame(rows, columns=columns).set_index("attack")
 who_bears.round(2)
 
 # %% [markdown]
-# **What you should see.** Where some suspects are poisoned, all of the poison is found and no clean image with it, and $D^2$ is in the hundreds or thousands. Where none is, it is far below the bound, and what is found means nothing.
+# **What you should see.** Under BadNets and SIG all of the poison is found, and not one clean image with it. There, $D^2$ is above 3,000.
+# <!-- claim: 11-bearers-found --> <!-- claim: 11-bearers-wrong --> <!-- claim: 11-bearers-distance --> Under Blended, whose suspects are clean
+# at this $E_1$, and without an attack, $D^2$ is below 20. The bound for "clear" is 100. What is found there means nothing.
+# <!-- claim: 11-bearers-none -->
 #
-# **Why.** A fixed trigger is the same in each image. In the direction that suits it best, all that bear it lie on one spot, and images differ in everything else. The entropy filter needs the model only to find the first of them.
+# **Why.** A fixed trigger is the same in each image. In the best direction, all samples that bear it lie on one spot, and images differ in
+# everything else. The entropy filter needs the model only to find the first of them.
 #
-# It is a second sign for $E_1$, too. Where agreement misleads, wait for the first epoch at which the bearers are clear (`defences.revealed_e1`).
+# It is a second sign for $E_1$, too. Where agreement misleads, wait for the first epoch at which the bearers are clear
+# (`defences.revealed_e1`).
 #
-# Now one setting for all: `DLP(order=("SL", "ASSFT"), fixmatch=FixMatch(immunise=0.5), exclude_bearers=True)`. Where bearers are clear, stage 3 neither trusts nor sees them. The rest then counts as clean, so that half of the largest class is trusted of every class; a smaller class is repeated. Without this
-# a class of 25 labels is forgotten beside others of 250. Where they are not clear, it is immunised DLP.
+# Now one setting for all: `DLP(order=("SL", "ASSFT"), fixmatch=FixMatch(immunise=0.5), exclude_bearers=True)`. Where bearers are clear, stage 3
+# neither trusts nor sees them. The rest counts as clean. So of every class it trusts half as many samples as the largest class has; samples
+# of a smaller class are repeated. Without this, a class of 25 labels (half of the 50 disks that are no bearers) is forgotten beside others of
+# 250. Where bearers are not clear, this is immunised DLP.
 #
-# **Predict.** What does it cost where there is no attack?
+# **Predict.** Look at three things at once: ASR, CA, and the class that is recognised worst. And what does it cost where there is no attack?
 
 # %%
 case = untouched.attacked_by("SIG")
@@ -398,65 +541,112 @@ immune = replace(fixmatch, immunise=0.5)
 _, result = case.defended(order=("SL", "ASSFT"), fixmatch=immune, exclude_bearers=True)
 beyond = dlp_lib.evaluate(result.model, test, case.attack)
 print(f"CA {beyond.ca:.1%}, ASR {beyond.asr:.1%}, RA {beyond.ra:.1%}")
-print(f"recall of the target {beyond.recalls[0]:.1%}, of the worst class {beyond.least_recall:.1%}")
+print(f"recall of the target {beyond.recall(0):.1%}, of the worst class {beyond.least_recall:.1%}")
 
 # %% [markdown]
-# All attacks, on the seeds on which the setting was made, beside the paper's form and the older remedies. E1 is chosen as a defender may:
+# All attacks, on the seeds with which the setting was made, beside the undefended model and DLP in the paper's form. $E_1$ is chosen as a
+# defender may. The last method also waits until the bearers are clear, so its $E_1$ can be later than DLP's. (This undefended model trains for
+# 28 epochs, the last ones at a lower learning rate. So its CA is higher than in the tables above.)
+
+# %%
+rows = rows_beyond((0, 1, 2))
+figure, axes = plt.subplots(3, 1, figsize=(10, 8), sharex=True)
+for ax, metric in zip(axes, ("asr", "ca", "least_recall"), strict=True):
+    plots.each_seed(ax, rows, "attack", metric, "method")
+axes[1].set_ylim(80, 101)
+axes[0].set_title("every dot is one seed")
+plots.shared_legend(figure)
+alt = (
+    "ASR, CA and least recall of a class, a dot for each seed, of four methods against five attacks "
+    "and none. Immunised and without bearers, ASR is near 0 everywhere and the least recall high."
+)
+plots.show(figure, alt, number=7)
 
 # %%
 table_beyond((0, 1, 2))
 
 # %% [markdown]
-# And the fair test: two other seeds, with other images, that nobody had looked at:
+# And the test: seeds 5 and 6, with other images. The setting was fixed before they were run. (A first test had failed. On seed 3, LCA
+# ended with a target recall of 27 %, as half of its poison had not been found. The search for bearers was then mended on seeds 0 to 2.
+# <!-- no claim: it is in the log --> The [log](../docs/LOG.md) has the figures.)
 
 # %%
-table_beyond((3, 4))
+table_beyond((5, 6))
 
 # %% [markdown]
-# **What you should see.** Look at three columns at once. DLP's own form leaves LCA and SIG whole. The last row of every attack is meant to keep ASR near that of a clean model, CA near the undefended one, and no class forgotten, at no more image passes than DLP. RA may be *above* that of a clean model: immunised training has
-# seen the trigger on every class.
+# **What you should see.** *Seeds 0 to 2*: DLP's own form leaves LCA and SIG whole: ASR is above 95 % on every seed. <!-- claim: 11-beyond-dlp -->
+# With "immunised, no bearers", ASR is below 5 % under every attack. <!-- claim: 11-beyond-asr --> CA is 95 % or more. <!-- claim: 11-beyond-ca -->
+# No class is forgotten: the target's recall is 90 % or more, and the least of any class 80 % or more. <!-- claim: 11-beyond-target -->
+# <!-- claim: 11-beyond-least --> RA is *above* that of a clean model under LCA and SIG: 85 % or more. <!-- claim: 11-beyond-ra --> Immunised
+# training has seen the trigger on every class.
 #
-# **Where it must fail.** The estimate knows triggers that do the same to the same pixel of each image. It does not know a warp (WaNet), a patch at a random place, two triggers, or a wave whose phase changes from image to image, which an attacker can choose who has read this section. Nor does it help where all suspects are clean: all-to-all, or too little poison.
-# Then nothing is clear, and immunised DLP is what remains. One seed, as far as it is recorded:
+# *Seeds 5 and 6*: ASR is 3 % at most under every attack, and the least recall of a class is 85 % or more. <!-- claim: 11-test-asr -->
+# <!-- claim: 11-test-least --> CA is 96 % or more. <!-- claim: 11-test-ca --> DLP's own form leaves LCA and SIG whole here, too. Under Blended
+# with seed 5 its suspects are clean: ASR is 35 %, and only 1 % of the target class are recognised. <!-- claim: 11-test-dlp -->
+# <!-- claim: 11-test-dlp-blended --> <!-- claim: 11-test-dlp-recall -->
+#
+# **What does it cost?** Without an attack, CA is one to three points below that of the undefended model on four of five seeds.
+# <!-- claim: 11-beyond-none --> <!-- claim: 11-test-none --> On seed 6 it is equal. <!-- claim: 11-test-none-6 --> The class recognised worst
+# pays more: its recall is 86 to 95 % on seeds 0 to 2, beside 96 % or more. <!-- claim: 11-beyond-none-least -->
+# <!-- claim: 11-beyond-none-undefended --> With the same $E_1$ it makes fewer
+# image passes than DLP, as there is no ascent. Where the bearers are clear only after the agreed epoch, as under Blended, it makes more.
+# <!-- claim: 11-test-images -->
+#
+# **Where it must fail.** The estimate knows triggers that do the same to the same pixel of each image. It does not know a warp (WaNet), a
+# patch at a random place, or two triggers. Nor does it know a wave whose phase changes from image to image, which an attacker can choose who
+# has read this section. It does not help where all suspects are clean: all-to-all, or too little poison. Then nothing is clear, and
+# immunised DLP is what remains. One seed:
 
 # %%
 table_beyond((0,), "evasions")
 
+# %% [markdown]
+# EVASIONS
+
 # %%
-found = {name.replace("\n", " "): asdict(metrics) for name, metrics in measured.items()}
+stages = {name.replace("\n", " "): asdict(metrics) for name, metrics in measured.items()}
 remedied = {name: asdict(metrics) for name, metrics in cured.items()}
-pairs = {}
-for rate in rates:
-    for share, visible, pure in zip(gammas, agreed[rate], purity[rate], strict=True):
-        pairs[f"{rate:g}, gamma {share:g}"] = [visible, pure]
-results = {"clean_label": found, "remedy": remedied, "rates": pairs}
-results["beyond"] = {"SIG": asdict(beyond), "bearers": who_bears.reset_index().to_dict("records")}
-report(out, context.runtime, **results, epoch_by_epoch=by_epoch)
+results = {"clean_label": stages, "found": found, "clean_ra": clean_ra, "remedy": remedied}
+bearers = {row["attack"]: row for row in who_bears.reset_index().to_dict("records")}
+results["beyond"] = {"SIG": asdict(beyond), "bearers": bearers}
+report(out, context.runtime, **results, rates=by_rate, epoch_by_epoch=by_epoch)
 
 # %% [markdown]
 # ## Recap
 #
-# - A defence rests on assumptions; each of them can be broken on purpose. Here: poison is learned first, it has wrong labels, and every class keeps clean samples.
-# - Clean-label backdoors come back by trusted labels and by honest pseudo-labels. Fewer labels from suspected classes, and less of what is easy, help, at a price.
-# - Suspects show what the trigger does to pixels. Put it on every class, and it tells nothing; look for it, and it shows who else bears it. Both fail where the trigger is not the same in each image.
-# - A low ASR is not recovery: look at RA, and at what RA could be.
+# - A defence rests on assumptions, and each of them can be broken on purpose. Here: poison is learned first, it has wrong labels, and every
+#   class keeps clean samples.
+# - Clean-label backdoors come back by trusted labels and by honest pseudo-labels. Fewer labels from suspected classes end ASR, but the class is
+#   forgotten: look at its recall beside CA.
+# - Suspects show what the trigger does to pixels. Put it on every class, and it tells nothing. Look for it, and it shows who else bears it. Both
+#   fail where the trigger is not the same in each image.
+# - A low ASR is not recovery: look at RA, beside the RA of a clean model.
 # - Three stages can hide each other's failures. Measure each of them.
 #
 # ## Quiz
 #
 # <details><summary>All trusted samples are clean. Is the backdoor gone after fine-tuning?</summary>
 #
-# Under a clean-label attack it may be back. FixMatch takes the label off a poisoned image, recognises what it shows, and gives the same label to it again; a model that still inclines to the trigger learns it once more.
+# Under a clean-label attack it may be back. FixMatch takes the label off a poisoned image, recognises what it shows, and gives the same label
+# to it again. A model that still inclines to the trigger learns it once more.
 # </details>
 #
-# <details><summary>At 1 % poison and after few epochs, the suspects are clean at every filtering rate. Why does it not help to take fewer of them?</summary>
+# <details><summary>A defence ends with ASR 0, CA 89 % and RA 98 % on ten classes. <!-- no claim: an example --> Is it a good one?</summary>
 #
-# The trigger is not learned yet, so its images are among the hardest, not the easiest. Fewer suspects help where poison is at the top of the list and there is little of it. Here it is not there yet: the model needs more epochs.
+# Nine classes are recognised, also with a trigger. The tenth is lost, as CA tells: it is the target. ASR is 0 because the model hardly ever
+# answers with it. Ask for the target's recall.
+# </details>
+#
+# <details><summary>At 1 % poison and after four epochs, the suspects are clean at every filtering rate. <!-- claim: 11-quiz-rate --> Why does it not help to take fewer of them?</summary>
+#
+# The trigger is not learned yet, so its images are among the hardest, not the easiest. Fewer suspects help where poison is at the top of the
+# list and there is little of it. Here it is not there yet.
 # </details>
 #
 # <details><summary>Under all-to-all, why does the poison end up among the trusted samples?</summary>
 #
-# The label depends on the trigger and on the shape, so that it is learned after the shapes. Until then a poisoned sample is what the model is least sure of, and DLP trusts the least sure.
+# The label depends on the trigger and on the shape, so it is learned after the shapes. Until then a poisoned sample is what the model is
+# least sure of, and DLP trusts what it is least sure of.
 # </details>
 #
 # ## Exercises
@@ -465,8 +655,10 @@ report(out, context.runtime, **results, epoch_by_epoch=by_epoch)
 #
 # ### Exercise 1. What is left to trust *(easy, 10 minutes)*
 #
-# A balanced set has $n$ images in `classes` classes. A clean-label attack poisons a share `rate` of the whole *set*, all of it in the target class. DLP trusts $n\gamma$ samples of every class, but never more than half of a class. Which share of the target's
-# trusted samples can be clean, with the best of filters? Where the rate asks for more than the class has, all of the class is poisoned. Then put in the rates of the table in section 1. Which of its rows does this explain, and which not?
+# A balanced set has $n$ images in `classes` classes. A clean-label attack poisons a share `rate` of the whole *set*, all of it in the target
+# class. DLP trusts $n\gamma$ samples of every class, but never more than half of a class. Which share of the target's trusted samples can be
+# clean, with the best of filters? Where the rate asks for more than the class has, all of the class is poisoned. Then put in the rates of
+# the first table of section 1. Which of its rows does this explain, and which not?
 
 
 # %% tags=["exercise"]
@@ -486,8 +678,10 @@ checks.best_case(my_best_case)
 # %% [markdown]
 # ### Exercise 2. What cover samples do *(medium, 10 minutes)*
 #
-# Of all triggered images, a share `covered` keeps its true labels, spread evenly over all classes but the target; the others carry the target's label (section 3). A model that sees the trigger and nothing else can learn no more than how often each
-# label comes with it. Which entropy has that prediction, in bits? Mind `covered = 0`. Then compare one half with $\log_2 10$, the entropy of knowing nothing. And what could the same model say under all-to-all?
+# Of all triggered images, a share `covered` keeps its true labels, spread evenly over all classes but the target. The others carry the
+# target's label (section 3). A model that sees the trigger and nothing else can learn no more than how often each label comes with it. Which
+# entropy has that prediction, in bits? Mind `covered = 0`. Then compare one half with $\log_2 10$, the entropy of knowing nothing. And what
+# could the same model say under all-to-all?
 
 
 # %% tags=["exercise"]
@@ -505,8 +699,10 @@ checks.doubt(my_doubt)
 # %% [markdown]
 # ### Exercise 3. Rank within the class *(medium, 15 minutes)*
 #
-# Where a frequent class crowds out the others, one can rank within each class (section 3). Write that rank: the share of the samples *of the same class* whose entropy is lower. Then use minus the rank as a score. The names `suspicions` and `scene` still
-# hold the last case of section 3, the rare target: `dlp_lib.select(-my_ranks(-suspicions[-1], scene.tampered.labels), scene.tampered, 0.01)`. How many suspects does each class give now? And how pure can they be at best?
+# Where a frequent class crowds out the others, one can rank within each class (section 3). Write that rank: the share of the samples *of the
+# same class* whose entropy is lower. Then use minus the rank as a score. The names `suspicions` and `scene` still hold the last case of
+# section 3, the rare target: `dlp_lib.select(-my_ranks(-suspicions[-1], scene.tampered.labels), scene.tampered, 0.01)`. How many suspects does
+# each class give now? And how pure can they be at best?
 
 
 # %% tags=["exercise"]
@@ -528,8 +724,9 @@ checks.ranks(my_ranks)
 # %% [markdown]
 # ### Exercise 4. Is it the cover? *(medium, 10 minutes)*
 #
-# To *half covered* in section 3: of 500 triggered images 250 carry the target's label, and 250 their true ones. The filter finds nothing. Is it the cover samples that hide the poison, or are 250 poisoned images too few to be found? A control is a second run that differs from the first in one thing: the one that is in question. Design it: a copy of `run` in which one
-# setting has another value.
+# To *half covered* in section 3: of 500 triggered images 250 carry the target's label, and 250 their true ones. The filter finds nothing. Do
+# the cover samples hide the poison, or are 250 poisoned images too few to be found? A control is a second run that differs from the first in
+# one thing: the one that is in question. Design it: a copy of `run` in which one setting has another value.
 
 
 # %% tags=["exercise"]
@@ -552,8 +749,10 @@ checks.without_cover(control)
 # %% [markdown]
 # ### Exercise 5. The label-aware quota *(hard, 20 minutes)*
 #
-# The remedy of section 1 in numbers. Of $C$ classes, each gives `asked` samples times $1 - s$, where $s$ is the share of the suspects that carry its label, but never less than `asked` times $1/C$; rounded to the nearest whole number. Two bounds come last: one sample at
-# least, and half of the class's members, rounded down, at most. Then compare with `.quotas` of what `dlp_lib.select(…, quota="label_aware")` gives on a set of this notebook.
+# The label-aware quota of section 1 in numbers. Each of $C$ classes gives `asked` samples times $1 - s$, where $s$ is the share of the suspects
+# that carry its label. It never gives less than `asked` times $1/C$. Round to the nearest whole number. Two bounds come last: one sample at
+# least, and half of the class's members, rounded down, at most. Then compare with `.quotas` of what
+# `dlp_lib.select(…, quota="label_aware")` gives on a set of this notebook.
 
 
 # %% tags=["exercise"]
@@ -573,9 +772,11 @@ checks.label_aware(my_quotas)
 # %% [markdown]
 # ### Go further
 #
-# 1. *(5 minutes)* In the second figure, find a panel in which agreement is high and purity low. What did the suspects agree on?
-# 2. *(15 minutes)* Try the remedy with `exclude_easiest` at 0.5 and with the quota "per class" on SIG at 9 %. Which of the two parts is needed for ASR, which for RA?
-# 3. *(30 minutes)* You are the attacker and know the remedy of section 1. Poison the images of the target class that a clean model finds hardest. Does the label-aware quota still find clean ones?
+# 1. *(5 minutes)* In figure 5, find a panel and an epoch with high agreement and low purity. What did the suspects agree on?
+# 2. *(15 minutes)* Try `exclude_easiest` at 0.5, with the quota "per class", on SIG at 9 %. Which of the two changes is needed for ASR, which
+#    for RA, and which costs the target's recall?
+# 3. *(30 minutes)* You are the attacker and know the label-aware quota. Poison the images of the target class that a clean model finds
+#    hardest. Does the quota still find clean ones?
 #
 # ## References
 #

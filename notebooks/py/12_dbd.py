@@ -16,9 +16,11 @@
 # %% [markdown]
 # # DBD: the other decoupled defence
 #
-# **What you will learn.** Why poisoned samples scatter when labels are taken away; how DBD (Huang et al. 2022) builds a defence on that, in three stages; where it is weak; and how it compares with DLP at equal cost.
+# **What you will learn.** Why poisoned samples scatter when labels are taken away. How DBD (Huang et al. 2022) builds a defence on this,
+# in three stages. Where it is weak, and which class pays. How it compares with DLP, at equal cost and on three seeds.
 #
-# **You need** notebook [05](05_semi_supervised_finetuning.ipynb) for semi-supervised learning, and [08](08_baselines.ipynb) for the other defences.
+# **You need** notebook [05](05_semi_supervised_finetuning.ipynb) for semi-supervised learning, and [08](08_baselines.ipynb) for the
+# other defences.
 #
 # **Time**: reading, 30 minutes. Running, about seven minutes on two cores (not timed on a GPU yet).
 #
@@ -54,7 +56,8 @@ from dlp_lib import HOME, Context, Runtime, Store, plots, print_progress, recipe
 from dlp_lib.checks import dbd as checks
 from dlp_lib.defences.dbd import symmetric_cross_entropy
 from dlp_lib.defences.simclr import nt_xent
-from dlp_lib.experiments import report, scenario
+from dlp_lib.experiments import record, report, scenario
+from dlp_lib.experiments.stage_rows import with_target_recall
 
 # %% [markdown]
 # Load the data, and poison a copy of the training set for each attack.
@@ -69,7 +72,8 @@ test = untouched.test.subset(slice(n_test))
 scenes = {name: untouched.attacked_by(name) for name in attack_names}
 
 # %% [markdown]
-# Then train a supervised model on each tampered set, for comparison, and run DBD. Its three stages are recorded, so that each of them can be looked at afterwards.
+# Then train a supervised model on each tampered set, for comparison, and run DBD. Its three stages are recorded, so that we can look at
+# each of them afterwards.
 
 # %%
 dbd = recipe.defences["DBD"]
@@ -81,12 +85,15 @@ for name, scene in scenes.items():
 # %% [markdown]
 # ## 1. Features, with labels and without
 #
-# A supervised model is told that a picture with the trigger belongs to the target class. The shortest way to obey is a feature that says "trigger", which draws all poisoned samples together. DBD's first stage is
-# told nothing of the kind. SimCLR takes two random views of every image and asks only that the two be recognised as views of the same one among all others. With $z_i$ and $z_j$ the projected features of the two views, at unit length:
+# A supervised model learns that an image with the trigger belongs to the target class. The shortest way is a feature that says "trigger",
+# and it draws all poisoned samples together. DBD's first stage never reads a label. SimCLR takes two random views of every image. It
+# asks for one thing: recognise the two views of the same image among all others. With $z_i$ and $z_j$ the projected features of the two
+# views, at unit length, the loss is
 #
 # $$\ell_{ij} = -\log \frac{\exp(z_i \cdot z_j / \tau)}{\sum_{k \neq i} \exp(z_i \cdot z_k / \tau)}$$
 #
-# By hand, two images in two views each, rows 0 and 2 of one image, rows 1 and 3 of the other, at $\tau$ = 0.5. Which features does the loss reward, and which are the worst?
+# By hand: two images in two views each, at $\tau$ = 0.5. Rows 0 and 2 are views of one image, rows 1 and 3 of the other. Which features
+# does the loss reward, and which are the worst?
 
 # %% tags=["nbval-check-output"]
 x, y = [1.0, 0.0], [0.0, 1.0]
@@ -98,9 +105,10 @@ for name, z in {
     print(f"{name}: {nt_xent(torch.tensor(z), 0.5).item():.3f}")
 
 # %% [markdown]
-# Features that are all alike say nothing: the loss is that of guessing among three other views, ln 3.
+# If all features are alike, they say nothing. The loss is then that of guessing among three other views, ln 3.
 #
-# **Predict.** Below are the features of test images, clean and triggered, of a supervised model and of the backbone after SimCLR. Where will the triggered ones lie in each?
+# **Predict.** The next figure shows the features of test images, clean and triggered. On the left they come from a supervised model, on
+# the right from the backbone after SimCLR. Where will the triggered ones lie in each?
 
 
 # %%
@@ -120,6 +128,7 @@ backbones = {}
 for name in scenes:
     backbones[name] = {"supervised": supervised[name], "SimCLR": after(name, "SimCLR")}
 figure, axes = plt.subplots(len(scenes), 2, figsize=(9, 4 * len(scenes)), squeeze=False)
+figure.subplots_adjust(bottom=0.06)
 for line, (name, scene) in zip(axes, scenes.items(), strict=True):
     target = scene.attack.target
     triggered = scene.attack.trigger(test.images[test.labels != target])[:300]
@@ -128,15 +137,17 @@ for line, (name, scene) in zip(axes, scenes.items(), strict=True):
         axis = PCA(2).fit(points)
         marked = axis.transform(features(model, triggered).cpu())
         plots.feature_map(ax, axis.transform(points), test.labels, target, marked)
-        ax.set_title(f"{name}: {kind}")
+        ax.set_title(f"{name}: {kind}, seed {seed}")
 plots.shared_legend(figure)
-plots.show(
-    figure,
-    "Features of clean and triggered test images in two dimensions: supervised, and after SimCLR.",
+alt = (
+    "Features of test images in two dimensions, a colour for each class, one seed. Supervised, the "
+    "triggered images lie together near the target class. After SimCLR they lie among all classes."
 )
+plots.show(figure, alt, number=1)
 
 # %% [markdown]
-# Two dimensions may deceive. So ask the neighbours, in all of them: of the ten clean test images whose features are nearest to a triggered one's (by cosine), how many belong to the target class, and how many to the class that the image shows?
+# Two dimensions may mislead. So look at the neighbours in all dimensions. Take the ten clean test images whose features are nearest to
+# those of a triggered image (by cosine). How many are of the target class, and how many of the class that the image shows?
 
 
 # %%
@@ -157,18 +168,36 @@ near = {}
 for name, scene in scenes.items():
     for kind, model in backbones[name].items():
         near[f"{name}, {kind}"] = neighbours(model, scene.attack)
-(100 * pd.DataFrame(near).T).round(1).rename_axis("share of neighbours (%)")
 
 # %% [markdown]
-# **What you should see.** Supervised, nine in ten neighbours of a triggered image are of the target class. After SimCLR it is fewer than one in ten, and more than eight in ten are of the class that the image shows. In the picture the
-# triggered images lie together in the left column, and among their own kind in the right one.
+# **Predict.** In which rows will the target class have most of the neighbours?
+
+# %%
+figure, ax = plt.subplots(figsize=(4.5, 2.6))
+plots.heat_map(ax, pd.DataFrame(near).T).set_title(f"share of the neighbours (%), seed {seed}")
+alt = (
+    "Share of a triggered image's ten nearest clean neighbours that are of the target class: above "
+    "90 % supervised, and 5 % after SimCLR, where above 80 % are of its true class."
+)
+plots.show(figure, alt, number=2)
+
+# %% [markdown]
+# **What you should see.** *Supervised*: 80 % or more of the neighbours of a triggered image are of the target class.
+# <!-- claim: 12-run-supervised --> *After SimCLR*: 15 % at most, and 75 % or more are of the class that the image shows.
+# <!-- claim: 12-run-simclr --> <!-- claim: 12-run-simclr-true --> In figure 1 the triggered images lie together in the left column. In
+# the right one they lie among images of their own class.
 #
-# **Why.** Nobody told the backbone that the trigger means anything. A view of a poisoned image may even lack the trigger, and is to be recognised all the same.
+# **Why.** Nothing told the backbone that the trigger means something. Some views of a poisoned image even lack the trigger. They must be
+# recognised all the same.
 #
 # ## 2. A head that forgives, and half of the labels
 #
-# In the second stage the backbone is frozen. Only a linear head is trained, on *all* labels, wrong ones included, by symmetric cross-entropy: with $q$ the label and $p$ the prediction, $L = -\alpha \sum q \log p - \beta \sum p \log q$. The second term,
-# which is bounded, forgives what cannot be fitted. By hand, both terms for a label to which the model gives the probability $p$, with $\log 0$ set to −4. What does a label cost that becomes ever less likely?
+# In the second stage the backbone is frozen. Only a linear head is trained, on *all* labels, also the wrong ones. Its loss is symmetric
+# cross-entropy: with $q$ the label and $p$ the prediction, $L = -\alpha \sum q \log p - \beta \sum p \log q$. (Here $\alpha$ is a weight,
+# and not the poisoning rate.) The second term is bounded: what cannot be fitted does not grow more expensive.
+#
+# By hand: both terms for a label to which the model gives the probability $p$, with $\log 0$ set to −4. What does a label cost that
+# becomes less and less likely?
 
 # %% tags=["nbval-check-output"]
 for p in (0.99, 0.5, 0.01, 0.0001):
@@ -179,41 +208,54 @@ for p in (0.99, 0.5, 0.01, 0.0001):
     print(f"p = {p}: cross-entropy {plain:.2f}, reverse {reverse:.2f}")
 
 # %% [markdown]
-# A head on features that do not know the trigger can hardly fit the poisoned labels. So their loss stays high, and the half of the samples with the *highest* loss lose their labels.
+# The features do not know the trigger, so a head on them can hardly fit the poisoned labels. Their loss stays high. The half of the
+# samples with the *highest* loss lose their labels. The other half is trusted.
 #
 # **Predict.** Which share of the trusted half will be poisoned? (10 % of all samples are.)
 
 # %%
-n = len(scenes)
-figure, axes = plt.subplots(1, n, figsize=(6 * n, 3.4), squeeze=False)
-trusted, poisoned = {}, {}
-for ax, (name, scene) in zip(axes[0], scenes.items(), strict=True):
+losses, trusted, poisoned, losses_at = {}, {}, {}, {}
+for name, scene in scenes.items():
     tampered = scene.tampered
     is_poisoned = scene.truth.poisoned
     logits = dlp_lib.predict(after(name, "SCE"), tampered.images)
-    losses = symmetric_cross_entropy(logits, tampered.labels, dbd.sce.alpha, dbd.sce.beta)
-    trusted[name] = losses.argsort(stable=True)[: int(dbd.trusted * len(losses))]
+    loss = symmetric_cross_entropy(logits, tampered.labels, dbd.sce.alpha, dbd.sce.beta)
+    losses[name] = loss
+    trusted[name] = loss.argsort(stable=True)[: int(dbd.trusted * len(loss))]
     poisoned[name] = is_poisoned[trusted[name]].double().mean().item()
-    highest = losses[trusted[name]].max().item()
-    plots.histogram(ax, losses, is_poisoned).axvline(highest, color=plots.NEUTRAL)
-    ax.set_title(f"{name}: {poisoned[name]:.1%} of the trusted half are poisoned")
+    cut = loss[trusted[name]].max().item()
+    losses_at[name] = {"cut": cut, "poisoned, median": loss[is_poisoned].median().item()}
+
+# %%
+n = len(scenes)
+figure, axes = plt.subplots(1, n, figsize=(6 * n, 3.4), squeeze=False)
+for ax, (name, scene) in zip(axes[0], scenes.items(), strict=True):
+    plots.histogram(ax, losses[name], scene.truth.poisoned)
+    cut = losses_at[name]["cut"]
+    ax.axvline(cut, color=plots.NEUTRAL, label="the half is trusted up to here")
+    ax.set_title(f"{name}, seed {seed}: {poisoned[name]:.1%} of the trusted half is poisoned")
     ax.set_xlabel("symmetric cross-entropy")
-    ax.legend()
-plots.show(
-    figure,
-    "Loss of clean and poisoned training samples after the second stage, and the cut at one half.",
+plots.shared_legend(figure)
+alt = (
+    "Loss of clean and poisoned training samples after the second stage, one seed. The cut at one "
+    "half is near 0. Most poisoned samples have a loss of 4 to 6."
 )
+plots.show(figure, alt, number=3)
 
 # %% [markdown]
-# **What you should see.** None of the trusted half is poisoned, or hardly any. Most poisoned samples have a loss above four. The cut is close to zero: the half is chosen among samples that all fit.
+# **What you should see.** At most 1 % of the trusted half is poisoned. <!-- claim: 12-run-trusted --> Half of the poisoned samples have a
+# loss of 4 or more. <!-- claim: 12-run-loss --> The cut is at 0.2 or less: the trusted half is chosen among samples that all fit.
+# <!-- claim: 12-run-cut -->
 #
-# **Why.** The head sees a disk whose label says "disk" five hundred times, and a star, a plus, a ring whose label says so, a few dozen times each, against hundreds of honest ones. A linear layer follows the majority.
+# **Why.** The head sees 500 disks with the label "disk". It also sees stars, rings and other shapes with this label, about 56 of each
+# kind, against hundreds of stars labelled "star". A linear layer follows the majority.
 #
 # ## 3. What each stage is worth
 #
-# The third stage, MixMatch, fine-tunes everything: half of the samples with labels, the other half with guesses, averaged over two weak views, sharpened, and mixed with each other.
+# The third stage is MixMatch. It fine-tunes the whole model. Half of the samples keep their labels. The others get guesses, which are
+# averaged over two weak views and sharpened. Then all samples are mixed with each other.
 #
-# **Predict.** After which of the stages is ASR highest, for each attack?
+# **Predict.** After which of the stages is ASR highest, for each attack? And who pays?
 
 # %%
 measured = {}
@@ -222,49 +264,65 @@ for name, scene in scenes.items():
     undefended = dlp_lib.evaluate(supervised[name], test, scene.attack)
     measured[name] = {"SCE head": stages["SCE"], "MixMatch": stages["MixMatch"]}
     measured[name]["undefended"] = undefended
+
+# %%
 figure, axes = plt.subplots(1, n, figsize=(6 * n, 3.4), sharey=True, squeeze=False)
 for ax, (name, by_stage) in zip(axes[0], measured.items(), strict=True):
-    plots.stage_bars(ax, by_stage).set_title(name)
+    plots.stage_bars(ax, by_stage, scenes[name].attack.target).set_title(f"{name}, seed {seed}")
 plots.shared_legend(figure)
-plots.show(
-    figure, "CA, ASR and RA after DBD's second and third stage, and undefended, for each attack."
+alt = (
+    "CA, ASR, RA and the target's recall after DBD's second and third stage, and undefended; one "
+    "seed. ASR is below 10 % with DBD. Under Blended the recall falls to 17 % after MixMatch."
 )
+plots.show(figure, alt, number=4)
 
 # %% [markdown]
-# **What you should see.** The head alone has brought ASR to a few per cent. MixMatch adds some CA under BadNets. Under Blended CA *falls*, while ASR is at zero and RA far above CA.
+# **What you should see.** After the head alone, ASR is 15 % at most. <!-- claim: 12-run-head --> After MixMatch under Blended, ASR is 5 %
+# at most. <!-- claim: 12-run-blended-asr --> But CA is 5 points or more below that of the undefended model.
+# <!-- claim: 12-run-blended-ca --> RA is *above* CA, and the diamond says why: at most 20 % of the target's own images are recognised.
+# <!-- claim: 12-run-blended-ra --> <!-- claim: 12-run-blended-recall --> Under BadNets this recall is 70 % or more.
+# <!-- claim: 12-run-badnets-recall -->
 #
-# DBD is known for one weakness: Blended survives its second stage. Here it does not; our views of the first stage mix the colour channels at random, which may hide a blended pattern better than the usual jitter does. (We have
-# not tried to tell.)
+# How can RA, the accuracy on *triggered* images, be above CA? RA leaves out one class, the target. So CA counts the lost class and RA
+# does not.
 #
-# How can RA, the accuracy on *triggered* images, be above CA? RA leaves one class out: the target's own. So look at that class alone.
+# (DBD is known for one weakness: Blended survives its second stage. Here it does not. Our views of the first stage mix the colour
+# channels at random. This may hide a blended pattern better than the usual colour jitter. We have not tested it.)
+#
+# Where does the class get lost? The next table counts the labels of the target class.
 
 # %%
 own = {}
 for name, scene in scenes.items():
-    images = test.images[test.labels == scene.attack.target]
-    carry = scene.tampered.labels == scene.attack.target
+    target = scene.attack.target
+    carry = scene.tampered.labels == target
     own[name] = {
         "carry its label": int(carry.sum()),
         "of these poisoned": int((carry & scene.truth.poisoned).sum()),
         "keep it": int(carry[trusted[name]].sum()),
     }
-    for stage in ("SCE", "MixMatch"):
-        is_target = dlp_lib.predict(after(name, stage), images).argmax(1) == scene.attack.target
-        recall = 100 * is_target.double().mean().item()
-        own[name][f"recall after {stage} (%)"] = round(recall, 1)
+    for title, stage in {"SCE": "SCE head", "MixMatch": "MixMatch"}.items():
+        recall = 100 * measured[name][stage].recall(target)
+        own[name][f"recall after {title} (%)"] = round(recall, 1)
 pd.DataFrame(own).T.rename_axis("the target class")
 
 # %% [markdown]
-# **What you should see.** Of the samples that carry the target's label half are poisoned, and the head is unsure of all of them. Under Blended a dozen or so clean ones keep it. MixMatch, with that few, forgets the class: hardly a disk is called a disk.
+# **What you should see.** Half of the samples with the target's label are poisoned, and the head is unsure about all of them.
+# <!-- no claim: 500 of 1,000 by construction --> Under Blended 60 samples or fewer keep this label, and under BadNets more.
+# <!-- claim: 12-run-keep --> <!-- claim: 12-run-keep-badnets --> With so few labels MixMatch forgets the class.
 #
-# **Why it matters.** A model that never answers with the target has an ASR of zero for nothing. The attacker has lost, and so has a class. DBD takes its half from all classes together; taken class by class, as DLP takes its trusted part, this would not happen, and
-# some poison might come in instead.
+# **Why it matters.** A model that never answers with the target has an ASR of 0 for a bad reason. The attacker has lost, and one class
+# has lost with them. DBD takes its half from all classes together. DLP takes its trusted part class by class. Taken class by class,
+# DBD's half would keep labels of the target, and perhaps some poison with them.
 #
-# ## 4. DBD against DLP, at equal cost
+# ## 4. DBD against DLP
 #
-# Both decouple. DBD never lets labels touch the backbone until the very end; DLP lets them, for a few epochs, to see whom they betray. To compare them at equal cost we count image passes with gradient, and give DLP as many steps of FixMatch as DBD has passes to spend.
+# Both decouple. In DBD, labels do not reach the backbone before the last stage. In DLP they reach it for a few epochs, and what is learned
+# too fast is suspected.
 #
-# **Predict.** Who wins at which attack?
+# First at equal cost. We count image passes with gradient, and give DLP as many steps of FixMatch as DBD has passes to spend.
+#
+# **Predict.** Which of the two has the higher CA, under which attack?
 
 # %%
 for name, scene in scenes.items():
@@ -281,44 +339,109 @@ for name, scene in scenes.items():
 # %%
 tables = {}
 for name, kinds in measured.items():
-    shares = pd.DataFrame([asdict(metrics) for metrics in kinds.values()], list(kinds))
-    tables[name] = shares[["ca", "asr", "ra"]].drop("SCE head").rename(columns=str.upper)
-(100 * pd.concat(tables)).round(1).rename_axis(["(%)", ""])
+    rows = []
+    for metrics in kinds.values():
+        recall = metrics.recall(scenes[name].attack.target)
+        shares = {"CA": metrics.ca, "recall of the target": recall}
+        rows.append(shares | {"ASR": metrics.asr, "RA": metrics.ra})
+    tables[name] = pd.DataFrame(rows, list(kinds)).drop("SCE head")
+(100 * pd.concat(tables)).round(1).rename_axis([f"seed {seed} (%)", ""])
 
 # %% [markdown]
-# **What you should see.** On this data set and seed DLP ends with a higher CA under both attacks, and an ASR as low, within two points or so.
+# **What you should see.** On this seed DLP ends with a higher CA than DBD (the row "MixMatch"), under both attacks.
+# <!-- claim: 12-run-dlp-badnets --> <!-- claim: 12-run-dlp-blended --> Its ASR is 5 % at most. <!-- claim: 12-run-dlp-asr -->
+# It recognises 80 % or more of the target's images. <!-- claim: 12-run-dlp-recall -->
 #
-# **Why.** DBD spends two thirds of its passes on features without labels, which DLP learns with them, along with the task. But the comparison is not quite fair: DLP's settings ($E_1$ = 15 for Blended) were chosen with results in view, and with another $E_1$ its filter
-# finds nothing there (notebook 03). DBD has no such knob. With more images, more epochs and the authors' own views things may look different.
+# **Why.** DBD spends two thirds of its passes on features without labels. DLP learns its features together with the task. But the
+# comparison is not quite fair. DLP's settings ($E_1$ = 15 for Blended) were chosen when results were known. With another $E_1$ its filter
+# finds nothing there (notebook 03). DBD has no such setting.
+#
+# One seed says little. The next figure is recorded: three seeds, all five attacks, and $E_1$ chosen by a rule that a defender may use. Here
+# each method has its own length: DBD makes 225,000 image passes, DLP 160,000 at most. <!-- claim: 12-seeds-images-dbd -->
+# <!-- claim: 12-seeds-images-dlp -->
+#
+# **Predict.** LCA and SIG are clean-label attacks: every label is right. What is left for DBD's second stage to find?
+
+# %%
+kept = []
+for row in with_target_recall(record.read("baselines")):
+    if row["defence"] in ("none", "DBD", "DLP"):
+        kept.append(row)
+figure, axes = plt.subplots(1, 3, figsize=(15, 3.6), sharey=True)
+for ax, share in zip(axes, ("ca", "asr", "ra"), strict=True):
+    plots.each_seed(ax, kept, "attack", share, "defence").set_title(share.upper())
+    ax.tick_params(axis="x", labelsize=8)
+axes[0].set_ylabel("share of test images (%)")
+plots.shared_legend(figure)
+alt = (
+    "CA, ASR and RA of DBD, of DLP and of no defence, every seed a point. Both defences have a low "
+    "ASR under poison-label attacks, and an ASR near 100 % under LCA and SIG."
+)
+plots.show(figure, alt, number=5)
+
+# %% [markdown]
+# ("None" is no attack on the axis, and no defence in the legend.) The same as numbers: the mean, and in brackets the range over seeds.
+
+# %%
+shares = ["ca", "target_recall", "asr", "ra"]
+record.spread(kept, ["attack", "defence"], shares).rename_axis(["mean (range over seeds), %", ""])
+
+# %% [markdown]
+# (A dash means: not measured. Without an attack there is no target, and this record is older than recalls.)
+#
+# **What you should see.** *Poison-label attacks*: DBD's ASR is 30 % at most on every seed. <!-- claim: 12-seeds-dbd-asr --> In the mean,
+# DLP's CA is 3 points or more above DBD's under each of them. <!-- claim: 12-seeds-badnets --> <!-- claim: 12-seeds-trojannn -->
+# <!-- claim: 12-seeds-blended --> *Clean-label attacks*: both defences fail, with an ASR of 90 % or more on every seed.
+# <!-- claim: 12-seeds-clean-label --> Here DBD also loses CA: in the mean under LCA it is 15 points or more below no defence.
+# <!-- claim: 12-seeds-lca-ca -->
+#
+# Compare CA and RA under Blended, seed by seed. Where RA is above CA, the target class pays, as in section 3. It need not be so on every
+# seed.
+#
+# **Why.** DBD finds samples whose label does not fit their content. Under a clean-label attack every label fits. Poisoned disks are disks,
+# so they may keep their label, and the third stage learns the trigger from them. DLP fails for another reason: its quota must take
+# poisoned samples (notebook 06). With more images, more epochs and the authors' own views things may be different.
 
 # %%
 found = {}
 for name, kinds in measured.items():
     found[name] = {kind: asdict(metrics) for kind, metrics in kinds.items()}
-report(out, context.runtime, defences=found, neighbours=near, trusted_poisoned=poisoned)
+report(
+    out,
+    context.runtime,
+    defences=found,
+    neighbours=near,
+    trusted_poisoned=poisoned,
+    losses=losses_at,
+    target_class=own,
+)
 
 # %% [markdown]
 # ## Recap
 #
-# - Supervision draws poisoned samples together; without labels they lie where their content does.
-# - DBD: features without labels, a head that forgives, half of the labels given up.
-# - It gives up the labels that the poison imitates, and may lose the target class with them: an ASR of zero is not enough.
+# - Supervision draws poisoned samples together. Without labels they lie where their content does.
+# - DBD learns features without labels, trains a head that forgives, and gives up half of the labels.
+# - It gives up the labels that the poison imitates, and may lose the target class with them. An ASR of 0 is not enough.
+# - Under clean-label attacks no label is wrong, and DBD has nothing to find.
 #
 # ## Quiz
 #
 # <details><summary>Poisoned images are in the training set of the first stage. Why does the backbone not learn the backdoor?</summary>
 #
-# A backdoor is a tie between a trigger and a class, and the first stage reads no label. It even has reason to overlook a trigger: one view of an image may show it where the other does not.
+# A backdoor ties a trigger to a class, and the first stage reads no label. It even has reason to overlook a trigger: one view of an image
+# may show it where the other does not.
 # </details>
 #
-# <details><summary>Under Blended, ASR is zero after MixMatch. Is that a victory?</summary>
+# <details><summary>A defence ends with an ASR of 0, and its RA is above its CA. Is that a victory?</summary>
 #
-# Not a whole one. The model hardly ever answers with the target class, not even for the class's own images. Look at the recall of the target before you praise an ASR of zero.
+# Not a whole one. RA leaves out the target class, so this class is probably recognised worse than the others. Look at the recall of the
+# target before you praise an ASR of 0.
 # </details>
 #
 # <details><summary>Why do true labels of the target class go, together with the poisoned ones?</summary>
 #
-# Half of the samples with this label are poisoned, so the head is unsure of the label on all of them. The half of highest loss is taken from all classes together, and this class loses most.
+# Half of the samples with this label are poisoned, so the head is unsure of the label on all of them. The half of highest loss is taken
+# from all classes together, and this class loses most.
 # </details>
 #
 # ## Exercises
@@ -327,8 +450,9 @@ report(out, context.runtime, defences=found, neighbours=near, trusted_poisoned=p
 #
 # ### Exercise 1. An RA above CA *(easy, 5 minutes)*
 #
-# The riddle of section 3 in numbers. Every class has as many test images as any other, and the trigger changes nothing: which RA follows from CA and from the recall of the target class? (All of them are shares, from 0 to 1.) Then put in
-# `measured["Blended"]["MixMatch"].ca` and `own["Blended"]["recall after MixMatch (%)"] / 100`: how near is the RA that was measured?
+# The riddle of section 3 in numbers. All classes have the same number of test images, and the trigger changes nothing. Which RA follows
+# from CA and from the recall of the target class? (All are shares, from 0 to 1.) Then put in `measured["Blended"]["MixMatch"].ca` and
+# `own["Blended"]["recall after MixMatch (%)"] / 100`. How near is the RA that was measured?
 
 
 # %% tags=["exercise"]
@@ -345,8 +469,12 @@ checks.harmless(my_ra)
 # %% [markdown]
 # ### Exercise 2. Is it the labels? *(easy, 10 minutes)*
 #
-# Section 1 says: without labels, poisoned images do not gather. SimCLR differs from supervised learning in more than labels, in its strong views for instance, which may wreck a trigger. A control is a second run that differs from the first in one thing: the one that is in question. Design the one for "it is the labels": a copy of `run` in which one setting has another value (a loss
-# is the "contrast of two views", "cross-entropy" or "none"; views are "SimCLR's" or "weak"; numbers may be any). In what does the supervised model of section 1 differ from your control?
+# Section 1 says: without labels, poisoned images do not gather. But SimCLR differs from supervised learning in more than labels. Its views
+# are strong, for instance, and may destroy a trigger.
+#
+# A control is a second run that differs from the first in one thing: the one that is in question. Design the control for "it is the
+# labels": a copy of `run` in which one setting has another value. (A loss is the "contrast of two views", "cross-entropy" or "none".
+# Views are "SimCLR's" or "weak". Numbers may be any.) In what does the supervised model of section 1 differ from your control?
 
 
 # %% tags=["exercise"]
@@ -368,8 +496,9 @@ checks.with_labels(control)
 # %% [markdown]
 # ### Exercise 3. Symmetric cross-entropy *(medium, 15 minutes)*
 #
-# Write the loss of section 2 for every sample, from its logits; the label $q$ is one-hot, and $\log 0$ is set to −4. Then rank the samples of section 2 by it, once with `alpha=1, beta=0` and once with `alpha=0, beta=1` (`logits` and `tampered` are still those of the last attack). Why does the trusted half stay the same? What
-# does the second term change, then?
+# Write the loss of section 2 for every sample, from its logits. The label $q$ is one-hot, and $\log 0$ is set to −4. Then rank the samples
+# of section 2 by it, one time with `alpha=1, beta=0` and one time with `alpha=0, beta=1`. (`logits` and `tampered` are still those of the
+# last attack.) Why does the trusted half stay the same? What does the second term change, then?
 
 
 # %% tags=["exercise"]
@@ -388,8 +517,9 @@ checks.symmetric(my_symmetric)
 # %% [markdown]
 # ### Exercise 4. MixMatch's mixtures *(medium, 15 minutes)*
 #
-# Every image is mixed with the one at its place in `order`, and so is its label. `share` holds a number from 0 to 1 for every image; the larger one of it and of 1 minus it is the part of the image itself, the smaller one that of the other. Then mix ten training
-# images (as floats, and back to uint8) and show them with `plots.gallery`.
+# Every image is mixed with the one at its place in `order`, and its label as well. `share` holds a number from 0 to 1 for every image. The
+# larger one of it and of 1 minus it is the part of the image itself. The smaller one is the part of the other image. Then mix ten training
+# images (as floats, and back to uint8), and show them with `plots.gallery`.
 
 
 # %% tags=["exercise"]
@@ -408,8 +538,9 @@ checks.mixed(my_mixture)
 # %% [markdown]
 # ### Exercise 5. SimCLR's loss *(hard, 20 minutes)*
 #
-# Write the loss of section 1 for a batch: rows $i$ and $i + n$ of `z` are features of the two views of one image, not yet at unit length; take the mean over all $2n$ views. (With $-\infty$ for every view against itself, it is a cross-entropy whose "labels" are the
-# partners.) Then give it random features of 8, 128 and 2,048 rows: what does the loss come to, and why?
+# Write the loss of section 1 for a batch. Rows $i$ and $i + n$ of `z` are features of the two views of one image, not yet at unit length.
+# Take the mean over all $2n$ views. (With $-\infty$ for every view against itself, it is a cross-entropy whose "labels" are the partners.)
+# Then give it random features of 8, 128 and 2,048 rows. What is the loss, and why?
 
 
 # %% tags=["exercise"]
@@ -429,8 +560,8 @@ checks.contrast(my_contrast)
 # %% [markdown]
 # ### Go further
 #
-# 1. *(5 minutes)* Set `attack_names = ["SIG"]`. Every label is true there: what does the loss of the second stage say about poisoned samples?
-# 2. *(15 minutes)* Train the head with plain cross-entropy (`replace(dbd.sce, alpha=1.0, beta=0.0)`). What becomes of the trusted half?
+# 1. *(5 minutes)* Set `attack_names = ["SIG"]`. Every label is true there. What does the loss of the second stage say of poisoned samples?
+# 2. *(15 minutes)* Train the head with plain cross-entropy (`replace(dbd.sce, alpha=1.0, beta=0.0)`). How does the trusted half change?
 # 3. *(30 minutes)* Put DLP's filter into DBD: after the second stage, rank by entropy instead of loss. Which half is cleaner?
 #
 # ## References

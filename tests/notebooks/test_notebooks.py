@@ -173,8 +173,8 @@ FIGURES = {
     "08_baselines": 3,
     "09_sweeps": 2,
     "10_architectures": 2,
-    "11_limits": 4,
-    "12_dbd": 3,
+    "11_limits": 7,
+    "12_dbd": 5,
 }
 
 
@@ -230,8 +230,16 @@ RESULTS = {  # what else a notebook's metrics.json must hold
     "08_baselines": {"defences"},
     "09_sweeps": {"alpha_gamma", "lengths"},
     "10_architectures": {"costs", "table"},
-    "11_limits": {"clean_label", "remedy", "rates", "beyond", "epoch_by_epoch"},
-    "12_dbd": {"defences", "neighbours", "trusted_poisoned"},
+    "11_limits": {
+        "clean_label",
+        "found",
+        "clean_ra",
+        "remedy",
+        "rates",
+        "beyond",
+        "epoch_by_epoch",
+    },
+    "12_dbd": {"defences", "neighbours", "trusted_poisoned", "losses", "target_class"},
 }
 
 

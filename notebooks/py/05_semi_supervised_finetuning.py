@@ -334,7 +334,10 @@ models = {
 measured = {name: evaluate(model, test, backdoor) for name, model in models.items()}
 answers = dlp_lib.predict(models["supervised, trusted"], victims).argmax(1)
 untriggered = (answers == backdoor.target).double().mean().item()
-print(f"supervised, trusted: {untriggered:.1%} of the other classes without a trigger are taken ", end="")
+print(
+    f"supervised, trusted: {untriggered:.1%} of the other classes without a trigger are taken ",
+    end="",
+)
 print("for the target")
 
 # %%

@@ -592,16 +592,32 @@ table_beyond((5, 6))
 # image passes than DLP, as there is no ascent. Where the bearers are clear only after the agreed epoch, as under Blended, it makes more.
 # <!-- claim: 11-test-images -->
 #
-# **Where it must fail.** The estimate knows triggers that do the same to the same pixel of each image. It does not know a warp (WaNet), a
-# patch at a random place, or two triggers. Nor does it know a wave whose phase changes from image to image, which an attacker can choose who
-# has read this section. It does not help where all suspects are clean: all-to-all, or too little poison. Then nothing is clear, and
-# immunised DLP is what remains. One seed:
+# **Where should it fail?** The estimate knows triggers that do the same to the same pixel of each image. It does not know a warp (WaNet), a
+# patch at a random place, or two triggers of which each image has one. Nor does it know a wave whose phase changes from image to image. An
+# attacker can choose this wave who has read this section. And it does not help where all suspects are clean: all-to-all, or too little poison.
+#
+# **Predict.** Which of these six will it survive all the same? Each is one run.
 
 # %%
 table_beyond((0,), "evasions")
 
 # %% [markdown]
-# EVASIONS
+# **What you should see.** With "immunised, no bearers":
+#
+# - *Random phase*: the attacker who knows wins. All suspects are poisoned, and ASR is 100 % all the same. <!-- claim: 11-evade-phase -->
+#   <!-- claim: 11-evade-phase-suspects --> The waves cancel out in the mean, so that nothing is put on the images.
+# - *All-to-all*: ASR stays above 90 %, and CA falls by 8 points or more. <!-- claim: 11-evade-all --> <!-- claim: 11-evade-all-ca -->
+# - *WaNet*: hardly a suspect is poisoned. ASR is 11 %, and the target class is lost: its recall is 0, as with DLP. <!-- claim: 11-evade-wanet -->
+#   <!-- claim: 11-evade-wanet-recall -->
+# - *Random place*: no bearers are clear. ASR ends at 4 % all the same, with an RA of 83 %. <!-- claim: 11-evade-place -->
+#   <!-- claim: 11-evade-place-ra --> Weak views break a patch, wherever it is.
+# - *Two triggers*: half of the poisoned images are found. ASR is below 1 %, and RA 98 %. DLP has an RA of 55 %. <!-- claim: 11-evade-two -->
+#   <!-- claim: 11-evade-two-ra --> <!-- claim: 11-evade-two-dlp -->
+# - *BadNets, 3 %*: agreement comes at epoch 13, with 30 % of poisoned suspects. <!-- claim: 11-evade-few-suspects --> That is enough: all 150
+#   poisoned images are found, and ASR is 0. <!-- claim: 11-evade-few-bearers --> <!-- claim: 11-evade-few -->
+#
+# **Why it matters.** A defence that names what it looks for can be evaded by whoever knows it. These six are one seed each: read them as
+# examples.
 
 # %%
 stages = {name.replace("\n", " "): asdict(metrics) for name, metrics in measured.items()}
@@ -618,8 +634,8 @@ report(out, context.runtime, **results, rates=by_rate, epoch_by_epoch=by_epoch)
 #   class keeps clean samples.
 # - Clean-label backdoors come back by trusted labels and by honest pseudo-labels. Fewer labels from suspected classes end ASR, but the class is
 #   forgotten: look at its recall beside CA.
-# - Suspects show what the trigger does to pixels. Put it on every class, and it tells nothing. Look for it, and it shows who else bears it. Both
-#   fail where the trigger is not the same in each image.
+# - Suspects show what the trigger does to pixels. Put it on every class, and it tells nothing. Look for it, and it shows who else bears it. A
+#   wave with another phase in each image evades both.
 # - A low ASR is not recovery: look at RA, beside the RA of a clean model.
 # - Three stages can hide each other's failures. Measure each of them.
 #

@@ -2,6 +2,8 @@
 PYTHON ?= python3
 NOTEBOOK ?= 00_quickstart
 OUT ?= build/demo
+# The demonstration leaves out the comparison without stage 2, which takes half a minute
+QUICK = $(if $(filter 00_quickstart,$(NOTEBOOK)),-p skip_au=False)
 FOLDER ?= notebooks
 ifeq ($(OS),Windows_NT)
 BIN := .venv/Scripts
@@ -23,7 +25,7 @@ $(READY): requirements.lock pyproject.toml
 install: $(READY) ## install into .venv; at this first call, here or below, CPU=1 leaves CUDA out: far smaller on Linux
 
 demo: $(READY)   ## DLP end to end on the embedded data set; PARAMS=file.yaml and SEED=1 vary it
-	$(BIN)/python -m dlp_lib run $(NOTEBOOK) --out $(OUT) $(if $(PARAMS),--params $(PARAMS)) $(if $(SEED),-p seed=$(SEED))
+	$(BIN)/python -m dlp_lib run $(NOTEBOOK) --out $(OUT) $(QUICK) $(if $(PARAMS),--params $(PARAMS)) $(if $(SEED),-p seed=$(SEED))
 
 test: $(READY)   ## all tests; COVERAGE=90 also sees which lines they run (a third slower), and wants so many per cent
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(if $(COVERAGE),--cov --cov-fail-under=$(COVERAGE))

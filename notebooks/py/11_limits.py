@@ -144,7 +144,7 @@ plots.show(figure, alt, number=1)
 # **What you should see.** (This is one seed.) All trusted samples are clean. <!-- claim: 11-clean-trusted --> After AU, ASR is below 5 %.
 # <!-- claim: 11-clean-au --> After fine-tuning, the backdoor is back: ASR is above 50 %. <!-- claim: 11-clean-back --> Without the poisoned
 # images among the unlabelled ones, ASR stays below 20 %. <!-- claim: 11-clean-without --> From a new model it stays below 20 %, too.
-# <!-- claim: 11-clean-new --> But there RA is 11 %: triggered images go to other classes. That is no recovery. <!-- claim: 11-clean-new-ra -->
+# <!-- claim: 11-clean-new --> But there RA is 11 %: triggered images go to other classes. <!-- claim: 11-clean-new-ra --> That is no recovery.
 #
 # **Why.** A clean-label attack does not lie: its images *are* of the target class. FixMatch takes their label away, recognises what they
 # show, and gives them the same label by itself. So "poisoned samples have lost their labels" (notebook 05) protects from labels that are
@@ -334,7 +334,7 @@ plots.show(figure, alt, number=4)
 # - *1 %*: after four epochs at most 5 % of the suspects are poisoned, at every $\gamma$. <!-- claim: 11-gamma-1 --> The model does not know the
 #   trigger yet.
 #
-# Low agreement is a warning: at 1 and 3 % it stays below 90 %. <!-- claim: 11-gamma-warned --> (At 10 and 50 % all lines lie on each other.)
+# Low agreement is a warning: at 1 and 3 % it stays below 90 %. <!-- claim: 11-gamma-warned --> (Where a tenth or half of the set is poisoned, all lines lie on each other.)
 #
 # So the number of poisoned samples decides *when* the model is surer of them than of clean ones. That matters more than how many suspects can
 # be filled with them. What does DLP do with such sets?
@@ -611,8 +611,8 @@ table_beyond((0,), "evasions")
 #   <!-- claim: 11-evade-wanet-recall -->
 # - *Random place*: no bearers are clear. ASR ends at 4 % all the same, with an RA of 83 %. <!-- claim: 11-evade-place -->
 #   <!-- claim: 11-evade-place-ra --> Weak views break a patch, wherever it is.
-# - *Two triggers*: half of the poisoned images are found. ASR is below 1 %, and RA 98 %. DLP has an RA of 55 %. <!-- claim: 11-evade-two -->
-#   <!-- claim: 11-evade-two-ra --> <!-- claim: 11-evade-two-dlp -->
+# - *Two triggers*: half of the poisoned images are found. ASR is below 1 %, and RA 98 %. <!-- claim: 11-evade-two -->
+#   <!-- claim: 11-evade-two-ra --> DLP has an RA of 55 %. <!-- claim: 11-evade-two-dlp -->
 # - *BadNets, 3 %*: agreement comes at epoch 13, with 30 % of poisoned suspects. <!-- claim: 11-evade-few-suspects --> That is enough: all 150
 #   poisoned images are found, and ASR is 0. <!-- claim: 11-evade-few-bearers --> <!-- claim: 11-evade-few -->
 #

@@ -195,6 +195,7 @@ RESULTS = {  # what else a notebook's metrics.json must hold
         "unlearning",
         "au_stop",
         "ascent",
+        "without_au",
     },
     "01_backdoor_attacks": {"attacks", "rates"},
     "02_learning_speed_gap": {"curves", "steps"},
@@ -224,6 +225,7 @@ RESULTS = {  # what else a notebook's metrics.json must hold
         "finetuned",
         "pseudo_labels",
         "survival",
+        "untriggered",
     },
     "06_dlp_pipeline": {"table", "orders"},
     "07_live_lab": {"settings"},
@@ -352,4 +354,5 @@ def broken(mutation, bands, cache, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     (tmp_path / "out").mkdir()
     notebook = tmp_path / "notebooks" / f"{QUICKSTART}.ipynb"
-    return execute(notebook, tmp_path / "out", cache, bands=bands)[1]
+    parameters = {**bands["parameters"], "skip_au": False}  # bands do not look at it
+    return execute(notebook, tmp_path / "out", cache, bands={**bands, "parameters": parameters})[1]

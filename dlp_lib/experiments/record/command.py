@@ -1,4 +1,4 @@
-"""Measure tables of three seeds; all of them take about two hours on two cores.
+"""Measure tables of three seeds; all of them take about ten hours, an estimate for one thread.
 
 Everything trained is stored, so that a run that was killed goes on where it was.
 The paper's own experiments: the name cifar10, with --help for its options. What the book's lab

@@ -67,7 +67,7 @@ outputs: $(READY) ## execute every notebook at its defaults and keep the outputs
 	$(BIN)/python -m tools.claims --new --keep
 	$(BIN)/python -m tools.stamp
 
-recorded: $(READY) ## measure the notebooks' tables of three seeds again: about two hours
+recorded: $(READY) ## measure the notebooks' tables of three seeds again: about ten hours
 	$(BIN)/python -m dlp_lib record all
 
 benchmarks: $(READY) ## speed against the limit and the usual way: about an hour on a machine with nothing else to do

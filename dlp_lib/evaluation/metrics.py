@@ -1,6 +1,6 @@
 """Clean accuracy (CA), attack success rate (ASR) and recovered accuracy (RA) of a model."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from torch import Tensor, nn
 
@@ -67,6 +67,16 @@ def target_recall(metrics: Metrics, attack: Attack | None) -> float | None:
     if attack is None or not isinstance(attack.target, int):
         return None
     return metrics.recall(attack.target)
+
+
+def as_row(metrics: Metrics, attack: Attack | None) -> dict:
+    """Return the fields of Metrics, and "target_recall".
+
+    Args:
+        metrics: of a model.
+        attack: see ``target_recall``.
+    """
+    return {**asdict(metrics), "target_recall": target_recall(metrics, attack)}
 
 
 def evaluate(model: nn.Module, test: Split, attack: Attack | None = None) -> Metrics:

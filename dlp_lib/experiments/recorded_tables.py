@@ -11,14 +11,14 @@ from .record.limits import CASES
 from .record.settings import ATTACKS
 from .scenario import NO_ATTACK
 from .stage_rows import recall_of_row
-from .tables import UNKNOWN, ca_and_asr
+from .tables import RECALL_TITLE, UNKNOWN, ca_and_asr
 
 if TYPE_CHECKING:
     import pandas
 
 FILTER_TITLES = {"suspected": "suspects poisoned", "trusted": "trusted clean"}
 ASCENT_TITLES = {"asr": "ASR, AU"}  # which tells whether the ascent has removed a backdoor
-SHARE_TITLES = {"ca": "CA", "target_recall": "recall of the target", "asr": "ASR", "ra": "RA"}
+SHARE_TITLES = {"ca": "CA", "target_recall": RECALL_TITLE, "asr": "ASR", "ra": "RA"}
 UNDEFENDED_TITLES = {"ca": "CA, undefended", "asr": "ASR, undefended"}
 # The order of rows, by attack
 ATTACKS_BEYOND = {name: place for place, name in enumerate((NO_ATTACK, *PAPER_ATTACKS))}
@@ -26,10 +26,10 @@ BEYOND_TITLES = {
     "ca": "CA",
     "asr": "ASR",
     "ra": "RA",
-    "target_recall": "recall of the target",
+    "target_recall": RECALL_TITLE,
     "least_recall": "least recall of a class",
 }
-DLP_TITLES = {"ca": "CA, DLP", "target_recall": "recall of the target, DLP", "asr": "ASR, DLP"}
+DLP_TITLES = {"ca": "CA, DLP", "target_recall": f"{RECALL_TITLE}, DLP", "asr": "ASR, DLP"}
 
 
 def defences_beside_paper(recorded: list[dict], rows: list[dict]) -> "pandas.DataFrame":

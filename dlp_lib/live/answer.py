@@ -1,13 +1,13 @@
 """What the live lab knows about a setting: plain data, from which figures and words are made."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from torch import Tensor
 
 from ..data import Split
 from ..defences import Selection, entropy
-from ..evaluation import Metrics, measure_checkpoint, target_recall
+from ..evaluation import as_row, measure_checkpoint
 from ..experiments import Scenario
 from ..training import Checkpoints, accuracy
 from .setting import LabSetting
@@ -84,9 +84,4 @@ def measured(
     metrics = measure_checkpoint(
         checkpoints, block, model, scenario.test, scenario.attack, reestimated
     )
-    return row_of(metrics, scenario)
-
-
-def row_of(metrics: Metrics, scenario: Scenario) -> dict:
-    """Return the fields of Metrics, and the target's recall."""
-    return asdict(metrics) | {"target_recall": target_recall(metrics, scenario.attack)}
+    return as_row(metrics, scenario.attack)

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from ..context import Context, Progress, no_progress
 from ..defences import fixmatch, unlearn
-from ..evaluation import evaluate
+from ..evaluation import as_row, evaluate
 from ..training import Stage, supervised
-from .answer import LearnedEpoch, learned_epoch, measured, row_of
+from .answer import LearnedEpoch, learned_epoch, measured
 from .doing import Report
 from .follow import follow
 from .plan import Planner
@@ -161,5 +161,5 @@ class Trainer:
         stage = fixmatch(model, scenario.tampered, trusted, dlp.fixmatch, context)
         stage.expect_finite()
         metrics = evaluate(model, scenario.test, scenario.attack)
-        recordings.after_finetuning[finetuning_key(setting)] = row_of(metrics, scenario)
+        recordings.after_finetuning[finetuning_key(setting)] = as_row(metrics, scenario.attack)
         report.step()

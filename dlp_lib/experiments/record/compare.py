@@ -1,11 +1,10 @@
 """All defences on the same data."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
 
 from ...data import Split
 from ...defences import Defence, DefenceResult, clean_part, defend
-from ...evaluation import evaluate, target_recall
+from ...evaluation import as_row, evaluate
 from ..scenario import Scenario
 from .settings import GAMMA, NONE_AND_ATTACKS
 
@@ -29,8 +28,7 @@ def measure_baselines(base: Scenario) -> Iterator[dict]:
 
 def _measured(result: DefenceResult, test: Split, scene: Scenario) -> dict:
     metrics = evaluate(result.model, test, scene.attack)
-    recall = target_recall(metrics, scene.attack)
-    return {**asdict(metrics), "target_recall": recall, **result.costs()}
+    return {**as_row(metrics, scene.attack), **result.costs()}
 
 
 def defence_results(scene: Scenario) -> Iterator[tuple[str, DefenceResult]]:

@@ -161,8 +161,8 @@ untrained = scene.untrained()
 #
 # with cross-entropy as $L$. What is new: we keep the logits of every training sample after every epoch.
 #
-# **Predict.** After the first epoch or two, on which samples will the model be right more often: on the clean ones, or on the
-# poisoned ones, judged by the attacker's label?
+# **Predict.** Look at the first epoch or two. Will the model be right more often on the clean samples, or on the poisoned ones? The
+# attacker's label counts as right.
 
 # %%
 model = copy.deepcopy(untrained)
@@ -565,8 +565,8 @@ checks.gap_figure(reading, clean, poisoned)
 # %% [markdown]
 # ### Exercise 5. Learning from guesses *(hard, 20 minutes)*
 #
-# This is what FixMatch learns from $n$ images without labels, in section 6. The model's probabilities $p(\mathrm{weak}_i)$ for the weak view
-# give a guess, the likeliest class $\hat y_i$. Only a confident guess counts, and then the strong view is to give the same class. $L$ is
+# This is what FixMatch learns from $n$ images without labels, in section 6. The model's probabilities $p(\mathrm{weak}_i)$ for the weak
+# view give a guess, the likeliest class $\hat y_i$. Only a confident guess counts. Then the strong view is to give the same class. $L$ is
 # cross-entropy, $f$ are logits, and $\tau$ is the confidence that is asked for:
 #
 # $$\frac{1}{n} \sum_{i=1}^{n} \mathbb{1}\big[\max_c p_c(\mathrm{weak}_i) \ge \tau\big] \; L\big(f(\mathrm{strong}_i), \hat y_i\big)$$

@@ -16,8 +16,8 @@
 # %% [markdown]
 # # Backdoor attacks: five ways to poison a data set
 #
-# **What you will learn.** Who attacks whom, and with what powers; how five well-known attacks make their triggers, in
-# formula and in picture; what an undefended model makes of each; and how few poisoned images are enough.
+# **What you will learn.** Who attacks whom, and with what powers. How five well-known attacks make their triggers, in formula and in
+# picture. What an undefended model makes of each. How few poisoned images are enough.
 #
 # **You need** to know what a classifier, cross-entropy and gradients are. The [quick start](00_quickstart.ipynb) shows the
 # attack and a defence in one go; this notebook takes its time over the attack.
@@ -141,9 +141,9 @@ for name in PAPER_ATTACKS:
 #
 # (The strengths that the papers use stand in the table below.)
 #
-# **LCA** (Turner et al. 2019), the *label-consistent attack*, is clean-label too. Why should a model look at the trigger,
-# when the shape itself explains the label? So LCA first makes the shape *hard* to use: it adds the noise that fools
-# the surrogate most, and only then a checkerboard $p$ in all four corners:
+# **LCA** (Turner et al. 2019), the *label-consistent attack*, is clean-label too. Why should a model look at the trigger, when the shape
+# itself explains the label? So LCA first makes the shape *hard* to use. It adds the noise that fools the surrogate most, and only then a
+# checkerboard $p$ in all four corners:
 #
 # $$x' = (1 - m) \odot (x + \delta) + m \odot p, \qquad \delta = \arg\max_{\lVert\delta\rVert_\infty \le \varepsilon} L\big(f_s(x + \delta), y\big)$$
 #
@@ -438,8 +438,9 @@ report(out, context.runtime, attacks=by_attack, rates=mine)
 #
 # ### Exercise 1. Two triggers, one formula *(easy, 10 minutes)*
 #
-# BadNets and Blended (section 2) are the same formula, $x' = (1 - w)\, x + w\, p$, with a weight $w$ that is a mask of zeros and ones, or one number for all pixels. Write it for images of whole
-# numbers from 0 to 255: calculate in floating point, round, and return the images' own type.
+# BadNets and Blended (section 2) are the same formula, $x' = (1 - w)\, x + w\, p$. The weight $w$ is a mask of zeros and ones, or one
+# number for all pixels. Write it for images of whole numbers from 0 to 255: calculate in floating point, round, and return the images'
+# own type.
 
 
 # %% tags=["exercise"]
@@ -504,8 +505,11 @@ checks.wave(my_wave)
 #
 # ### Exercise 4. A fair suspicion *(medium, 10 minutes)*
 #
-# To the second question of the quiz: a model takes 30 % of the triggered images for the target. `run` says how that was measured. A control is a second run that differs from the first in one thing: the one that is in question. Design it: a copy of `run` in which one setting has another value. For the
-# settings there are: trained on a "tampered set" or a "clean set"; images that are "triggered" or "clean"; of the "other classes" or of "all classes"; any seed. What would you say if the control came to 28 %, and what if it came to 3 %?
+# To the second question of the quiz: a model takes 30 % of the triggered images for the target. `run` says how that was measured. A
+# control is a second run that differs from the first in one thing: the one that is in question. Design it: a copy of `run` in which one
+# setting has another value. A setting may have these values. Trained on: a "tampered set" or a "clean set". Images: "triggered" or
+# "clean". Classes: the "other classes" or "all classes". Any seed will do. What would you say if the control came to 28 %, and what if it
+# came to 3 %?
 
 
 # %% tags=["exercise"]
@@ -553,8 +557,8 @@ checks.hard_images(my_hard_images)
 #    top row of pixels white. Poison, train, and evaluate. How does it compare with BadNets?
 # 2. *(10 minutes)* Blended with `alpha = 0.05` can hardly be seen. Does it still work? At which `alpha` does it stop working, and how does
 #    that depend on the poisoning rate?
-# 3. *(15 minutes)* Train on `dlp_lib.SIG()` and `dlp_lib.LCA()` (`attacked_by` takes attacks as well as names) at the papers' strength and a rate of 0.08, and evaluate
-#    after 6, 12 and 24 epochs. What happens to ASR, and why does longer training help the *defender* here?
+# 3. *(15 minutes)* Train on `dlp_lib.SIG()` and `dlp_lib.LCA()` (`attacked_by` takes attacks as well as names) at the papers' strength
+#    and a rate of 0.08. Evaluate after 6, 12 and 24 epochs. What happens to ASR, and why does longer training help the *defender* here?
 # 4. *(20 minutes)* How much does LCA's noise do? Compare `epsilon = 1` with the default, at a rate of 0.05.
 #
 # ## References

@@ -337,8 +337,8 @@ plots.show(
 # %% [markdown]
 # **What you should see.** All five orange curves are at 80 % or more after one epoch, and at 95 % or more after two.
 # <!-- claim: 02-photographs-first --> <!-- claim: 02-photographs-second --> The blue ones need ten epochs to reach 52 to 59 %.
-# <!-- claim: 02-photographs-clean --> So the gap is wider than with shapes, and it lasts longer. Blended is no exception here. But its dotted
-# line is the last to fall: it is at 12 % or more for five epochs, so the model takes many clean images for the target, too.
+# <!-- claim: 02-photographs-clean --> So the gap is wider than with shapes, and it lasts longer. Blended is no exception here. But its
+# dotted line is the last to fall: it is at 12 % or more for five epochs. So the model takes many clean images for the target, too.
 # <!-- claim: 02-photographs-blended -->
 #
 # **Why.** The class of a photograph takes longer to learn than that of a shape, and the trigger is as easy as before. A noise pattern
@@ -383,8 +383,10 @@ report(out, context.runtime, curves=by_variant, steps=per_step)
 #
 # ### Exercise 1. A control for the trigger *(easy, 10 minutes)*
 #
-# Under BadNets a poisoned sample has two oddities: a trigger, and a wrong label. Its curve is at the top first. Is it the trigger that is learned so soon, or is any relabelled image? A control is a second run that differs from the first in one thing: the one that is in question. Design it: a copy of `run` in which one setting has another value (a trigger is there, "yes" or "no"; a label
-# is the "target" or "true"; numbers may be any). What do you expect of its curve, and why?
+# Under BadNets a poisoned sample has two oddities: a trigger, and a wrong label. Its curve is at the top first. Is it the trigger that is
+# learned so soon, or is any relabelled image? A control is a second run that differs from the first in one thing: the one that is in
+# question. Design it: a copy of `run` in which one setting has another value. A trigger is there, "yes" or "no". A label is the "target"
+# or "true". Numbers may be any. What do you expect of its curve, and why?
 
 
 # %% tags=["exercise"]
@@ -447,7 +449,8 @@ checks.parts(my_parts)
 #
 # ### Exercise 4. Learned at which epoch? *(medium, 15 minutes)*
 #
-# Curves are of many samples; this is about one. Say that a sample is learned at the first epoch *from which on* it is always classified correctly, counted from 1, and at epoch $\infty$ (`torch.inf`) if it is wrong in the last one.
+# Curves are of many samples; this is about one. Say that a sample is learned at the first epoch *from which on* it is always classified
+# correctly. Epochs are counted from 1. A sample that is wrong in the last epoch is learned at epoch $\infty$ (`torch.inf`).
 
 
 # %% tags=["exercise"]
@@ -468,8 +471,10 @@ checks.learned_at(my_learned_at)
 #
 # ### Exercise 5. The race on paper *(hard, 20 minutes)*
 #
-# A toy, to see what decides a race. Every sample has exactly one feature. The share of the samples with feature $k$ is $s_k$: a tenth have the trigger, say, and one in a thousand has a certain shape at a certain place. A linear model is to answer 1 to all, with the loss
-# $\frac{1}{2n} \sum_i (w_{k(i)} - 1)^2$, where $k(i)$ is the feature of sample $i$. All weights begin at 0. At the learning rate $\eta$, gradient descent then moves every weight by itself:
+# A toy, to see what decides a race. Every sample has exactly one feature. The share of the samples with feature $k$ is $s_k$: a tenth
+# have the trigger, say. One in a thousand has a certain shape at a certain place. A linear model is to answer 1 to all, with the loss
+# $\frac{1}{2n} \sum_i (w_{k(i)} - 1)^2$, where $k(i)$ is the feature of sample $i$. All weights begin at 0. At the learning rate $\eta$,
+# gradient descent then moves every weight by itself:
 #
 # $$w_k \leftarrow w_k + \eta \, s_k \, (1 - w_k)$$
 #
@@ -500,7 +505,7 @@ checks.steps(my_steps)
 # 1. *(5 minutes)* Set `target = 6` (the star). Does the gap of SIG depend on how easy the target class is?
 # 2. *(10 minutes)* Make BadNets' patch smaller (`patch=1`) and the poisoning rate 0.01. Which of the two hurts the gap more?
 # 3. *(15 minutes)* Add Blended with `alpha = 0.5` to `scenes`: `untouched.attacked_by(dlp_lib.Blended(alpha=0.5), 0.1)`. From which `alpha` on is its poison learned first?
-# 4. *(20 minutes)* Train with and without augmentation for four epochs and compare the poisoned share of the 1 % of samples with the lowest
+# 4. *(20 minutes)* Train with and without augmentation for four epochs. Compare the poisoned share of the 1 % of samples with the lowest
 #    entropy (`dlp_lib.select(-dlp_lib.entropy(logits), tampered, 0.01)`). Which one would you use in DLP's first stage?
 #
 # ## References

@@ -517,8 +517,8 @@ checks.entropy(my_entropy)
 # %% [markdown]
 # ### Exercise 2. Both cuts *(medium, 15 minutes)*
 #
-# From entropies $h$ and labels, return two tensors of indices: the $n\gamma$ samples of lowest entropy, and of *every class* the $n\gamma$
-# samples of highest entropy. (Forget about small classes here.)
+# You get entropies $h$ and labels. Return two tensors of indices: the $n\gamma$ samples of lowest entropy, and of *every class* the
+# $n\gamma$ samples of highest entropy. (Forget about small classes here.)
 
 
 # %% tags=["exercise"]
@@ -596,8 +596,8 @@ checks.forgetting(my_forgetting)
 # %% [markdown]
 # ### Go further
 #
-# 1. *(5 minutes)* With the sliders, find for each attack the largest $\gamma$ at which 90 % of the suspects are poisoned, at the best $E_1$
-#    you can find.
+# 1. *(5 minutes)* Use the sliders. Find for each attack the largest $\gamma$ at which 90 % of the suspects are poisoned, at the best
+#    $E_1$ you can find.
 # 2. *(10 minutes)* Activation clustering needs poison to be the smaller part of its class. Poison with BadNets at 2 % and compare the filters
 #    again.
 # 3. *(20 minutes)* Train on all-to-all BadNets (notebook 01). What do entropy and agreement see of it, and why?

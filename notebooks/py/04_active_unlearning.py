@@ -206,8 +206,8 @@ plots.show(
 # really unlearned.
 #
 # The right panel is all that a defender has. There is no clean test set and no trigger, but there is the suspects' accuracy.
-# Re-estimated, it follows ASR. So it gives a **stop**: select the first epoch at which the suspects are at chance, that is, right on at
-# most one suspect in $C$, for $C$ classes.
+# Re-estimated, it follows ASR. So it gives a **stop**: select the first epoch at which the suspects are at chance. With $C$ classes, the
+# model is then right on at most one suspect in $C$.
 #
 # ## 3. The learning rate, and the stop against a fixed $E_2$
 #
@@ -530,8 +530,9 @@ checks.random_suspects(control)
 # %% [markdown]
 # ### Exercise 3. What is a collapse? *(medium, 10 minutes)*
 #
-# Section 6 judges by a mean over the classes: the accuracy on the images of each class that occurs among the labels, and the mean of these accuracies. Write it. Then give it the predictions of the model of section 6 for `test.images`, at
-# its stop and at its end (`fast.load(model, epoch)`). The library says *collapsed* where, on the tampered images, it is less than five points above chance.
+# Section 6 judges by a mean over the classes. Take the accuracy on the images of each class that occurs among the labels, and then the
+# mean of these accuracies. Write it. Then give it the predictions of the model of section 6 for `test.images`, at its stop and at its end
+# (`fast.load(model, epoch)`). The library says *collapsed* where, on the tampered images, it is less than five points above chance.
 
 
 # %% tags=["exercise"]
@@ -568,9 +569,11 @@ checks.bounded(my_bounded_loss)
 # %% [markdown]
 # ### Exercise 5. What was only hidden *(hard, 20 minutes)*
 #
-# Re-estimate batch-norm, as section 2 asks for: return a *copy* of the model, in evaluation mode, whose running mean and variance are those of the given images, all in one batch, and of nothing else. Weights stay as they are, and so does each layer's `momentum` in the end.
+# Re-estimate batch-norm, as section 2 asks for. Return a *copy* of the model, in evaluation mode. Its running mean and variance are those
+# of the given images, all in one batch, and of nothing else. Weights stay as they are, and so does each layer's `momentum` in the end.
 #
-# Then load the model of section 2 as left, a few epochs before its stop (`au.checkpoints.load(model, 8)`), re-estimate it on `to_float(tampered.images[:1000])`, and `evaluate` both: how much of the backdoor was only hidden?
+# Then load the model of section 2 as left, a few epochs before its stop (`au.checkpoints.load(model, 8)`). Re-estimate it on
+# `to_float(tampered.images[:1000])`, and `evaluate` both. How much of the backdoor was only hidden?
 
 
 # %% tags=["exercise"]

@@ -63,8 +63,8 @@ from dlp_lib.models.interface import to_float
 from dlp_lib.recipes import PAPER_ATTACKS
 
 # %% [markdown]
-# We start where notebook 04 ended: with a model that has learned a tampered set for a few epochs (stage 1), and has unlearned its suspects
-# up to the stop (stage 2, the *ascent*).
+# We start where notebook 04 ended. The model has learned a tampered set for a few epochs (stage 1). It has unlearned its suspects up to
+# the stop (stage 2, the *ascent*).
 
 # %%
 context = Context(Runtime(seed, device), Store(HOME / cache), print_progress)
@@ -223,8 +223,8 @@ table.rename_axis("taken for the target (%)").rename_axis(columns=[None, None])
 # Now the whole stage. It is judged by the moving average of its weights (exercise 2), recorded every twenty steps. So afterwards we can ask
 # each average about the unlabelled images, as they are, without a view. (How many pseudo-labels are right, only a teacher can say.)
 #
-# **Predict.** There are three curves: the share of unlabelled images on which the model is confident, the share of those pseudo-labels that
-# are right, and the share of *poisoned* images that are given the target. Which will rise, and which will fall?
+# **Predict.** There are three curves. One is the share of unlabelled images on which the model is confident. One is the share of those
+# pseudo-labels that are right. One is the share of *poisoned* images that are given the target. Which will rise, and which will fall?
 
 
 # %%
@@ -297,8 +297,8 @@ plots.show(
 # - *supervised, trusted*: on the trusted samples only, with as many image passes, which makes five times the epochs.
 # - *FixMatch*: the trusted samples with labels, all others without. (So it makes four times as many passes.)
 #
-# No filter is perfect. So the last two are done once more with a *spoiled* trusted part: one sample in fifty is replaced by a poisoned one with
-# the attacker's label. (Only a teacher can do this, as only the truth tells which.)
+# No filter is perfect. So the last two are done once more with a *spoiled* trusted part. There, one sample in fifty is replaced by a
+# poisoned one with the attacker's label. (Only a teacher can do this, as only the truth tells which.)
 #
 # **Predict.** Which of the five have a backdoor in the end?
 

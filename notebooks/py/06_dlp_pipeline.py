@@ -81,10 +81,10 @@ dlp = replace(
 )
 
 # %% [markdown]
-# The first decision is $E_1$. The paper does not say how to take it. We take the rule of notebook 03 for every attack: the first epoch
-# at which one class has 98 % of the suspects, as a mean over three epochs. (So the third epoch is the first possible one.) The rule
-# looks at 1 % of the set, DLP then suspects 2 %. <!-- no claim: two settings --> The rule sees labels and entropies, and no truth. Where it never fires, we take a fixed $E_1$, and the tables put it into brackets. On a clean
-# set it should never fire.
+# The first decision is $E_1$. The paper does not say how to take it. We take the rule of notebook 03 for every attack. It takes the first
+# epoch at which one class has 98 % of the suspects, as a mean over three epochs. (So the third epoch is the first possible one.) The rule
+# looks at 1 % of the set, DLP then suspects 2 %. <!-- no claim: two settings --> The rule sees labels and entropies, and no truth. Where
+# it never fires, we take a fixed $E_1$, and the tables put it into brackets. On a clean set it should never fire.
 #
 # In one respect the tables below are too optimistic. The threshold of 98 % and the fixed $E_1$ were chosen when the results of these
 # attacks and seeds were known.
@@ -215,8 +215,8 @@ record.spread(ends, ["attack", "stage"], shares).rename_axis(["mean (range over 
 # (A dash means: not measured. Without an attack there is no ASR, and no target.) Compare the recall of the target with CA: where it is much
 # lower, this class pays.
 #
-# The next table says what the filter found: $E_1$ by seed (in brackets where the rule never fired), the poisoned share of the suspects,
-# and the clean share of the trusted samples.
+# The next table says what the filter found. It has $E_1$ by seed (in brackets where the rule never fired). It has the poisoned share of
+# the suspects, and the clean share of the trusted samples.
 
 # %%
 after_dlp = [row for row in recorded if row["stage"] == "ASSFT"]
@@ -410,11 +410,11 @@ record.spread(last, ["attack", "order"], shares)
 #
 # - *Without fine-tuning CA stays low*: **held**. SL-AU ends with a CA of 36 % at most, for both attacks. <!-- claim: 06-sl-au -->
 # - *Without unlearning ASR hardly falls*: **did not hold** for BadNets. On every seed SL-ASSFT ends at an ASR of 2 % or less and a CA of
-#   96 % or more, as DLP does. <!-- claim: 06-sl-assft-asr --> <!-- claim: 06-sl-assft-ca --> On photographs (10,000 images; the table is in
-#   [the paper, claim by claim](../docs/REPRODUCTION.md)) SL-ASSFT has
-#   a CA of 47.1 % and an ASR of 3.5 %; DLP has 37.2 % and 5.2 %. <!-- claim: 06-photographs-sl-assft-ca -->
-#   <!-- claim: 06-photographs-sl-assft-asr --> <!-- claim: 06-photographs-dlp-ca --> <!-- claim: 06-reduced-badnets --> For SIG, ASR
-#   is 90 % or more without unlearning, and with it as well. <!-- claim: 06-orders-sig -->
+#   96 % or more, as DLP does. <!-- claim: 06-sl-assft-asr --> <!-- claim: 06-sl-assft-ca --> On 10,000 photographs SL-ASSFT has a CA of
+#   47.1 % and an ASR of 3.5 %, and DLP has 37.2 % and 5.2 %. <!-- claim: 06-photographs-sl-assft-ca -->
+#   <!-- claim: 06-photographs-sl-assft-asr --> <!-- claim: 06-photographs-dlp-ca --> <!-- claim: 06-reduced-badnets --> (The table is in
+#   [the paper, claim by claim](../docs/REPRODUCTION.md).) For SIG, ASR is 90 % or more without unlearning, and with it as well.
+#   <!-- claim: 06-orders-sig -->
 # - *With unlearning last it works, and CA falls from its peak*: **in part**. For BadNets, FixMatch has left nothing to unlearn. CA falls
 #   in the mean and in figure 4. <!-- claim: 06-last-badnets-ca --> <!-- claim: 06-run-last-ca --> It ends between 83 and 96 %.
 #   <!-- claim: 06-last-badnets-range --> For SIG, CA falls by 20 points or more in the mean. <!-- claim: 06-last-sig-ca --> ASR differs from
@@ -490,7 +490,7 @@ report(out, context.runtime, table=rows, orders=in_order)
 #
 # ### Exercise 1. Defended, or not? *(easy, 10 minutes)*
 #
-# To section 2. Call an attack defended if, on *every* seed, ASR is below 10 %, and CA is at most two points below that of the
+# To section 2. Call an attack defended if two things hold on *every* seed. ASR is below 10 %. CA is at most two points below that of the
 # undefended model of the same seed. Then apply it to `recorded` (`pd.DataFrame(recorded).pivot` makes the tables). Which of the five
 # attacks are defended? Which would be, by their means?
 
@@ -537,9 +537,9 @@ checks.failures(failures)
 # %% [markdown]
 # ### Exercise 3. Choose $E_1$ *(medium, 20 minutes)*
 #
-# Write the rule of section 1. You get the labels of the suspects at every epoch. Return the first epoch, counted from 1, at which one
-# class has the `threshold` share of them, as a mean over this epoch and the two before it. (An epoch before the first counts as 0.)
-# Where there is none, return the `fallback`.
+# Write the rule of section 1. You get the labels of the suspects at every epoch. Average the share of each class over an epoch and the
+# two before it. Return the first epoch, counted from 1, at which one class has the `threshold` share. (An epoch before the first counts
+# as 0.) Where there is none, return the `fallback`.
 #
 # Then think of a window of one epoch, and of ten. What does a defender lose with each?
 

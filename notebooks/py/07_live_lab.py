@@ -16,7 +16,9 @@
 # %% [markdown]
 # # The live lab: move gamma, E1 and E2
 #
-# ![The lab page. Above: a choice of three attacks, and sliders for E1, gamma and E2. A sentence tells what they have led to. Below: six figures, of learning speed, the entropy filter with both cuts, the precision of both parts, the suspects' labels, unlearning, and CA, ASR, RA and the target's recall after each stage.](../docs/lab.png)
+# ![The lab page. Above: a choice of three attacks, and sliders for E1, gamma and E2. A sentence tells what they have led to. Below are
+# six figures. They show learning speed, the entropy filter with both cuts, the precision of both parts, and the suspects' labels. They
+# also show unlearning, and CA, ASR, RA and the target's recall after each stage.](../docs/lab.png)
 #
 # *The lab as a page that needs no kernel: `make book` puts it into the book, as* The lab, without a kernel. *It answers from recorded numbers, with three attacks.*
 #
@@ -257,8 +259,10 @@ checks.view(my_view)
 # %% [markdown]
 # ### Exercise 3. Which slider costs what? *(medium, 15 minutes)*
 #
-# For one setting everything is recorded: all epochs of stage 1, all epochs of its ascent (the stop rule is off), and the fine-tuning from $E_2$ on. Now the controls are moved. Which stages must be *trained* before the page can show all figures of the new setting?
-# A `LabSetting` has the fields `dataset`, `attack`, `poisoning_rate`, `e1`, `gamma`, `e2`, `lr` (of unlearning) and `seed`; `vars(setting)` makes a dict of them. Then try it on the page: on which sliders do the curves of *Unlearning* have to grow anew?
+# For one setting everything is recorded. This is all epochs of stage 1, all epochs of its ascent (the stop rule is off), and the
+# fine-tuning from $E_2$ on. Now the controls are moved. Which stages must be *trained* before the page can show all figures of the new
+# setting? A `LabSetting` has the fields `dataset`, `attack`, `poisoning_rate`, `e1`, `gamma`, `e2`, `lr` (of unlearning) and `seed`;
+# `vars(setting)` makes a dict of them. Then try it on the page: on which sliders do the curves of *Unlearning* have to grow anew?
 
 
 # %% tags=["exercise"]
@@ -297,8 +301,11 @@ checks.clean_data(control)
 # %% [markdown]
 # ### Exercise 5. A lab that remembers *(hard, 25 minutes)*
 #
-# The page in miniature. You are given two slow functions: `train()` returns what is recorded of stage 1, a list with one entry per epoch; `climb(entry, gamma)` returns what is measured along the ascent from there, a list as well, from its first epoch on.
-# Make of them a function `look(e1, gamma, e2)` that gives the measurement at any position of the three sliders ($E_1$ and $E_2$ count from 1), calls `train` once, and never climbs the same ascent twice. Then read `Lab.look` in `dlp_lib/live/controller.py`, and the keys at the end of `dlp_lib/live/setting.py`.
+# The page in miniature. You are given two slow functions. `train()` returns what is recorded of stage 1, a list with one entry per epoch.
+# `climb(entry, gamma)` returns what is measured along the ascent from there. This is a list as well, from its first epoch on. Make of
+# them a function `look(e1, gamma, e2)`. It gives the measurement at any position of the three sliders ($E_1$ and $E_2$ count from 1). It
+# calls `train` once, and never climbs the same ascent twice. Then read `Lab.look` in `dlp_lib/live/controller.py`, and the keys at the
+# end of `dlp_lib/live/setting.py`.
 
 
 # %% tags=["exercise"]

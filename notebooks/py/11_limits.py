@@ -151,10 +151,10 @@ plots.show(figure, alt, number=1)
 # wrong, but not from these. Weak views take only half of the effect from SIG's waves. So the model learns them again, along with the shape, if it
 # starts from one that has learned them before. The ascent may have taken the answer away and not the feature. A new model has neither.
 #
-# **A word on RA.** The waves cover much of a shape. Even a model that has never seen poison recognises only 57 % of the images
-# under them, and 52 % under LCA's squares. <!-- claim: 11-ra-sig --> <!-- claim: 11-ra-lca --> This is what RA would be without any attack
-# in the training set. It is *not* an upper bound: a model that sees triggered images in training, with all kinds of labels or without any,
-# can learn to look past the trigger. So compare RA with that of the clean model, and not with 100 %.
+# **A word on RA.** The waves cover much of a shape. Even a model that has never seen poison recognises only 57 % of the images under
+# them, and 52 % under LCA's squares. <!-- claim: 11-ra-sig --> <!-- claim: 11-ra-lca --> This is what RA would be without any attack in
+# the training set. It is *not* an upper bound. A model can see triggered images in training, with all kinds of labels or without any.
+# Then it can learn to look past the trigger. So compare RA with that of the clean model, and not with 100 %.
 #
 # How does it depend on the share of the class that is poisoned? Here are three seeds, from three in ten images of the class to nine in ten.
 #
@@ -326,11 +326,11 @@ plots.show(figure, alt, number=4)
 # **What you should see.** (This is one seed. The thin grey line is the agreement that is asked for.)
 #
 # - *10 and 50 %*: after four epochs at least 95 % of the suspects are poisoned, at every $\gamma$. <!-- claim: 11-gamma-high -->
-# - *3 %*: after three epochs the orange curve falls as $\gamma$ grows, from 80 % or more at the smallest to less than 30 % at the largest.
-#   <!-- claim: 11-gamma-3-first --> <!-- claim: 11-gamma-3-last --> The limit of a perfect filter is 30 % there. <!-- no claim: 150 of 500 -->
-#   After four epochs *no* $\gamma$ gives more than 50 %. <!-- claim: 11-gamma-3-later --> At the smallest $\gamma$ not one suspect is
-#   poisoned. <!-- claim: 11-gamma-3-zero --> At the largest, more than 25 % are: nearly all of the poison. <!-- claim: 11-gamma-3-limit -->
-#   So the poison is still *near* the top of the list. But clean samples are now before it.
+# - *3 %*: after three epochs the orange curve falls as $\gamma$ grows, from 80 % or more at the smallest to less than 30 % at the
+#   largest. <!-- claim: 11-gamma-3-first --> <!-- claim: 11-gamma-3-last --> The limit of a perfect filter is 30 % there.
+#   <!-- no claim: 150 of 500 --> After four epochs *no* $\gamma$ gives more than 50 %. <!-- claim: 11-gamma-3-later --> At the smallest
+#   $\gamma$ not one suspect is poisoned. <!-- claim: 11-gamma-3-zero --> At the largest, more than 25 % are: nearly all of the poison.
+#   <!-- claim: 11-gamma-3-limit --> So the poison is still *near* the top of the list. But clean samples are now before it.
 # - *1 %*: after four epochs at most 5 % of the suspects are poisoned, at every $\gamma$. <!-- claim: 11-gamma-1 --> The model does not know the
 #   trigger yet.
 #
@@ -345,10 +345,11 @@ table_of_cases("BadNets, 0.5 %", "BadNets, 1 %, gamma 10 %", "BadNets, 10 %", "B
 # %% [markdown]
 # **What you should see.** Three different failures:
 #
-# - *Too little for the filter*: at 0.5 and 1 %, at most 1 % of the suspects are poisoned. <!-- claim: 11-little-suspects --> The trigger is not
-#   learned yet, so its images are among the *hardest*, and some are even trusted. At a rate of 1 %, half of every class is trusted, and more
-#   than 1 % of these samples are poisoned, on every seed: most of the 50 poisoned images. <!-- claim: 11-little-trusted --> Fine-tuning saves most of these models, as few labels are wrong. On one
-#   seed of three at 1 %, these few are enough for the backdoor. <!-- claim: 11-little-one -->
+# - *Too little for the filter*: at 0.5 and 1 %, at most 1 % of the suspects are poisoned. <!-- claim: 11-little-suspects --> The trigger
+#   is not learned yet, so its images are among the *hardest*, and some are even trusted. At a rate of 1 %, half of every class is
+#   trusted. More than 1 % of these samples are poisoned, on every seed. <!-- claim: 11-little-trusted --> This is most of the poison.
+#   Fine-tuning saves most of these models, as few labels are wrong. On one seed of three at 1 %, these few are enough for the backdoor.
+#   <!-- claim: 11-little-one -->
 # - *Too little for $\gamma$*: even a perfect filter could not fill 500 suspects from 50 poisoned samples.
 # - *Much*: at 50 %, 97 % of the suspects or more are poisoned, and all trusted samples are clean. <!-- claim: 11-much-suspects -->
 #   <!-- claim: 11-much-trusted --> But the *ascent* fails: after AU, ASR is still above 95 %. <!-- claim: 11-much-au --> CA is below 25 % then
@@ -439,11 +440,11 @@ table_of_cases(*names)
 #
 # $$x \mapsto a\,x + b, \qquad a = \min\left(1, \frac{\sigma_\text{suspects}}{\sigma_\text{others}}\right), \qquad b = \mu_\text{suspects} - a\,\mu_\text{others}.$$
 #
-# To *immunise*, fine-tuning puts this map on half of the labelled images, which keep their labels. It also puts it on half of those images
-# of which strong views are made. The pseudo-label still comes from the weak view of the image as it is. So the trigger is on images of
-# every class alike, and tells nothing. This needs no clean data, no attack, and no truth. It is not in the paper. The nearest work that we
-# found is *Poison as a cure* (Chan & Ong 2019), which takes a signal from the model and adds it to images. Neural Cleanse and I-BAU unlearn
-# a trigger as well, but need clean data.
+# To *immunise*, fine-tuning puts this map on half of the labelled images, which keep their labels. It also puts it on half of those
+# images of which strong views are made. The pseudo-label still comes from the weak view of the image as it is. So the trigger is on
+# images of every class alike, and tells nothing. This needs no clean data, no attack, and no truth. It is not in the paper. The nearest
+# work that we found is *Poison as a cure* (Chan & Ong 2019). It takes a signal from the model and adds it to images. Neural Cleanse and
+# I-BAU unlearn a trigger as well, but need clean data.
 #
 # By hand: what are $a$ and $b$ where the trigger is a patch, where a pattern is blended in at a fifth, and where a wave is added?
 #

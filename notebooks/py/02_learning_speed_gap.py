@@ -338,8 +338,8 @@ plots.show(
 # **What you should see.** All five orange curves are at 80 % or more after one epoch, and at 95 % or more after two.
 # <!-- claim: 02-photographs-first --> <!-- claim: 02-photographs-second --> The blue ones need ten epochs to reach 52 to 59 %.
 # <!-- claim: 02-photographs-clean --> So the gap is wider than with shapes, and it lasts longer. Blended is no exception here. But its
-# dotted line is the last to fall: it is at 12 % or more for five epochs. So the model takes many clean images for the target, too.
-# <!-- claim: 02-photographs-blended -->
+# dotted line is the last to fall: it is at 12 % or more for five epochs. <!-- claim: 02-photographs-blended --> So the model takes many
+# clean images for the target, too.
 #
 # **Why.** The class of a photograph takes longer to learn than that of a shape, and the trigger is as easy as before. A noise pattern
 # also has four times as many pixels on 32×32 as on 16×16. The paper's claim holds where the paper makes it. It is a claim about *this*

@@ -346,8 +346,8 @@ table_of_cases("BadNets, 0.5 %", "BadNets, 1 %, gamma 10 %", "BadNets, 10 %", "B
 # **What you should see.** Three different failures:
 #
 # - *Too little for the filter*: at 0.5 and 1 %, at most 1 % of the suspects are poisoned. <!-- claim: 11-little-suspects --> The trigger
-#   is not learned yet, so its images are among the *hardest*, and some are even trusted. At a rate of 1 %, half of every class is
-#   trusted. More than 1 % of these samples are poisoned, on every seed. <!-- claim: 11-little-trusted --> This is most of the poison.
+#   is not learned yet, so its images are among the *hardest*, and some are even trusted. At a rate of 1 %, DLP trusts half of every
+#   class, and more than 1 % of these samples are poisoned, on every seed. <!-- claim: 11-little-trusted --> This is most of the poison.
 #   Fine-tuning saves most of these models, as few labels are wrong. On one seed of three at 1 %, these few are enough for the backdoor.
 #   <!-- claim: 11-little-one -->
 # - *Too little for $\gamma$*: even a perfect filter could not fill 500 suspects from 50 poisoned samples.

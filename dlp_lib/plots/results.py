@@ -24,9 +24,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _SHARE_OF_TEST_IMAGES = "share of test images (%)"
-_BAR_WIDTH = 0.25
+_BAR_WIDTH = 0.24
 # Of the metric's name: where its bar is, from the middle of the three, and its colour.
-_BARS = {"ca": (-0.27, CLEAN), "asr": (0, POISONED), "ra": (0.27, RECOVERED)}
+_BARS = {"ca": (-0.26, CLEAN), "asr": (0, POISONED), "ra": (0.26, RECOVERED)}
+# With a diamond, the bars make room for it: it must not cover the number on top of CA's bar.
+_ROOM_FOR_DIAMOND = 0.12
+_DIAMOND_PLACE = -0.42
 _DIAMOND = {"marker": "D", "color": "white", "markeredgecolor": "black", "markersize": 5}
 
 
@@ -108,14 +111,15 @@ def stage_bars(ax: "Axes", metrics: dict[str, Metrics], target: int | None = Non
         target: the class that the attacker wants; a diamond beside CA's bar shows its recall.
     """
     positions = np.arange(len(metrics))
+    shift = 0 if target is None else _ROOM_FOR_DIAMOND
     for name, (offset, colour) in _BARS.items():
         heights = [_percent(getattr(values, name)) for values in metrics.values()]
-        places = positions + offset
+        places = positions + offset + shift
         bars = ax.bar(places, heights, _BAR_WIDTH, color=colour, label=name.upper())
         ax.bar_label(bars, fmt=_one_decimal, fontsize=7)
     if target is not None:
         recalls = [_percent(values.recall(target)) for values in metrics.values()]
-        places = positions + _BARS["ca"][0] - 0.7 * _BAR_WIDTH
+        places = positions + _DIAMOND_PLACE
         ax.plot(places, recalls, linestyle="", **_DIAMOND, label="recall of the target class")
     names = [_model_name(name, values, target) for name, values in metrics.items()]
     ax.set_xticks(positions, names)

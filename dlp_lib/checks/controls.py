@@ -81,13 +81,14 @@ def no_trigger(answer: Any) -> None:
     values = {None: "the samples keep everything but the trigger: “no”"}
     _check(answer, run | {"epochs": 20, "seed": 0}, "trigger", "no", others, values)
     right(
-        "Such samples share nothing, and are learned last. The trigger is what they have in common."
+        "Such samples share a label and nothing else. We expect that they are learned late. Run it "
+        "to see."
     )
 
 
 def random_suspects(answer: Any) -> None:
     """Check the control of notebook 04: what costs CA, the climb or what is climbed on?"""
-    run = {"suspects": 100, "which": "all poisoned", "steps": 12, "lr": 0.01}
+    run = {"suspects": 100, "which": "all poisoned", "steps": 20, "lr": 0.005}
     others = {
         "suspects": "more or fewer of the same kind: what they are has not changed",
         "steps": "of course a shorter climb costs less: the question is about this length",
@@ -102,7 +103,8 @@ def random_suspects(answer: Any) -> None:
     run |= {"batch-norm": "re-estimated", "seed": 0}
     _check(answer, run, "which", "random clean", others, values)
     right(
-        "Both climb equally far. What the first one loses less of CA than this, it owes to its aim."
+        "Both take equally many steps. If the random climb costs as much CA, forgetting the "
+        "trigger is not what costs most."
     )
 
 
@@ -155,7 +157,7 @@ def clean_data(answer: Any) -> None:
     values = {None: "a set without any poison has a rate of 0"}
     _check(answer, run | {"seed": 0}, "poisoning_rate", 0, others, values)
     right(
-        "If the suspects of a clean set agree as well, agreement is no proof. Try it on the page."
+        "If the suspects of a clean set agree as well, agreement is no proof. Notebook 03 has them."
     )
 
 
@@ -240,7 +242,8 @@ def with_labels(answer: Any) -> None:
         "none": "without a loss nothing is learned",
         None: "the loss that reads labels is “cross-entropy”",
     }
-    _check(answer, run | {"epochs": 40, "seed": 0}, "loss", "cross-entropy", others, values)
+    _check(answer, run | {"epochs": 15, "seed": 0}, "loss", "cross-entropy", others, values)
     right(
-        "With strong views for both, only the labels differ. That is what DBD's argument rests on."
+        "With the same views and epochs, only the loss differs, and this loss reads labels. That "
+        "is what DBD's argument rests on."
     )

@@ -32,7 +32,7 @@ def gaps(answer: Any) -> None:
     }
     same("the gap of SIG", answer["SIG"], 100 - clean, mistakes, 0.06)
     right(
-        "88.9 is BadNets' greatest gap in three rows of the table: "
+        "With a learning rate of 0.003, the gap of BadNets is 88.9 after the first epoch: "
         "one answer to everything, or very nearly so."
     )
 

@@ -124,7 +124,7 @@ def view(answer: Callable) -> None:
         ),
     }
     again(("the commonest label", "its share", "the poisoned share"), answer, draws)
-    right("80 % agree, and 40 % are poisoned: honest samples of the target class agree as well.")
+    right("80 % agree, and 40 % are poisoned: clean samples of the target class agree as well.")
 
 
 def training(answer: Callable) -> None:

@@ -43,8 +43,8 @@ def unlearning(ax: "Axes", history: History, stop: int) -> "Axes":
     """
     epochs = _column(history, "block")
     for column, style, label in (
-        ("accuracy", ":", "as left"),
-        ("accuracy_reestimated", "-", "re-estimated"),
+        ("accuracy", ":", "suspects, as left"),
+        ("accuracy_reestimated", "-", "suspects, re-estimated"),
     ):
         accuracies = 100 * _column(history, column)
         ax.plot(epochs, accuracies, style, color="black", label=label)

@@ -116,9 +116,9 @@ plots.show(figure, alt, number=1)
 # %% [markdown]
 # **What you should see.** For both attacks the poisoned curve is above 99 % from the first epoch on. <!-- claim: 02-run-poisoned --> The
 # clean curve then begins at 14 to 15 %. <!-- claim: 02-run-clean-first --> It comes near after ten epochs, with 90 %.
-# <!-- claim: 02-run-clean-last --> With BadNets, the first epoch means little. The dotted line is at 80 %: the model answers
-# "disk" for most images, with or without a trigger. <!-- claim: 02-run-mistaken-first --> From the third epoch on it is below 7 %, and
-# the curves are far apart. <!-- claim: 02-run-mistaken-third -->
+# <!-- claim: 02-run-clean-last --> With BadNets, the first epoch means little. The dotted line is at 80 %: the model answers "disk" for
+# most images, with or without a trigger. <!-- claim: 02-run-mistaken-first --> From the third to the seventh epoch it is below 7 %.
+# <!-- claim: 02-run-mistaken-third --> At epoch 8 it rises to 10 or 11 % once more. <!-- claim: 02-run-mistaken-eighth -->
 #
 # **Why.** Every poisoned sample carries the *same* trigger and has the same label. The gradients of all of them point the same way and
 # add up. So training follows them first. Clean samples of one class differ in colour, place and angle. Their gradients partly
@@ -140,8 +140,8 @@ print("downhill:", (-torch.autograd.grad(loss, w)[0]).tolist())
 #
 # ## 2. Step by step
 #
-# An epoch is a long time. In the first two, we look before *every* step of gradient descent, at 400 poisoned samples and at 400
-# clean ones.
+# An epoch is a long time. In the first two, we look once at the start and then after *every* step of gradient descent. We look at 400
+# poisoned samples and at 400 clean ones.
 #
 # **Predict.** An epoch has about forty steps of 128 images. After how many steps does the model answer "disk" for every poisoned
 # image? And after how many for poisoned images *only*?
@@ -164,24 +164,23 @@ for ax, name in zip(axes, scenes, strict=True):
 plots.shared_legend(figure)
 plots.show(
     figure,
-    "Accuracy before each step: poison is at 100 % after ten to twenty, but so is, at first, the "
-    "share of clean images mistaken.",
+    "Accuracy after each step: poison is at 100 % after ten to twenty. So is, under BadNets, the "
+    "share of clean images mistaken. Under SIG that share is 63 % at most.",
     number=2,
 )
 
 # %% [markdown]
-# **What you should see.** An untrained model gives one answer for everything. Under BadNets the poisoned curve is at 98 % before step 10,
-# under SIG before step 15. <!-- claim: 02-steps-badnets --> <!-- claim: 02-steps-sig -->
-# But look at the dotted line, clean samples of
-# *other* classes that are taken for the target. Under BadNets it is at 100 % as well, from step 11 to step 31.
+# **What you should see.** An untrained model gives one answer for everything. Under BadNets the poisoned curve is at 98 % after ten
+# steps, under SIG after fifteen. <!-- claim: 02-steps-badnets --> <!-- claim: 02-steps-sig --> But look at the dotted line, clean samples
+# of *other* classes that are taken for the target. Under BadNets it is at 100 % as well, from step 11 to step 31.
 # <!-- claim: 02-steps-badnets-mistaken --> The model answers "disk" for everything, and has not found the trigger. Only after about seventy steps does it
 # fall below 30 %. <!-- claim: 02-steps-badnets-apart --> Under SIG it rises to 63 % at most, and is below 2 % from step 57 on.
 # <!-- claim: 02-steps-sig-mistaken --> <!-- claim: 02-steps-sig-apart -->
 #
-# **Why.** Under BadNets the target is the most frequent label (1,000 of 5,000), as the poison was given it. A model that knows
-# nothing is right most often with this answer. SIG changes no label. There the wave is the first thing that many images share, and
-# at first it moves all answers towards "disk". The trigger is learned when the dotted line falls and the orange one stays.
-# Accuracy on the poisoned samples alone says too much for the attacker.
+# **Why.** Under BadNets the target is the most frequent label (1,000 of 5,000), as the poison was given it. A model that knows nothing is
+# right most often with this answer. SIG changes no label. There a likely reason is the wave, which many images share. At first it moves
+# the answers for other images towards "disk", too. The trigger is learned when the dotted line falls and the orange one stays. Accuracy
+# on the poisoned samples alone makes the attack look stronger than it is.
 #
 # ## 3. Is it the same for every seed?
 #
@@ -206,15 +205,15 @@ plots.show(figure, alt, number=3)
 
 # %% [markdown]
 # **What you should see.** Lines are means of three recorded runs, bands go from the lowest to the highest. With every seed and both
-# attacks, poison is above 99 % from the first epoch on. <!-- claim: 02-recorded-poisoned --> The clean samples are below 95 % even
-# after ten epochs. <!-- claim: 02-recorded-clean --> The *mistaken* curve of BadNets varies most: at epoch 2 its runs
-# are 35 points apart. <!-- claim: 02-recorded-mistaken-spread --> No other curve has runs so far apart.
-# <!-- claim: 02-recorded-clean-spread --> Under SIG it is below 1 % from the second epoch on.
+# attacks, poison is above 99 % from the first epoch on. <!-- claim: 02-recorded-poisoned --> The clean samples are at 85 to 93 % after
+# ten epochs. <!-- claim: 02-recorded-clean --> The *mistaken* curve of BadNets varies most: at epoch 2 its runs are 35 points apart.
+# <!-- claim: 02-recorded-mistaken-spread --> The clean curve's runs are 20 points apart at most. <!-- claim: 02-recorded-clean-spread -->
+# Under SIG it is below 1 % from the second epoch on.
 # <!-- claim: 02-recorded-mistaken-sig --> Under BadNets it needs nine epochs to stay below 5 %.
 # <!-- claim: 02-recorded-mistaken-badnets -->
 #
-# **Why.** Initial weights and the order of the data decide when the model stops to answer "disk" for everything, and which shapes
-# it learns first. The poisoned curve is at its upper limit with every seed.
+# **Why.** Initial weights and the order of the data decide when the model stops answering "disk" for everything, and which shapes it
+# learns first. The poisoned curve is at its upper limit with every seed.
 #
 # ## 4. What widens the gap, and what closes it?
 #
@@ -262,21 +261,27 @@ plots.show(
 # image comes in up to fifty versions. Does it also break a corner trigger, by shifting it out of the image? Shifts are an eighth of
 # the side at most, and flips leave half of the images as they are. What is left of the corner is still the easiest thing to learn.
 #
-# The mean distance of the two curves over all epochs measures the gap. Recorded, three seeds:
+# Two measures, as means over all epochs. The *gap* is the distance of the poisoned curve and the clean one. *Told apart* is the distance
+# of the poisoned curve and the dotted one. Recorded, three seeds:
 
 # %%
 by_epoch = pd.DataFrame(recorded)
 by_epoch["gap"] = by_epoch.poisoned - by_epoch.clean
-areas = by_epoch.groupby(["attack", "variant", "seed"], sort=False).gap.mean().reset_index()
-record.spread(areas.to_dict("records"), ["attack", "variant"], ["gap"])
+by_epoch["told apart"] = by_epoch.poisoned - by_epoch.mistaken
+measures = ["gap", "told apart"]
+areas = by_epoch.groupby(["attack", "variant", "seed"], sort=False)[measures].mean()
+record.spread(areas.reset_index().to_dict("records"), ["attack", "variant"], measures)
 
 # %% [markdown]
 # (In points of training accuracy: the mean over seeds, and in brackets the least and the most of the three.)
 #
-# **What you should see.** For both attacks the gap grows from the high learning rate over the default to augmentation. It is widest
-# with the low learning rate. <!-- claim: 02-gap-default-badnets --> <!-- claim: 02-gap-default-sig --> <!-- claim: 02-gap-low-badnets -->
+# **What you should see.** For both attacks the gap is smallest with the high learning rate. The default follows, and then augmentation.
+# It is widest with the low learning rate. <!-- claim: 02-gap-default-badnets --> <!-- claim: 02-gap-default-sig -->
+# <!-- claim: 02-gap-low-badnets -->
 # <!-- claim: 02-gap-low-sig --> So augmentation *widens* the gap, by 6 points or more. <!-- claim: 02-gap-augmentation-badnets -->
-# <!-- claim: 02-gap-augmentation-sig -->
+# <!-- claim: 02-gap-augmentation-sig --> The second column has the opposite order: it is highest with the high learning rate, and lowest
+# with the low one. <!-- claim: 02-apart-high --> <!-- claim: 02-apart-default --> <!-- claim: 02-apart-augmentation --> Under BadNets
+# with the low rate, a good part of the gap is "disk for everything". Section 2 warned of this.
 #
 # DLP's filter does not look at accuracy. It looks at how sure the model is, which is another question: item 4 of *Go further*.
 #
@@ -296,22 +301,23 @@ for ax, name in zip(axes, PAPER_ATTACKS, strict=True):
 plots.shared_legend(figure)
 plots.show(
     figure,
-    "All five attacks over 24 epochs: Blended's poison falls back to the clean curve, then "
-    "overtakes it at epochs 5 to 7.",
+    "All five attacks over 24 epochs: Blended's poison falls to 40 % at epoch 5, below the clean "
+    "curve, and is above it from epoch 6 on.",
     number=5,
 )
 
 # %% [markdown]
-# **What you should see.** Four attacks are at 98 % or more throughout, with every seed. <!-- claim: 02-five-others --> The first epoch of all
-# three poison-label attacks is mostly "disk for everything", as the dotted line shows. <!-- claim: 02-five-mistaken --> BadNets and
+# **What you should see.** Four attacks are at 98 % or more throughout, with every seed. <!-- claim: 02-five-others --> The first epoch of
+# all three poison-label attacks is mostly "disk for everything", as the dotted line shows. <!-- claim: 02-five-mistaken --> BadNets and
 # TrojanNN then stay there, because the model finds the trigger. Blended falls to 33 to 43 % at epoch 3, near the clean curve with 30 to
-# 38 %. <!-- claim: 02-five-blended-3 --> <!-- claim: 02-five-blended-clean-3 --> It is at 98 % and more at epoch 8, when the clean curve
-# is at 85 % at most. <!-- claim: 02-five-blended-8 --> <!-- claim: 02-five-blended-clean-8 -->
+# 38 %. <!-- claim: 02-five-blended-3 --> <!-- claim: 02-five-blended-clean-3 --> At epoch 5 it is 10 points or more below the clean
+# curve, in the mean. <!-- claim: 02-five-blended-5 --> It is at about 98 % or more at epoch 8, when the clean curve is at 85 % at most.
+# <!-- claim: 02-five-blended-8 --> <!-- claim: 02-five-blended-clean-8 -->
 #
-# **Why.** A likely reason: the pattern has no local structure that repeats. A small convolutional network with pooling must first
-# learn filters for it. The paper shows the gap for BadNets and SIG only (Fig. 1). It reports that its filter works on all five
-# attacks on CIFAR-10. A defence that relies on "poison is learned first" depends on how early that is. The next notebook shows how
-# the filter fails here, and what a defender could see of it.
+# **Why.** A possible reason: the pattern has no local structure that repeats. A small convolutional network with pooling must first learn
+# filters for it. We have not tested it. The paper shows the gap for BadNets and SIG only (Fig. 1). It reports that its filter works on
+# all five attacks on CIFAR-10. A defence that relies on "poison is learned first" depends on how early that is. The next notebook shows
+# how the filter fails here, and what a defender could see of it.
 #
 # ## 6. And on photographs?
 #
@@ -337,13 +343,14 @@ plots.show(
 # %% [markdown]
 # **What you should see.** All five orange curves are at 80 % or more after one epoch, and at 95 % or more after two.
 # <!-- claim: 02-photographs-first --> <!-- claim: 02-photographs-second --> The blue ones need ten epochs to reach 52 to 59 %.
-# <!-- claim: 02-photographs-clean --> So the gap is wider than with shapes, and it lasts longer. Blended is no exception here. But its
-# dotted line is the last to fall: it is at 12 % or more for five epochs. <!-- claim: 02-photographs-blended --> So the model takes many
-# clean images for the target, too.
+# <!-- claim: 02-photographs-clean --> Over ten epochs the gap is wider than with shapes, as it lasts longer.
+# <!-- claim: 02-photographs-wider --> In the first two epochs it is mostly narrower. Blended is no exception here. But its dotted line is
+# the last to fall: it is at 12 % or more for five epochs. <!-- claim: 02-photographs-blended --> So the model takes many clean images for
+# the target, too.
 #
-# **Why.** The class of a photograph takes longer to learn than that of a shape, and the trigger is as easy as before. A noise pattern
-# also has four times as many pixels on 32×32 as on 16×16. The paper's claim holds where the paper makes it. It is a claim about *this*
-# task and *these* triggers, as section 5 showed.
+# **Why.** The class of a photograph takes longer to learn than that of a shape. For Blended there is a second possible reason: its
+# pattern has four times as many pixels on 32×32 as on 16×16. We have tested neither. The paper's claim holds where the paper makes it. It
+# is a claim about *this* task and *these* triggers, as section 5 showed.
 
 # %%
 report(out, context.runtime, curves=by_variant, steps=per_step)
@@ -352,10 +359,10 @@ report(out, context.runtime, curves=by_variant, steps=per_step)
 # ## Recap
 #
 # - A tampered set holds two tasks. The trigger is mostly the easier one, so gradient descent solves it first.
-# - The poisoned curve is high within fifteen steps. The model *tells the trigger from other images* within an epoch or two, and the
-#   gap closes when the clean task is learned.
+# - The poisoned curve is high within fifteen steps. The model *tells the trigger from other images* later: under SIG within two epochs,
+#   under BadNets within about six. The gap closes when the clean task is learned.
 # - A smaller learning rate keeps the gap open for longer, and so does augmentation, here.
-# - A trigger that is harder than the easiest shapes (Blended) is learned in the middle of training. Its gap opens late.
+# - On shapes, Blended's trigger is learned in the middle of training, and its gap opens late. On photographs it is learned early, too.
 #
 # ## Quiz
 #
@@ -373,8 +380,8 @@ report(out, context.runtime, curves=by_variant, steps=per_step)
 #
 # <details><summary>A smaller learning rate leaves a wider gap. Does the model learn the trigger better with it?</summary>
 #
-# No: the poisoned curve is at the top with either. The gap is counted in epochs, and with small steps the clean samples need more
-# of them.
+# No. With small steps the clean samples need more epochs, so the gap stays open for longer. Under BadNets the model even needs longer to
+# answer "disk" for the trigger *only*.
 # </details>
 #
 # ## Exercises
@@ -409,8 +416,10 @@ checks.no_trigger(control)
 # %% [markdown]
 # ### Exercise 2. A model that says "disk" *(easy, 10 minutes)*
 #
-# A model answers "disk", the target, for every image, and knows nothing else. How large is its gap, the poisoned accuracy minus the clean one, in points and to one decimal place? There are 5,000 training images, 500 of each of ten classes. BadNets has
-# poisoned 500 of them, none a disk, and SIG 450 of the disks. Then look for your number for BadNets in the table of section 4.
+# A model answers "disk", the target, for every image, and knows nothing else. How large is its gap, the poisoned accuracy minus the clean
+# one, in points and to one decimal place? There are 5,000 training images, 500 of each of ten classes. BadNets has poisoned 500 of them,
+# none a disk, and SIG 450 of the disks. Then compare your number for BadNets with the first epoch in figure 4, where the learning rate is
+# 0.003.
 
 # %% tags=["exercise"]
 gaps = None

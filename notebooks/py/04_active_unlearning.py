@@ -159,8 +159,9 @@ def ascend(suspected, **changes):
 # ## 2. Gone, or only hidden?
 #
 # Batch normalisation keeps running statistics of what passes through the model, for use at test time. During the ascent only suspects
-# pass. So there are two models after every epoch. The statistics of the model *as left* are those of the suspects. The other has the
-# same weights, and statistics *re-estimated* on a thousand ordinary training images, which the defender has.
+# pass. So there are two models after every epoch. The statistics of the model *as left* are those of the suspects. The other has the same
+# weights, and statistics *re-estimated* on a thousand random images of the training set. A tenth of these are poisoned, as the defender
+# cannot tell. <!-- no claim: the poisoning rate -->
 #
 # One channel by hand: ordinary images give −1 and 1 there, and the trigger adds twelve. Look what training mode makes of suspects,
 # where the running mean goes, and what evaluation mode then makes of ordinary images.
@@ -198,16 +199,17 @@ plots.show(
 
 # %% [markdown]
 # **What you should see.** As left, ASR is almost 0 after epoch 9. Re-estimated, it is still 39 % there. <!-- claim: 04-left-nine -->
-# <!-- claim: 04-reestimated-nine --> The suspects' accuracy does the same in both views. It stops the ascent at epoch 11, with an ASR of
-# 1.4 %. <!-- claim: 04-stop --> <!-- claim: 04-stop-asr --> CA has fallen from 46 to 33 % until then. <!-- claim: 04-stop-ca -->
+# <!-- claim: 04-reestimated-nine --> As left, the suspects' accuracy falls early, too. Re-estimated, it is at chance at epoch 11, which
+# the rule below selects. <!-- claim: 04-stop --> ASR is 1.4 % there, and CA has fallen from 46 to 33 %. <!-- claim: 04-stop-asr -->
+# <!-- claim: 04-stop-ca --> The target class is forgotten: its recall is 0 from epoch 7 on. <!-- claim: 04-stop-recall -->
 #
 # **Why.** The first epochs change weights and *statistics*. The statistics then do not fit ordinary images. When stage 3 fine-tunes this
-# model on ordinary data, they move back, and what the weights still hold works again. Only what stays away after re-estimation is
-# really unlearned.
+# model on ordinary data, they move back, and what the weights still hold works again. What comes back after re-estimation was only
+# hidden. Whether the rest stays away, stage 3 will show.
 #
-# The right panel is all that a defender has. There is no clean test set and no trigger, but there is the suspects' accuracy.
-# Re-estimated, it follows ASR. So it gives a **stop**: select the first epoch at which the suspects are at chance. With $C$ classes, the
-# model is then right on at most one suspect in $C$.
+# The right panel needs no clean test set and no trigger. (Section 6 adds one more curve that a defender has.) Re-estimated, it follows
+# ASR. So it gives a **stop**: select the first epoch at which the suspects are at chance. With $C$ classes, the model is then right on at
+# most one suspect in $C$.
 #
 # ## 3. The learning rate, and the stop against a fixed $E_2$
 #
@@ -245,10 +247,12 @@ plots.show(
 table_of_ascents(climbs, "lr")
 
 # %% [markdown]
-# **What you should see.** At 0.001 ASR is still 95 % in the end, and nothing stops the ascent. <!-- claim: 04-rates-slow --> All other rates
-# are stopped, the fastest at epoch 5. There ASR is 5 % or less, and CA lies between 31 and 35 %. <!-- claim: 04-rates-stop-asr -->
+# **What you should see.** At 0.001 ASR is still 95 % in the end, and nothing stops the ascent. <!-- claim: 04-rates-slow --> For all
+# other rates the rule selects an epoch, for the highest rate epoch 5. At these epochs ASR is 5 % or less, and CA lies between 31 and 35
+# %. <!-- claim: 04-rates-stop-asr -->
 # <!-- claim: 04-rates-stop-ca --> <!-- claim: 04-rates-fastest --> After twenty epochs CA is lower, the higher the rate.
-# <!-- claim: 04-rates-second --> <!-- claim: 04-rates-third --> <!-- claim: 04-rates-fourth --> At 0.02 it is 14 %, and the model has collapsed. <!-- claim: 04-rates-end -->
+# <!-- claim: 04-rates-second --> <!-- claim: 04-rates-third --> <!-- claim: 04-rates-fourth --> At 0.02 it is 14 %, and the model has
+# *collapsed*: it does hardly better than one answer for everything. <!-- claim: 04-rates-end -->
 # <!-- claim: 04-rates-collapse -->
 #
 # **Why.** $E_2$ and the learning rate decide one thing together: how far the ascent goes. A fixed length is right for one rate, one
@@ -256,7 +260,7 @@ table_of_ascents(climbs, "lr")
 #
 # ## 4. Batch-norm in evaluation mode
 #
-# One could freeze the statistics during the ascent, so that there is nothing to re-estimate.
+# One could freeze the statistics during the ascent. To compare the two, we still re-estimate them before we measure, in both modes.
 #
 # **Predict.** Think of the two losses in section 1. In which of the two modes does the ascent start faster? In which does it end worse?
 
@@ -269,13 +273,15 @@ plots.show(
 )
 
 # %% [markdown]
-# **What you should see.** In training mode ASR and CA fall slowly, and the stop leaves a CA of 33 %. <!-- claim: 04-modes-train --> In
-# evaluation mode hardly anything happens at first. Then everything falls within a few epochs. At its stop CA is 9 %, and the model
-# has collapsed. <!-- claim: 04-modes-eval --> <!-- claim: 04-modes-collapse --> The curve ends where the weights are no longer finite.
+# **What you should see.** In both modes ASR stays high for some epochs, and then falls within a few. In training mode CA falls slowly,
+# and the stop leaves a CA of 33 %. <!-- claim: 04-modes-train --> In evaluation mode CA falls together with ASR. At its stop CA is 9 %,
+# and the model has collapsed. <!-- claim: 04-modes-eval --> <!-- claim: 04-modes-collapse --> After the stop ASR is at 100 % once more:
+# the collapsed model answers with the target for everything. <!-- no claim: read from figure 3 --> The curve ends where the weights are
+# no longer finite.
 #
-# **Why.** In evaluation mode the suspects' loss is flat, so the ascent needs many steps until momentum has left the plateau. In training
-# mode what enters each layer is scaled anew at every step. That slows the ascent down, but does not bound it. With frozen statistics the
-# activations grow, the gradients grow with them, and the weights leave the finite numbers.
+# **Why.** A likely reason: in evaluation mode the suspects' loss is flat at first, and then nothing scales the layers anew. Their values
+# grow without a bound, until they are no longer finite. In training mode what enters each layer is scaled anew at every step. That slows
+# the ascent down, but does not bound it.
 #
 # ## 5. How many suspects, and how pure?
 #
@@ -318,13 +324,14 @@ plots.show(
 table_of_ascents({f"{share:.0%} clean": climb for share, climb in mixtures.items()})
 
 # %% [markdown]
-# **What you should see.** With up to a fifth of clean suspects, the stop leaves an ASR below 3 %. <!-- claim: 04-mixtures-asr --> But CA is six
-# points lower or more than with pure suspects. <!-- claim: 04-mixtures-ca --> With half of them clean the stop comes late, and CA is down to
-# 18 %. <!-- claim: 04-mixtures-half --> Clean suspects alone leave an ASR of 97 %, and CA falls all the same, to 17 %.
+# **What you should see.** With up to a fifth of clean suspects, the stop leaves an ASR below 3 %. <!-- claim: 04-mixtures-asr --> But CA
+# is six points lower or more than with this pure set. <!-- claim: 04-mixtures-ca --> (Other pure sets differ by as much: see the next
+# table.) With half of them clean the stop comes late, and CA is down to 18 %. <!-- claim: 04-mixtures-half --> Clean suspects alone leave
+# an ASR of 97 %, and CA falls all the same, to 17 %.
 # <!-- claim: 04-mixtures-all-asr --> <!-- claim: 04-mixtures-all-ca -->
 #
 # **Why.** The ascent unlearns what its samples have in common with their labels. As long as most of them carry the trigger, that is the
-# trigger. Each clean sample adds features of its class to what is unlearned, and CA falls.
+# trigger. With half of them clean, features of the classes are unlearned as well.
 #
 # And the number? The next suspects are cut from the same ranking, at other $\gamma$.
 #
@@ -345,9 +352,12 @@ table.insert(1, ("suspects", "poisoned"), poisoned)
 table
 
 # %% [markdown]
-# **What you should see.** Every set of suspects ends the backdoor: ASR is 1.4 % or less at the stop. <!-- claim: 04-gammas-asr --> Ten
-# suspects need twelve epochs, 500 suspects need three. <!-- claim: 04-gammas-few --> <!-- claim: 04-gammas-many --> But an epoch of 500 has four
-# batches. In steps, all need eleven or twelve. <!-- claim: 04-gammas-one-batch --> <!-- claim: 04-gammas-two-batches -->
+# **What you should see.** All suspects are poisoned, or nearly all. Every set ends the backdoor: ASR is 1.4 % or less at the stop.
+# <!-- claim: 04-gammas-asr --> Ten suspects need twelve epochs, 500 suspects need three. <!-- claim: 04-gammas-few -->
+# <!-- claim: 04-gammas-many --> But an epoch of 500 has four batches. In steps, all need eleven or twelve.
+# <!-- claim: 04-gammas-one-batch --> <!-- claim: 04-gammas-two-batches --> The right half of the table has a fixed length of twenty
+# epochs. There, CA with 500 suspects is at least 10 points lower than with ten, and the model has collapsed.
+# <!-- claim: 04-gammas-end --> <!-- claim: 04-gammas-collapse -->
 #
 # ## 6. Collapse, and how a defender notices
 #
@@ -361,21 +371,21 @@ figure, ax = plt.subplots(figsize=(6.5, 3.4))
 plots.unlearning(ax, fast.history, fast.selected_block)
 epochs = [row["block"] for row in fast.history]
 seen = [row["accuracy_sample"] for row in fast.history]
-plots.mean_and_range(ax, epochs, seen, "--", plots.CLEAN, "ordinary training images").legend(
+plots.mean_and_range(ax, epochs, seen, "--", plots.CLEAN, "random training images").legend(
     fontsize=8
 )
 ax.set_ylabel("training accuracy (%)")
 plots.show(
     figure,
-    "Accuracy on the suspects and on ordinary training images along a fast ascent; collapse is "
+    "Accuracy on the suspects and on random training images along a fast ascent; collapse is "
     "shaded.",
     number=5,
 )
 
 # %% [markdown]
-# **What you should see.** From epoch 5 on the suspects' accuracy is 0, and tells nothing any more. <!-- claim: 04-fast-suspects --> On ordinary
-# training images accuracy goes on falling, from 30 % there to 11 %. <!-- claim: 04-fast-five --> <!-- claim: 04-fast-end --> In the last two epochs
-# the model has collapsed: it gives nearly one answer for everything. <!-- claim: 04-fast-collapse -->
+# **What you should see.** From epoch 5 on the suspects' accuracy is 0, and tells nothing any more. <!-- claim: 04-fast-suspects --> On
+# random training images accuracy goes on falling, from 30 % there to 11 %. <!-- claim: 04-fast-five --> <!-- claim: 04-fast-end --> In
+# the last two epochs the model has collapsed. <!-- claim: 04-fast-collapse -->
 #
 # **Why it matters.** Judged by ASR alone, this would be a perfect result. So this kit records CA, RA and whether a model has collapsed
 # beside every ASR.
@@ -422,11 +432,12 @@ plots.show(
 
 
 # %% [markdown]
-# **What you should see.** After stage 1 triggered images lie together, around the target class. At the stop many of them have moved to the
-# other classes. Some still lie along the line of the target.
+# **What you should see.** After stage 1 triggered images lie together, around the target class. At the stop many of them have moved to
+# the other classes. Some still lie along the line of the target. At epoch 20 the classes themselves are no longer apart.
 #
-# **Why.** For the backdoored model the trigger counts more than all else in an image. The ascent weakens these features, as all
-# suspects share them. What counts in a triggered image is then what it shows. Stage 3 builds on that (the next notebook).
+# **Why.** For the backdoored model the trigger counts more than all else in an image. A likely reason for the change: the ascent weakens
+# these features, as all suspects share them. But it has cost much. RA is 40 % or less at the stop. <!-- claim: 04-stop-ra --> Stage 3 has
+# to repair the rest (the next notebook).
 
 
 # %%
@@ -437,6 +448,7 @@ def selected(climbs):
 found = {"rates": climbs, "modes": modes, "mixtures": mixtures, "gammas": by_gamma}
 results = {name: selected(each) for name, each in found.items()}
 ends = {lr: each.rows[-1] for lr, each in climbs.items()}
+gamma_ends = {g: each.rows[-1] for g, each in by_gamma.items()}
 report(
     out,
     context.runtime,
@@ -445,6 +457,7 @@ report(
     left=left,
     ascent=climb.rows,
     ends=ends,
+    gamma_ends=gamma_ends,
     fast=fast.history,
     **results,
 )
@@ -455,7 +468,8 @@ report(
 # - Unlearning is learning with the opposite sign, on a few suspects. Nothing bounds it.
 # - Batch-norm statistics hide what it does. Judge the model with statistics re-estimated on ordinary data, and go on with these.
 # - The suspects' accuracy at chance is a stop that a defender can see. A fixed $E_2$ is right for one learning rate only.
-# - Clean suspects cost CA. More suspects cost none, if they are pure. Count steps, not epochs.
+# - Half of the suspects clean costs CA. More suspects cost none at the stop, if they are nearly pure. With a fixed number of epochs they
+#   do. Count steps, not epochs.
 # - ASR 0 with CA at chance is a collapse.
 #
 # ## Quiz
@@ -463,7 +477,7 @@ report(
 # <details><summary>As the ascent left it, the model has an ASR of zero after a few epochs. Is the backdoor gone?</summary>
 #
 # Perhaps it is only hidden. The running statistics are then those of the suspects. They do not fit other images, with or without a
-# trigger. Re-estimate them on ordinary images, and measure again. Only what is gone then has left the weights.
+# trigger. Re-estimate them on images of the training set, and measure again. What comes back was only hidden.
 # </details>
 #
 # <details><summary>The suspects are at chance, so the rule stops. Is that proof of a good model?</summary>
@@ -506,16 +520,18 @@ checks.step(my_step)
 # %% [markdown]
 # ### Exercise 2. What costs CA? *(easy, 10 minutes)*
 #
-# After a climb on a hundred poisoned suspects, CA is lower than before. Is that the price of forgetting the trigger, or does any climb of that length cost as much, whatever it is that is climbed on? A control is a second run that differs from the first in one thing: the one that is in question. Design it: a copy of `run` in which one setting has another value (which suspects: "all poisoned",
-# "random clean" or "none"; batch-norm "re-estimated" or "as left"; numbers may be any). Then look for it among the mixtures of section 5.
+# After a climb on a hundred poisoned suspects, CA is lower than before. Is that the price of forgetting the trigger? Or does any climb of
+# that length cost as much, whatever it is that is climbed on? A control is a second run that differs from the first in one thing: the one
+# that is in question. Design it: a copy of `run` in which one setting has another value. Suspects are "all poisoned", "random clean" or
+# "none". Batch-norm is "re-estimated" or "as left". Numbers may be any. Then look for it among the mixtures of section 5.
 
 
 # %% tags=["exercise"]
 run = {
     "suspects": 100,
     "which": "all poisoned",
-    "steps": 12,
-    "lr": 0.01,
+    "steps": 20,
+    "lr": 0.005,
     "batch-norm": "re-estimated",
     "seed": 0,
 }

@@ -20,10 +20,11 @@
 # six figures. They show learning speed, the entropy filter with both cuts, the precision of both parts, and the suspects' labels. They
 # also show unlearning, and CA, ASR, RA and the target's recall after each stage.](../docs/lab.png)
 #
-# *The lab as a page that needs no kernel: `make book` puts it into the book, as* The lab, without a kernel. *It answers from recorded numbers, with three attacks.*
+# *The lab as a page that needs no kernel: `make book` puts it into the book, as* The lab, without a kernel. *It answers from recorded
+# numbers, with three attacks. They differ a little from those below, as they are measured on 300 test images.*
 #
-# **What you will learn.** How DLP's three settings work together: how long to learn before filtering ($E_1$), how much to suspect
-# ($\gamma$), and how long to unlearn ($E_2$).
+# **What you will learn.** How DLP's three settings work together. $E_1$: how long to learn before filtering. $\gamma$: how much to
+# suspect. $E_2$: how long to unlearn.
 #
 # **You need** the [quick start](00_quickstart.ipynb), and best also [notebook 03](03_entropy_filtering.ipynb).
 #
@@ -89,7 +90,7 @@ live.page
 #    defender tell a benign model from a destroyed one, without any triggered image?
 # 5. **Repair.** Go to a setting that has lost its backdoor, as you think. Press *fine-tune*, and when it is done, *compare*: that keeps
 #    its figures on the page. Then go to a setting that has not lost it, and fine-tune again. Which of the two has its ASR back?
-# 6. **The clean-label case.** Choose SIG with a poisoning rate of 9 %. Which of the two selections has a problem, and why?
+# 6. **The clean-label case.** Choose SIG with a poisoning rate of 9 %. Which has a problem, the suspects or the trusted samples, and why?
 
 # %% [markdown]
 # ## The same without sliders
@@ -137,7 +138,7 @@ text = "Entropy histogram and unlearning: default, large gamma, late E1, and hig
 plots.show(figure, text, number=1)
 
 # %% [markdown]
-# And in the words of the page:
+# (Counts are on a logarithmic axis. A grey band marks a model that has collapsed.) And in the words of the page:
 
 # %%
 for name, answer in answers.items():
@@ -149,17 +150,19 @@ for name, answer in answers.items():
 # - *Default*: all suspects are poisoned. <!-- claim: 07-default-pure --> At the mark of $E_2$ ASR is 1 %, and CA has fallen from 46 to 33 %.
 #   <!-- claim: 07-default-asr --> <!-- claim: 07-default-sl --> <!-- claim: 07-default-ca --> The target class is forgotten: its recall is 0.
 #   <!-- claim: 07-default-recall -->
-# - *γ = 20 %*: half of the suspects are clean. <!-- claim: 07-gamma-pure --> Unlearning them destroys the model: CA is 8 %, and it has
-#   collapsed. <!-- claim: 07-gamma-ca --> <!-- claim: 07-gamma-collapse -->
+# - *γ = 20 %*: half of the suspects are clean, and an epoch of unlearning has eight steps in place of one. <!-- claim: 07-gamma-pure -->
+#   CA is 8 %, and the model has collapsed. <!-- claim: 07-gamma-ca --> <!-- claim: 07-gamma-collapse --> (Notebook 04 takes the two
+#   causes apart.)
 # - *E1 = 16*: 96 % of the suspects are poisoned. <!-- claim: 07-late-pure --> The model has learned more, and loses 21 points of CA.
 #   <!-- claim: 07-late-ca --> It keeps a recall of 84 % of the target class, but also an ASR of 8 %. <!-- claim: 07-late-recall -->
 #   <!-- claim: 07-late-asr -->
 # - *lr = 0.02*: ASR is almost 0 from epoch 5 on. <!-- claim: 07-fast-asr --> CA goes on falling, from 32 % there to 14 % in the end.
 #   <!-- claim: 07-fast-five --> <!-- claim: 07-fast-end --> By then the model has collapsed. <!-- claim: 07-fast-collapse -->
 #
-# **Why.** The settings do not act by themselves. $E_1$ decides what there is to see, and $\gamma$ how much of it is taken. $E_2$ and the
-# learning rate decide how strong unlearning is. A defender sees the suspects' labels, the entropies and the suspects' accuracy. The
-# orange parts of the figure, CA and ASR are what a teacher knows.
+# **Why.** So no setting leaves a model without a backdoor that is as useful as before. $E_1$ = 16 comes nearest. Stage 3 has to repair
+# the rest. The settings depend on each other. $E_1$ decides what there is to see, and $\gamma$ how much of it is taken. $E_2$ and the
+# learning rate decide how strong unlearning is. A defender sees the suspects' labels, the entropies and the suspects' accuracy. The split
+# into orange and blue bars, CA and ASR are what only a teacher knows.
 
 # %% [markdown]
 # A model that gives one answer for everything, by hand: there are four images, one of each class, and the target is class 0. Which of the
@@ -189,10 +192,11 @@ report(out, context.runtime, settings=results)
 # %% [markdown]
 # ## Recap
 #
-# - For pure suspects, $E_1$ must be right, and $\gamma$ must be below the share of poison.
+# - For pure suspects, $E_1$ must suit the attack, and $\gamma$ must be below the share of poison.
 # - Unlearning lowers ASR and CA. Its length and learning rate decide how much.
 # - ASR 0 with CA at chance is a collapse and not a defence.
-# - A defender sees little, and it can be wrong: suspects may agree on one label and be clean.
+# - A defender sees little, and it can mislead: at $\gamma$ = 20 %, more suspects agree on one label than are poisoned.
+#   <!-- claim: 07-agree -->
 #
 # ## Quiz
 #
@@ -237,8 +241,9 @@ checks.ceiling(my_ceiling)
 # %% [markdown]
 # ### Exercise 2. What is seen, and what is true *(easy, 10 minutes)*
 #
-# With the truth switched off, the page says how many suspects carry the commonest label; with it, how many are poisoned. Compute both shares. Then apply your function to `answers["E1 = 16"]`: its `selection.suspected`, `scenario.tampered.labels` and
-# `scenario.truth.poisoned`. By how much does what a defender sees flatter the filter?
+# With the truth hidden, the page says how many suspects carry the commonest label. With it, the page says how many are poisoned. Compute
+# both shares. Then apply your function to `answers["γ = 20 %"]`: its `selection.suspected`, `scenario.tampered.labels` and
+# `scenario.truth.poisoned`. By how much does the filter look better to a defender than it is?
 
 
 # %% tags=["exercise"]
@@ -332,7 +337,7 @@ checks.remembering(my_lab)
 # %% [markdown]
 # ### Go further
 #
-# 1. *(10 minutes)* Take the tick off the truth, choose another attack and another seed, and find a setting that you would trust. Put the tick back: were you right? If not, what misled you?
+# 1. *(10 minutes)* Hide the truth, choose another attack and another seed, and find a setting that you would trust. Show the truth again: were you right? If not, what misled you?
 # 2. *(10 minutes)* The page could have a slider for the steps of fine-tuning. Which of the keys in `dlp_lib/live/setting.py` would need it, and what would go wrong without?
 #
 # ## References

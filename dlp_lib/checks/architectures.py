@@ -132,8 +132,8 @@ def verdicts(answer: Callable) -> None:
         )
         expect(verdict == expected, f"{undefended} and then {defended} is not {verdict!r}: {hint}")
     right(
-        "Ten of these fourteen have a low ASR in the end, and in three of them the defence has "
-        "removed a backdoor."
+        "A low ASR in the end is one of four words here, and only one of them is praise: removed. "
+        "Now count the recorded runs."
     )
 
 

@@ -209,7 +209,10 @@ def no_defence(answer: Any) -> None:
     }
     values = {None: "the same model, trained as long on the same data, without a defence: “none”"}
     _check(answer, run | {"seed": 0}, "defence", "none", others, values)
-    right("Only if its ASR is high, there was a backdoor, and the defence has removed it.")
+    right(
+        "If the control's ASR is high, there was a backdoor. DLP has removed it if CA and the "
+        "target's recall are high as well. The bar “undefended” has only 12,000 passes."
+    )
 
 
 def without_cover(answer: Any) -> None:

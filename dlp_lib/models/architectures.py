@@ -1,8 +1,8 @@
 """The paper's six models (Table 6): WRN-16-1, and five from torchvision for small images.
 
-The five are made for photographs of 224 pixels. They shrink an image 32 times, most of it at once
-in the stem. Here the first strides are left out, as is common for CIFAR-10, so that an image of 16
-pixels still has room in the last layers.
+The five are made for photographs of 224 pixels a side (InceptionV3: 299). They make the sides 32
+times smaller. Here some halvings are left out, as is common for CIFAR-10: in VGG16 the last one, in
+the others early ones. So an image of 16 pixels a side still has room in the last layers.
 """
 
 from collections.abc import Callable

@@ -29,8 +29,16 @@ _BAR_WIDTH = 0.24
 _BARS = {"ca": (-0.26, CLEAN), "asr": (0, POISONED), "ra": (0.26, RECOVERED)}
 # With a diamond, the bars make room for it: it must not cover the number on top of CA's bar.
 _ROOM_FOR_DIAMOND = 0.12
-_DIAMOND_PLACE = -0.42
-_DIAMOND = {"marker": "D", "color": "white", "markeredgecolor": "black", "markersize": 5}
+_DIAMOND_PLACE = -0.41
+_BETWEEN_MODELS = 0.515  # right of the last bar, and left of the next diamond
+_DIAMOND = {
+    "marker": "D",
+    "color": "white",
+    "markeredgecolor": "black",
+    "markersize": 5,
+    "clip_on": False,  # whole at 0 as well
+    "zorder": 3,
+}
 
 
 def unlearning(ax: "Axes", history: History, stop: int) -> "Axes":
@@ -121,6 +129,9 @@ def stage_bars(ax: "Axes", metrics: dict[str, Metrics], target: int | None = Non
         recalls = [_percent(values.recall(target)) for values in metrics.values()]
         places = positions + _DIAMOND_PLACE
         ax.plot(places, recalls, linestyle="", **_DIAMOND, label="recall of the target class")
+        for position in positions[:-1]:
+            ax.axvline(position + _BETWEEN_MODELS, color="0.85", linewidth=0.8, zorder=0)
+        ax.set_xlim(_BETWEEN_MODELS - 1, positions[-1] + _BETWEEN_MODELS)
     names = [_model_name(name, values, target) for name, values in metrics.items()]
     ax.set_xticks(positions, names)
     ax.set(ylabel=_SHARE_OF_TEST_IMAGES, ylim=(0, 112))

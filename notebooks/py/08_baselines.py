@@ -16,8 +16,12 @@
 # %% [markdown]
 # # Other ways out: six defences beside DLP
 #
-# **What you will learn.** What five baselines do with a backdoor (fine-pruning, mode connectivity repair, neural attention distillation, anti-backdoor learning, adversarial neuron pruning), and DBD, the other decoupled defence; what
-# each of them must be given; what it costs; and what decides between them (the paper's Table 3).
+# **What you will learn.** What six other defences do with a backdoor: fine-pruning, mode connectivity repair, neural attention
+# distillation, adversarial neuron pruning, anti-backdoor learning, and DBD. What each of them must be given, and what it costs. Which
+# of them pay with the target class, and why CA hides that. What decides between them (the paper's Table 3).
+#
+# The notebook has two parts. Four methods *repair a model* that somebody has trained already. Three methods, DLP among them, *train a
+# benign model* from the tampered set.
 #
 # **You need** notebook [06](06_dlp_pipeline.ipynb), and [01](01_backdoor_attacks.ipynb) for the attacks.
 #
@@ -58,14 +62,19 @@ from dlp_lib.checks import baselines as checks
 from dlp_lib.defences import anp
 from dlp_lib.defences.clean import held_out
 from dlp_lib.defences.finetuning import clean_accuracy
+from dlp_lib.evaluation import target_recall
 from dlp_lib.experiments import record, report, scenario
-from dlp_lib.experiments.recorded_tables import defences_beside_paper
+from dlp_lib.experiments.recorded_tables import defences_beside_paper, with_plain_names
 
 # %% [markdown]
 # ## 1. What a defence is given
 #
-# Two questions come before any figure. *What does it start from?* Some defences repair a model that somebody else has trained. Others train one themselves, and so must have the training set. *What data does it see?* The first
-# kind needs some images that are known to be clean. The second has only the tampered set. Comparing a method of one kind with one of the other compares their assumptions as well.
+# Ask two questions before you look at any figure.
+#
+# - *What does it start from?* Some defences repair a trained model. Others train one themselves, and so need the training set.
+# - *What data does it see?* The first kind needs some images that are known to be clean. The second kind has only the tampered set.
+#
+# If you compare a method of one kind with one of the other, you also compare what they assume.
 
 # %%
 recipe = recipes.recipe_for(dataset)
@@ -73,14 +82,14 @@ fixmatch = replace(recipe.dlp.fixmatch, steps=finetune_steps)
 dlp = replace(recipe.dlp, gamma=gamma, e1=e1, fixmatch=fixmatch)
 source = recipes.CIFAR10 if papers_settings else recipes.SHAPES10
 compared = {name: source.defences[name] for name in methods} | {"DLP": dlp}
-needs = {}
-for name, method in compared.items():
-    needs[name] = {"sees": method.sees, "starts": method.starts}
-pd.DataFrame(needs).T
+needs = {name: [method.sees, method.starts] for name, method in compared.items()}
+pd.DataFrame(needs, index=["sees", "starts"]).T
 
 # %% [markdown]
-# *Clean* images must come from somewhere. We take 5 % of the training set's size out of the *test* set, as the paper does, and take them away from everybody's test set: no method is judged on what it has seen. Of that part, a fifth is
-# kept for choices (when to stop pruning, which threshold), four fifths are for training. With 5,000 training images that makes 200 and 50. The training set itself gives nothing clean: who could tell?
+# Clean images must come from somewhere. We take them out of the *test* set, as the paper does: as many as 5 % of the training set. Nobody
+# is tested on them, so that no method is judged on what it has seen. A fifth of them is kept for choices, such as a threshold. The other
+# four fifths are for training. With 5,000 training images, that makes 50 and 200. The training set itself cannot give clean images, as
+# nobody can tell which of its images are clean.
 
 # %%
 context = Context(Runtime(seed, device), Store(HOME / cache), dlp_lib.print_progress)
@@ -92,7 +101,7 @@ all_test = untouched.test.subset(slice(n_test))
 clean, test = defences.clean_part(untouched.clean, all_test, context)
 
 # %% [markdown]
-# The models to be repaired, one for each attack, and one trained on the clean set for reference: with its CA, and with what it makes of each trigger.
+# For each attack we train the model that will be repaired.
 
 
 # %%
@@ -104,23 +113,31 @@ def train(scene):
 
 scenes = {name: untouched.attacked_by(name) for name in attack_names}
 trained = {name: train(scene) for name, scene in scenes.items()}
-reference = train(untouched)
 
 # %% [markdown]
-# Every method has the same line: `method.run(model, data, context)`. `defences.defend` hands it what its threat model allows, and nothing else.
+# Every method has the same line: `method.run(model, data, context)`. `defences.defend` gives it what its threat model allows, and
+# nothing else. After each method we measure four things: CA, ASR, RA, and the *recall of the target class*. This recall is the share of
+# clean test images of the attacker's class that are recognised. CA is a mean over ten classes. A model that gives up one class loses ten
+# points of CA at most, and all of that class.
 
 # %%
 rows = []
 results = {}
+measured = {name: {} for name in scenes}
 share = 100 * len(clean) / len(untouched.clean)
 print(f"{len(clean)} clean images ({share:g} % of the training set's size), ", end="")
 print(f"{len(test)} left for testing")
 
 
 def tell(attack, name, result):
-    measured = evaluate(result.model, test, scenes[attack].attack)
-    rows.append({"attack": attack, "defence": name, **asdict(measured), **result.costs()})
-    print(f"{attack}, {name}: CA {measured.ca:.1%}, ASR {measured.asr:.1%}, RA {measured.ra:.1%}")
+    """Measure a model, keep what came out, and print it."""
+    metrics = evaluate(result.model, test, scenes[attack].attack)
+    measured[attack][name] = metrics
+    recall = target_recall(metrics, scenes[attack].attack)
+    facts = {"attack": attack, "defence": name, "target_recall": recall}
+    rows.append({**facts, **asdict(metrics), **result.costs()})
+    print(f"{attack}, {name}: CA {metrics.ca:.1%}, recall of the target {recall:.1%}, ", end="")
+    print(f"ASR {metrics.asr:.1%}, RA {metrics.ra:.1%}")
 
 
 def defend(name, method):
@@ -133,20 +150,31 @@ def defend(name, method):
         tell(attack, name, result)
 
 
+# %% [markdown]
+# Two models without a defence come first: the one with the backdoor, and for reference one that is trained on the clean set. We measure the
+# second one's CA, and also what it makes of each trigger.
+
+# %%
+reference = train(untouched)
 for attack in scenes:
     tell(attack, "none", trained[attack])
     tell(attack, "clean training", reference)
 
 # %% [markdown]
-# ## 2. Repairing with clean images
+# ## 2. First part: repairing a trained model
 #
-# **Fine-pruning** (FP). A backdoor may live in channels that clean images leave silent. With $a_c$ the mean activation of channel $c$ of the last convolution on clean images, channels are pruned in the order of $a_c$, the least first, until
-# validation accuracy has dropped by what is allowed. Then the rest is fine-tuned.
+# The defender has a model with a backdoor, and 250 clean images. The defender does not have the training set.
 #
-# **Mode connectivity repair** (MCR). Between the given model $w_1$ and its fine-tuned copy $w_2$ runs a curve $\phi(t) = (1-t)^2 w_1 + 2t(1-t)\,\theta + t^2 w_2$. Its bend $\theta$ is trained on clean images so that the loss is low all along. Clean accuracy
-# then is high on the whole curve; a backdoor, of which the loss knew nothing, need not be. The defender takes the $t$ that is nearest to the middle among those with nearly the best validation accuracy.
+# **Fine-pruning** (FP). A backdoor may use channels that clean images hardly activate. Let $a_c$ be the mean activation of channel $c$ of
+# the last convolution on clean images. Channels are pruned in the order of $a_c$, the smallest first. Pruning ends when validation
+# accuracy has fallen by a fixed amount. Then the rest is fine-tuned.
 #
-# By hand, for a single weight that is 0 in $w_1$ and 4 in $w_2$, with the bend at 10: how near does the curve come to its bend?
+# **Mode connectivity repair** (MCR). A curve $\phi(t) = (1-t)^2 w_1 + 2t(1-t)\,\theta + t^2 w_2$ connects the given model $w_1$ with its
+# fine-tuned copy $w_2$. Its bend $\theta$ is trained on clean images, so that the loss is low on the whole curve. So clean accuracy is
+# high on the whole curve. The loss knows nothing of the backdoor, so the backdoor need not last. The defender takes one $t$: of those with
+# nearly the best validation accuracy, the one nearest to the middle.
+#
+# By hand: a single weight is 0 in $w_1$ and 4 in $w_2$, and the bend is at 10. How near does the curve come to its bend?
 
 # %% tags=["nbval-check-output"]
 bend = torch.nn.Linear(1, 1, bias=False)
@@ -157,31 +185,62 @@ for t in (0.0, 0.25, 0.5, 0.75, 1.0):
     print(f"t = {t}: {defences.mcr.bezier(start, end, bend, t)['weight'].item():.2f}")
 
 # %% [markdown]
-# It begins and ends at the two models, and in between is only drawn towards the bend.
+# The curve begins and ends at the two models. Between them it is drawn towards the bend, and does not reach it.
 #
-# **Neural attention distillation** (NAD). Where a layer looks is its attention map $A = \sum_c |F_c|^2$, brought to length one. A teacher is fine-tuned on clean images; a student, from the given model again, learns with
-# $L = L_{CE} + \sum_l \beta_l \lVert A_l^S - A_l^T \rVert^2$ (the norm as a mean over places) to look where the teacher looks, and no longer at the trigger.
+# **Neural attention distillation** (NAD). The attention map of a layer says where the layer looks: $A = \sum_c |F_c|^2$, at length one. A
+# teacher is the given model, fine-tuned on clean images. A student starts from the given model again. It learns with
+# $L = L_{CE} + \sum_l \beta_l \lVert A_l^S - A_l^T \rVert^2$ (the norm is a mean over places). So it learns to look where the teacher
+# looks, and no longer at the trigger.
 #
-# **Adversarial neuron pruning** (ANP). A backdoor's neurons are sensitive: perturb them a little, and the target class appears even without a trigger. So masks $m \in [0, 1]$ on all neurons are learned against an adversary that perturbs scale and shift
-# of every batch-norm channel by up to $\epsilon$: $\min_m\, \alpha L(m, 1) + (1 - \alpha) \max_{|\delta|, |\xi| \le \epsilon} L(m + \delta, 1 + \xi)$, where the first argument multiplies the scales, the second the shifts. Whose mask falls is pruned, by a threshold chosen on validation images.
+# **Adversarial neuron pruning** (ANP). The neurons of a backdoor are sensitive. If they are perturbed a little, the model answers the
+# target class even without a trigger. So ANP learns masks $m \in [0, 1]$ on all neurons, against an adversary. The adversary perturbs
+# scale and shift of every batch-norm channel by up to $\epsilon$:
+# $\min_m\, \alpha L(m, 1) + (1 - \alpha) \max_{|\delta|, |\xi| \le \epsilon} L(m + \delta, 1 + \xi)$. The first argument multiplies
+# the scales, the second the shifts. Neurons whose mask is below a threshold are pruned. The threshold is chosen on validation images.
 #
-# **Predict.** One attack here relabels (BadNets), one does not (SIG). Will a repair on clean images care for the difference? And which of the four costs the most image passes?
+# **Predict.** BadNets changes labels, SIG does not. Will a repair with clean images care for this difference? And which of the four
+# methods needs the most image passes?
 
 # %%
-for name in ("FP", "MCR", "NAD", "ANP"):
+repairs = ("FP", "MCR", "NAD", "ANP")
+for name in repairs:
     if name in methods:
         defend(name, compared[name])
 
+# %%
+targets = {name: scene.attack.target for name, scene in scenes.items()}
+plots.show(
+    plots.bars_by_attack(measured, targets, ("none", "clean training", *repairs), seed),
+    "Bars of CA, ASR and RA for no defence, clean training, FP, MCR, NAD and ANP, with a mark for "
+    "the recall of the target class.",
+    number=1,
+)
+
 # %% [markdown]
-# **What you should see.** All four take BadNets from an ASR of 100 % to 10 % or less. FP, MCR and NAD pay with a few points of CA, ANP with more. SIG leaves more behind: about one triggered image in ten, and far more with ANP. And look at RA: under BadNets it follows CA, under SIG it
-# stays far below. That need not be a backdoor: the model of clean training, which has none, recognises only half or so of SIG's triggered images, whose strong wave hides the shape. MCR does no worse than that, ANP far worse.
+# **What you should see.** Under BadNets all four methods bring ASR to about a tenth or less. <!-- claim: 08-repair-badnets-asr --> FP, MCR
+# and NAD keep CA at 90 % or more. <!-- claim: 08-repair-badnets-ca --> ANP has the lowest CA of the four.
+# <!-- claim: 08-repair-badnets-anp --> RA is high as well for FP, MCR and NAD, at 88 % or more. <!-- claim: 08-repair-badnets-ra -->
 #
-# **Why.** These methods never see the poison or its labels. What they need is that the backdoor is *not needed* for clean images: silent channels, another point on the curve, another look. (Why SIG leaves more behind, we have not tested.) NAD is the cheapest. ANP is the
-# dearest: 200 epochs of its masks, and three passes a step, one of them its adversary's.
+# Under SIG, more is left. With FP, MCR and NAD, ASR is up to 16 %. <!-- claim: 08-repair-sig-asr --> With ANP it is higher than with any
+# of them, and CA is at most 85 %. <!-- claim: 08-repair-sig-anp --> <!-- claim: 08-repair-sig-anp-ca --> RA stays far below CA. That
+# need not be a backdoor: the model of clean training has none, and recognises only 40 to 75 % of SIG's triggered images.
+# <!-- claim: 08-clean-sig-ra --> SIG's strong wave hides the shape. MCR has the highest RA of the four, and ANP recognises a quarter at
+# most. <!-- claim: 08-repair-sig-mcr --> <!-- claim: 08-repair-sig-anp-ra -->
+#
+# *Who pays?* MCR and NAD keep the target class: its recall is 85 % or more under both attacks. <!-- claim: 08-repair-recall --> FP does so
+# under BadNets. Under SIG, its recall of the target is at least 15 points below its CA. <!-- claim: 08-repair-recall-fp --> ANP pays with
+# whole classes. Under BadNets it recognises less than 30 % of the target class, and so its ASR of 0 says little.
+# <!-- claim: 08-repair-recall-anp --> Under SIG it keeps the target, and one other class has a recall of 0.
+# <!-- claim: 08-repair-least-anp --> CA alone would not have told you.
+#
+# **Why.** These methods never see the poison or its labels. They all need one thing: clean images must not need the backdoor. Then it can
+# be pruned, left behind on the curve, or looked away from. We have not tested why SIG leaves more behind. NAD needs the fewest image
+# passes. ANP needs the most. It trains its masks for 200 epochs, with three passes a step, and one of the three is the adversary's.
 #
 # ### What a threshold costs
 #
-# ANP is the only one of the four that loses much CA. It prunes as far as CA on the validation part allows (we let it fall by 8 points). The masks are recorded, so we can look at every threshold: validation CA is what the defender sees, the other two curves are ours.
+# ANP loses the most CA of the four. It prunes as long as CA on the validation part allows it, and we let it fall by 8 points. The masks are
+# recorded, so that we can try every threshold. The defender sees validation CA only. The other two curves are for us.
 #
 # **Predict.** The validation part has fifty images. How well will its CA follow that of the test set?
 
@@ -195,49 +254,61 @@ def at_thresholds(attack):
     shares = {"validation CA": [], "CA": [], "ASR": []}
     for threshold in anp.THRESHOLDS:
         pruned = anp.silence(model, masks, threshold)
-        measured = evaluate(pruned, test.subset(slice(500)), scenes[attack].attack)
+        metrics = evaluate(pruned, test.subset(slice(500)), scenes[attack].attack)
         shares["validation CA"].append(clean_accuracy(pruned, validation))
-        shares["CA"].append(measured.ca)
-        shares["ASR"].append(measured.asr)
+        shares["CA"].append(metrics.ca)
+        shares["ASR"].append(metrics.asr)
     return shares
 
 
 # %%
 _, validation = held_out(clean, context)
 n = len(scenes)
+looks = {
+    "validation CA": ("o--", plots.NEUTRAL),
+    "CA": ("o-", plots.CLEAN),
+    "ASR": ("s-", plots.POISONED),
+}
+thresholds = {name: at_thresholds(name) for name in scenes if "ANP" in methods}
 figure, axes = plt.subplots(1, n, figsize=(6 * n, 3.2), sharey=True, squeeze=False)
-for ax, name in zip(axes[0], scenes if "ANP" in methods else (), strict=False):
-    shares = at_thresholds(name)
-    for label, style, colour in (
-        ("validation CA", "o--", plots.NEUTRAL),
-        ("CA", "o-", plots.CLEAN),
-        ("ASR", "s-", plots.POISONED),
-    ):
+for ax, (name, shares) in zip(axes[0], thresholds.items(), strict=False):
+    for label, (style, colour) in looks.items():
         plots.mean_and_range(ax, anp.THRESHOLDS, shares[label], style, colour, label)
-    ax.set(title=f"ANP, {name}", xlabel="threshold of the mask")
+    ax.set(title=f"ANP, {name}, one seed: {seed}", xlabel="threshold of the mask")
     ax.set(ylabel="share of images (%)", ylim=(-2, 104))
 plots.shared_legend(figure)
 plots.show(
     figure,
     "ANP: validation CA, test CA and ASR against the threshold below which neurons are pruned.",
+    number=2,
 )
 
 # %% [markdown]
-# **What you should see.** The dashed line follows the blue one loosely, more often above it than below, and by up to some twenty points: the defender thinks that the model is better than it is. Under BadNets a threshold of about 0.3 would do, for a few points of CA. Under SIG
-# there is no threshold at which ASR is low and CA high.
+# **What you should see.** At the left, nearly nothing is pruned, and ASR is 80 % or more. <!-- claim: 08-anp-left --> At the right, nearly
+# everything is pruned, and CA is 35 % or less. <!-- claim: 08-anp-right --> The dashed line follows the blue one, but not closely. At some
+# threshold the defender sees a CA that is at least 20 points too high. <!-- claim: 08-anp-gap --> Under BadNets there are thresholds with a
+# CA of 90 % or more and an ASR of 10 % or less. <!-- claim: 08-anp-good-badnets --> Under SIG there is none. <!-- claim: 08-anp-good-sig -->
 #
-# **Why.** Fifty images are two points each, and a rule that takes the *highest* threshold within the limit takes the one that those fifty happen to flatter. A tighter limit is no safe way out: on the seed on which we looked for settings, 4 points instead of 8 left most
-# of the backdoor in place (the [log](../docs/LOG.md) has the figures). More clean images may be one. (No method here may choose by ASR: a defender has none to look at.)
+# **Why.** One of fifty images is two points. The rule takes the *highest* threshold within the limit. So it takes a threshold that looks
+# good on those fifty images by chance. A smaller limit is not safe either. A limit of 4 points in place of 8 left
+# most of the backdoor, on the seed with which we searched for settings. (The [log](../docs/LOG.md) has the figures.) More clean images may help. No method here may choose
+# by ASR, as a defender cannot measure it.
 #
-# ## 3. Training from the tampered set
+# ## 3. Second part: training a benign model
 #
-# **Anti-backdoor learning** (ABL). Poisoned samples reach a low loss first. To widen the gap, a loss below a bound $b$ = 0.5 is made to climb: $L_{LGA} = \mathrm{sign}(L - b) \cdot L$ (their $\gamma$ is our $b$, as $\gamma$ is a share of the samples here). After some epochs the samples of lowest loss are isolated, the model
-# is trained on the others, and then unlearns the isolated ones by gradient ascent. You know both ends from DLP: a filter by loss instead of entropy, and the same ascent. What is missing is the step that takes the suspects' *labels* away.
+# The defender has the tampered set, and nothing that is known to be clean.
 #
-# (The formula in the paper takes the sign of every sample; the authors' code takes that of the batch's mean. On this data set the formula fails at its own task. It holds the poisoned samples *at* 0.5, until the easy clean ones are below them: the
-# project's [log](../docs/LOG.md) has the figures. `ABL(per_sample=…)` is the switch.)
+# **Anti-backdoor learning** (ABL). Poisoned samples reach a low loss first. ABL widens this gap: where the loss is below a bound $b$ = 0.5,
+# it makes the loss climb, with $L_{LGA} = \mathrm{sign}(L - b) \cdot L$. (The paper writes $\gamma$ for $b$; here $\gamma$ is a share of the
+# samples.) After some epochs, the samples of lowest loss are isolated. The model is trained on the others. Then it unlearns the isolated
+# ones by gradient ascent. You know both ends from DLP: a filter, by loss in place of entropy, and the same ascent. One step is missing.
+# ABL does not take *labels* away from what it suspects.
 #
-# By hand, a batch with two samples below 0.5, poisoned ones perhaps, and two above it: whose loss is made to climb?
+# (In the paper, the formula takes the sign of every sample. The authors' code takes the sign of the batch's mean. On this data set the
+# formula fails at its own task. It holds the poisoned samples *at* 0.5, until the easy clean ones are below them. The
+# [log](../docs/LOG.md) has the figures. `ABL(per_sample=…)` is the switch.)
+#
+# By hand, a batch with two samples below 0.5, perhaps poisoned, and two above it: whose loss climbs?
 
 # %% tags=["nbval-check-output"]
 losses = torch.tensor([0.1, 0.3, 1.0, 3.0], requires_grad=True)
@@ -246,58 +317,96 @@ for per_sample in (True, False):
     print(f"per_sample={per_sample}:", ["climbs" if s < 0 else "falls" for s in slope])
 
 # %% [markdown]
-# By the sample, the two low ones climb. By the batch nobody does, as the high ones keep the mean above 0.5: this is plain training.
+# With the sign of every sample, the two low ones climb. With the sign of the mean, none climbs: the two high ones keep the mean above 0.5.
+# This is plain training.
 #
-# **DBD** (Huang et al. 2022). The labels are what ties a trigger to a class; so the features are learned without any (SimCLR), a linear layer is trained on them, and half of the samples, those of highest loss, lose their labels for a semi-supervised
-# fine-tuning (MixMatch). [Notebook 12](12_dbd.ipynb) looks into it.
+# **DBD** (Huang et al. 2022). A label is what ties a trigger to a class. So features are learned without labels (SimCLR). A linear layer is
+# trained on them. Then the half of the samples with the highest loss lose their labels, for a semi-supervised fine-tuning (MixMatch).
+# [Notebook 12](12_dbd.ipynb) looks into it.
 #
 # **DLP**: supervised learning, unlearning, FixMatch.
 #
-# **Predict.** Which of the three will fall for SIG, whose labels are all true?
+# **Predict.** All labels of SIG's poisoned images are true. Which of the three methods will fail against it? And which will lose the
+# target class?
 
 # %%
-for name in ("ABL", "DBD", "DLP"):
+trainings = ("ABL", "DBD", "DLP")
+for name in trainings:
     if name in compared:
         defend(name, compared[name])
 
-# %% [markdown]
-# **What you should see.** Under BadNets all three bring ASR below 10 %. DLP ends near the CA of clean training; ABL and DBD lose a few points, or ten. Under SIG, DBD and DLP keep the backdoor *whole*, and DBD loses much of CA as well. ABL has removed it, with a CA of 50 to 60 %.
-#
-# **Why.** All three distrust *samples*, and then trust labels again: DBD those of lowest loss, DLP those of highest entropy. Under SIG nine in ten images of the target class are poisoned and truly labelled. They fit, and their loss is low. Only fifty clean disks are left,
-# where DLP's quota asks for a hundred ([notebook 11](11_limits.ipynb) has a remedy). ABL finds poisoned disks; but is it the wave that it unlearns, or the disk?
-#
-# ### What unlearning without a stop costs
-#
-# ABL's last step climbs for a fixed number of epochs. Here is that ascent epoch by epoch (on 300 test images, with batch-norm re-estimated as in notebook 04).
-#
-# **Predict.** At which epoch would you have stopped, for each attack? Could you have seen it without test images?
-
 # %%
-figure, axes = plt.subplots(1, n, figsize=(6 * n, 3.2), sharey=True, squeeze=False)
-for ax, name in zip(axes[0], scenes if "ABL" in methods else (), strict=False):
-    scene = scenes[name]
-    ascent = results["ABL"][name].stages["AU"]
-    blocks = [row["block"] for row in ascent.history]
-    part = test.subset(slice(300))
-    seen = dlp_lib.audit(ascent, scene.untrained(), part, scene.attack, blocks, batchnorm=(True,))
-    seen = pd.DataFrame(seen)
-    isolated = pd.DataFrame(ascent.history)["accuracy_reestimated"]
-    plots.mean_and_range(ax, blocks, seen["ca"], "o-", plots.CLEAN, "CA")
-    plots.mean_and_range(ax, blocks, seen["asr"], "s-", plots.POISONED, "ASR")
-    plots.mean_and_range(ax, blocks, isolated, "o--", plots.NEUTRAL, "accuracy on the isolated")
-    ax.set(title=f"ABL, {name}", xlabel="epoch of unlearning")
-    ax.set(ylabel="share of images (%)", ylim=(-2, 104))
-    ax.xaxis.get_major_locator().set_params(integer=True)
-plots.shared_legend(figure)
 plots.show(
-    figure, "ABL's unlearning: CA, ASR, and accuracy on the isolated samples, epoch by epoch."
+    plots.bars_by_attack(measured, targets, ("none", "clean training", *trainings), seed),
+    "Bars of CA, ASR and RA for no defence, clean training, ABL, DBD and DLP, with a mark for the "
+    "recall of the target class.",
+    number=3,
 )
 
 # %% [markdown]
-# **What you should see.** Under BadNets CA hardly moves while ASR falls, and begins to fall only when nothing is left to unlearn. Under SIG ASR is gone after six to eight epochs. By then all of the isolated samples are misclassified, as the dashed line says, which a defender can draw. The climb goes on at the cost of the other classes: CA falls and falls.
+# **What you should see.** Under BadNets all three methods bring ASR to 10 % or less. <!-- claim: 08-train-badnets-asr --> DLP's CA is 95 % or
+# more, and DBD's is lower. <!-- claim: 08-train-badnets-dlp --> <!-- claim: 08-train-badnets-dbd --> ABL's CA hides something: the recall
+# of its target class is lower than its CA. <!-- claim: 08-train-badnets-abl --> (In another run, with two threads, ABL ended with a CA
+# of 89 %, and recognised about 4 % of the target class. <!-- no claim: another run, of version 0.1 -->)
 #
-# **Why.** The loss that is climbed has no upper end. DLP stops where the accuracy on the suspects is at chance, and has FixMatch to mend the rest; ABL's twenty epochs are a number that was found on another seed, for BadNets. (On seed 1 of the next section they cost even BadNets twenty points:
-# the isolated samples were all poisoned and CA was above 99 % before the climb.)
+# Under SIG, DBD and DLP keep the whole backdoor: ASR is 99 % or more. <!-- claim: 08-train-sig-kept --> DBD loses much CA as well, and ends
+# at 87 % or less. <!-- claim: 08-train-sig-dbd --> It recognises no clean image of the target class, and still finds this class in nearly
+# every triggered image. <!-- claim: 08-train-sig-dbd-recall --> ABL ends with an ASR of 1 % or less, and with a CA between 35 and 80 %.
+# <!-- claim: 08-train-sig-abl --> <!-- claim: 08-train-sig-abl-ca --> Its recall of the target class is 5 % or less.
+# <!-- claim: 08-train-sig-abl-recall --> **It has not removed the backdoor from the class. It has removed the class.**
+#
+# **Why.** All three methods distrust *samples*, and then trust labels again. DBD trusts those of lowest loss, DLP those of highest entropy.
+# Under SIG, nine in ten images of the target class are poisoned, with true labels. They are easy to fit, and so their loss is low. Only
+# fifty clean disks are left, and DLP's quota asks for a hundred ([notebook 11](11_limits.ipynb) shows what helps, and what only seems to help). ABL isolates poisoned disks.
+# But when it unlearns them, it unlearns the disk together with the wave.
+#
+# ### What unlearning without a stop costs
+#
+# ABL's last step climbs for a fixed number of epochs. Here is that ascent epoch by epoch, on 500 test images, with batch-norm re-estimated as
+# in notebook 04.
+#
+# **Predict.** At which epoch would you have stopped, for each attack? Can you see it without test images?
+
+# %%
+part = test.subset(slice(500))
+ascents = {}
+for name, scene in scenes.items():
+    if "ABL" in methods:
+        stage = results["ABL"][name].stages["AU"]
+        blocks = [row["block"] for row in stage.history]
+        ascents[name] = dlp_lib.audit(
+            stage, scene.untrained(), part, scene.attack, blocks, batchnorm=(True,)
+        )
+        for row, seen in zip(ascents[name], stage.history, strict=True):
+            row["isolated"] = seen["accuracy_reestimated"]  # which a defender sees
+
+# %%
+figure, axes = plt.subplots(1, n, figsize=(6 * n, 3.2), sharey=True, squeeze=False)
+for ax, (name, seen) in zip(axes[0], ascents.items(), strict=False):
+    plots.ascent(ax, seen, target=targets[name])
+    isolated = [row["isolated"] for row in seen]
+    blocks = [row["block"] for row in seen]
+    label = "accuracy on the isolated samples"
+    plots.mean_and_range(ax, blocks, isolated, "o--", plots.NEUTRAL, label)
+    ax.set_title(f"ABL, {name}, one seed: {seed}")
+plots.shared_legend(figure)
+plots.show(
+    figure,
+    "ABL's unlearning, epoch by epoch: CA, recall of the target class, ASR, and accuracy on the "
+    "isolated samples.",
+    number=4,
+)
+
+# %% [markdown]
+# **What you should see.** Under both attacks, ASR falls to 5 % or less. <!-- claim: 08-ascent-asr --> Accuracy on the isolated samples falls
+# to 5 % or less as well, and a defender can draw this dashed line. <!-- claim: 08-ascent-isolated --> Under SIG the climb goes on after that,
+# and CA ends at least 20 points below its start. <!-- claim: 08-ascent-sig-ca --> The target class is lost there: its recall ends at 5 % or
+# less. <!-- claim: 08-ascent-sig-recall --> Under BadNets the recall of the target falls by more points than CA does.
+# <!-- claim: 08-ascent-badnets-recall -->
+#
+# **Why.** The loss that is climbed has no upper end. The isolated samples all have one label, so that the climb also pushes the model away
+# from this label. DLP stops where accuracy on the suspects is at chance, and FixMatch then repairs the rest. ABL's twenty epochs are a
+# number that we found on another seed, with BadNets.
 #
 # ## 4. Table 3, and a map of it
 #
@@ -305,104 +414,155 @@ plots.show(
 
 # %%
 figure, axes = plt.subplots(1, n, figsize=(6 * n, 4), sharey=True, squeeze=False)
-for ax, name in zip(axes[0], scenes, strict=True):
-    points = {row["defence"]: (row["asr"], row["ca"]) for row in rows if row["attack"] == name}
-    plots.trade_off(ax, points, references=("none", "clean training")).set_title(name)
+for ax, (name, by_defence) in zip(axes[0], measured.items(), strict=True):
+    points = {defence: (metrics.asr, metrics.ca) for defence, metrics in by_defence.items()}
+    plots.trade_off(ax, points, references=("none", "clean training"))
+    ax.set_title(f"{name}, one seed: {seed}")
 plots.shared_legend(figure)
 plots.show(
     figure,
     "Clean accuracy against attack success rate of every defence, the undefended and the clean "
-    "model.",
+    "model. Where several lie in the upper left corner, an inset enlarges it.",
+    number=5,
 )
 
 # %% [markdown]
-# The same as numbers, with what it took. Images are passes with gradient, each method's own. What starts from a trained model needs that one besides.
+# The same as numbers, in per cent, with what it took. *Images* are passes with gradient, each method's own. A method that starts from a
+# trained model needs that model's passes besides.
 
 # %%
-columns = ["attack", "defence", "ca", "asr", "ra", "images", "seconds"]
+shares = ["ca", "target_recall", "asr", "ra"]
+columns = ["attack", "defence", *shares, "images"]
 table = pd.DataFrame(rows)[columns].set_index(["attack", "defence"])
-table[["ca", "asr", "ra"]] = (100 * table[["ca", "asr", "ra"]]).round(1)
-table["seconds"] = table["seconds"].round(0).astype(int)
-table
+table[shares] = (100 * table[shares]).round(1)
+table.rename(columns={"target_recall": "recall of the target"})
 
 # %% [markdown]
-# **What you should see.** Under BadNets almost everybody is in the upper left corner. Under SIG only three methods, all with clean images, come near it. NAD takes 6,000 passes on top of the 120,000 of the model that it is given, DBD takes 225,000.
+# **What you should see.** Under BadNets all methods but ANP have an ASR of 11 % or less and a CA of 85 % or more.
+# <!-- claim: 08-map-badnets-asr --> <!-- claim: 08-map-badnets-ca --> Under SIG only FP, MCR and NAD have an ASR of 16 % or less and a CA of
+# 90 % or more. <!-- claim: 08-map-sig-asr --> <!-- claim: 08-map-sig-ca --> All three had clean images. NAD takes 6,000 image passes, after the
+# 120,000 of the model that it repairs, and DBD takes 225,000. <!-- claim: 08-images-nad --> <!-- claim: 08-images-none -->
+# <!-- claim: 08-images-dbd -->
 #
-# Your figures may differ from those printed here, with the same seed: another number of threads rounds sums in another order, and long training makes much of it. (With one thread instead of two, ANP ended at 84.6 / 0.0 under BadNets, and DBD at 88.3 / 8.0.) One run is one draw.
+# The committed outputs were made with one thread. With another number of threads your figures may differ, even with the same seed. Sums
+# are then rounded in another order, and long training makes this difference large. One run is one draw.
 #
-# **Why, and what decides between them.** Clean data, first of all: against a clean-label attack 250 images whose labels are known to be true are worth more than any trick without. Whoever has them, and got the model from somebody else, repairs. Whoever trains on data from the Internet, and has nothing else, can only use ABL, DBD or DLP; for
-# them the question is which assumption about the poison they can live with. A comparison across that line, as the paper's Table 3 makes it, says which *assumptions* pay.
+# **Why, and what decides between them.** First of all, clean data. Against a clean-label attack, 250 images with labels that are known to be
+# true help more than any method without them. A defender who has such images, and got the model from somebody else, can repair it. A
+# defender who trains on data from the Internet, and has nothing else, can only use ABL, DBD or DLP. Then the question is which assumption
+# about the poison is acceptable. The paper's Table 3 compares across this line. So it also says which *assumptions* help.
 #
 # ## 5. Three seeds, five attacks, and the paper
 #
-# The next tables are recorded, on one thread: all attacks, seeds 0, 1 and 2, mean and range in per cent. DLP's $E_1$ is chosen by agreement there, as in notebook 06.
+# The next figure is recorded, with all attacks and with seeds 0, 1 and 2. DLP's $E_1$ is chosen by agreement there, as in notebook 06.
+#
+# **Predict.** For which defences is an ASR of 0 good news? Look at the same cell in all four maps before you answer.
 
 # %%
 recorded = record.read("baselines")
-shares = record.spread(recorded, ["defence", "attack"], ["ca", "asr", "ra"])
-shares = shares.rename({"none": "no defence"}, level="defence")
-shares = shares.rename({"none": "no attack"}, level="attack")
-shares["ca"].unstack(sort=False).rename_axis("CA (%)")
-
-# %%
-shares["asr"].unstack(sort=False).drop(columns="no attack").rename_axis("ASR (%)")
+named = with_plain_names(recorded)
+panels = {
+    "ca": "CA (%)",
+    "target_recall": "recall of the target class (%)",
+    "asr": "ASR (%)",
+    "ra": "RA (%)",
+}
+all_attacks = list(dict.fromkeys(row["attack"] for row in named))
+all_defences = list(dict.fromkeys(row["defence"] for row in named))
+x, y = ("attack", all_attacks), ("defence", all_defences)
+plots.show(
+    plots.sweep_maps(named, panels, x, y, size=(6.5, 4.6), across=2),
+    "Four maps of all defences by attack: CA, recall of the target class, ASR and RA, with the "
+    "range over three seeds.",
+    number=6,
+)
 
 # %% [markdown]
-# And RA, the share of triggered images that are still recognised:
-
-# %%
-shares["ra"].unstack(sort=False).drop(columns="no attack").rename_axis("RA (%)")
-
-# %% [markdown]
-# **What you should see.** FP, MCR and NAD work against all five attacks: CA stays above 82 %, ASR below 16 % but for a single run (FP against LCA, 28 %). MCR is the steadiest, in RA too. All others have holes:
+# **What you should see.** FP, MCR and NAD work against all five attacks. Their CA is 80 % or more in every run, and ASR is 30 % or less.
+# <!-- claim: 08-seeds-repair-ca --> <!-- claim: 08-seeds-repair-asr --> MCR is the steadiest: its ASR is 15 % or less.
+# <!-- claim: 08-seeds-mcr-asr --> Its mean RA is above every run of FP and NAD under LCA and SIG. <!-- claim: 08-seeds-mcr-ra-lca -->
+# <!-- claim: 08-seeds-mcr-ra-sig --> All other methods fail somewhere:
 #
-# - *ANP* loses about ten points of CA in the mean, leaves 22 to 67 % under Blended, and TrojanNN's backdoor whole on one seed.
-# - *ABL* keeps Blended's backdoor and loses CA: none of the samples that it isolates is poisoned, as Blended is learned late (notebook 02), so easy clean classes are unlearned in its place. That also happens where there is no attack at all. Under TrojanNN, LCA and SIG its ASR is 0, and so is its
-#   recall of the target class.
-# - *DLP* leaves the backdoors of LCA and SIG whole, at little cost in CA. *DBD* leaves them whole and loses up to half of CA.
+# - *ANP* loses about ten points of CA in the mean. <!-- claim: 08-seeds-anp-ca --> Under Blended it leaves an ASR of 20 % or more in every
+#   run. <!-- claim: 08-seeds-anp-blended --> On one seed it leaves TrojanNN's backdoor whole. <!-- claim: 08-seeds-anp-trojannn -->
+# - *ABL* keeps Blended's backdoor, with an ASR of 85 % or more. <!-- claim: 08-seeds-abl-blended --> None of the samples that it isolates is
+#   poisoned there, as Blended is learned late (notebook 02). So it unlearns easy clean classes in their place. Without any attack it does
+#   the same, and its CA is 55 % or less. <!-- claim: 08-seeds-abl-none --> Under TrojanNN, LCA and SIG its ASR is 0.
+#   <!-- claim: 08-seeds-abl-zero --> Its recall of the target class is 5 % or less there. <!-- claim: 08-seeds-abl-recall --> The class is
+#   gone.
+# - *DLP* leaves the backdoors of LCA and SIG whole, with a CA of 90 % or more. <!-- claim: 08-seeds-dlp-kept -->
+#   <!-- claim: 08-seeds-dlp-kept-ca --> *DBD* leaves them whole as well, and its CA is 87 % or less. <!-- claim: 08-seeds-dbd-kept -->
+#   <!-- claim: 08-seeds-dbd-kept-ca -->
 #
-# On BadNets each method brings ASR below 15 %, but not all within ten points of the undefended CA: ANP misses that on all three seeds, ABL on seed 1 (sections 2 and 3 show why), and DBD on seed 0, by a tenth of a point ([notebook 12](12_dbd.ipynb)).
+# On BadNets every method has an ASR of 15 % or less in every run. <!-- claim: 08-seeds-badnets-asr --> CA differs. FP, MCR, NAD and DLP keep
+# 90 % or more. <!-- claim: 08-seeds-badnets-ca --> ANP is below 87 % in every run, and ABL is below 80 % in one of them.
+# <!-- claim: 08-seeds-badnets-anp --> <!-- claim: 08-seeds-badnets-abl -->
 #
-# **Why it matters.** An ASR of 0 may be a model repaired, a class forgotten, or no model at all. A mean over attacks would hide all of this, and so would a table of ASR alone.
+# **Why it matters.** An ASR of 0 can mean three things: the model is repaired, a class is forgotten, or the model is no longer of use. A
+# mean over attacks would hide this, and so would a table of ASR alone.
 #
-# Beside the paper's Table 3, as "CA / ASR". The paper's figures are those of CIFAR-10, ours of a tenth of the images, a quarter of the size, and far shorter training. Compare patterns, not digits.
+# Now the paper's Table 3, as "CA / ASR". The paper's figures are those of CIFAR-10. Ours are of a tenth of the images, a quarter of their
+# size, and far shorter training. Compare patterns, not digits.
 
 
 # %%
 defences_beside_paper(recorded, rows)
 
 # %% [markdown]
-# **What you should see.** In the paper FP hardly helps, and ANP is the best of the baselines; here FP is among the best, and ANP is not. DLP leads the paper's table in nearly every column. Here it has the highest mean CA where the attack changes labels, and nowhere the lowest ASR. (DBD is not in the paper's table.)
+# **What you should see.** In the paper FP hardly helps: its ASR is 56 to 97 %. <!-- no claim: the paper's Table 3 --> ANP is the
+# best of the baselines there. Here it is the other way round. FP's mean ASR is at most 15 % on every attack.
+# <!-- claim: 08-seeds-fp-asr --> ANP's mean ASR under TrojanNN, Blended and SIG is 15 % or more. <!-- claim: 08-seeds-anp-asr-trojannn -->
+# <!-- claim: 08-seeds-anp-asr-blended --> <!-- claim: 08-seeds-anp-asr-sig --> DLP leads the paper's table in nearly every column.
+# Here its CA is 94 % or more in every run where the attack changes labels. <!-- claim: 08-seeds-dlp-ca --> DBD is not in the paper's table.
 #
-# **Why.** Settings are part of a method. With the papers' batch sizes, two or three steps an epoch on two hundred images, FP left an ASR of 55 % here as well: what changed was the number of fine-tuning steps (see the [log](../docs/LOG.md)). ANP's threshold hangs on fifty images. Our settings were found with BadNets, on one seed. And LCA and SIG poison nine tenths of the target class here, more than the quota of DLP's trusted samples can bear: notebook 11 shows at which rates that is different. A table of defences is a table of *settings*, data and rates: whoever wants to use one of these methods should measure it on their own data.
+# **Why.** Settings are part of a method. With the papers' batch sizes, 200 images make two or three steps an epoch. With those, FP left an
+# ASR of 55 % here as well. The number of fine-tuning steps changed this (see the [log](../docs/LOG.md)). ANP's threshold depends on fifty
+# images. We found our settings with BadNets, on one seed. LCA and SIG poison nine tenths of the target class here, more than
+# DLP's quota of trusted samples allows. Notebook 11 shows what happens at lower rates. So a table of defences is a table of *settings*, data
+# and rates. If you want to use one of these methods, measure it on your own data.
 
 # %%
-report(out, context.runtime, defences=rows)
+good, gaps = {}, {}
+for name, shares in thresholds.items():
+    seen = pd.DataFrame(shares)
+    good[name] = int(((seen["CA"] >= 0.9) & (seen["ASR"] <= 0.1)).sum())
+    gaps[name] = float((seen["validation CA"] - seen["CA"]).max())
+pruned = {"curves": thresholds, "good": good, "gaps": gaps}
+report(out, context.runtime, defences=rows, thresholds=pruned, ascents=ascents)
 
 # %% [markdown]
 # ## Recap
 #
 # - First ask what a defence is given: a trained model and clean images, or the tampered set alone.
-# - A few clean images are worth much: three simple repairs work against all five attacks.
-# - Without them, a defence distrusts samples and must trust others. Where most of a class is poisoned and truly labelled, that goes wrong.
-# - A threshold or a number of epochs is part of a defence: ABL, and on some seeds ANP, lose more by these than they need.
-# - ASR alone says little: look at CA, RA, and the target class.
+# - A few clean images help much: with them, three simple repairs work against all five attacks. <!-- claim: 08-recap-repairs -->
+# - Without them, a defence distrusts some samples and must trust others. Where most of a class is poisoned, with true labels, this fails.
+# - A threshold or a number of epochs is part of a defence. ABL and ANP lose more by theirs than they need to.
+# - ASR alone says little. Look at CA, at RA, and at the recall of the target class.
 #
 # ## Quiz
 #
-# <details><summary>If a repair with clean images ends with a lower ASR than DLP, is it the better defence?</summary>
+# <details><summary>A repair with clean images ends with a lower ASR than DLP. Is it the better defence?</summary>
 #
-# First ask what each was given. The repair had a trained model and images that are known to be clean; DLP had the tampered set alone. Where nobody can vouch for an image, the repair cannot be run at all.
+# First ask what each was given. The repair had a trained model and images that are known to be clean. DLP had the tampered set alone. Where
+# no image is known to be clean, the repair cannot be run at all.
 # </details>
 #
 # <details><summary>Why does no method here choose its threshold, its stop or its point on the curve by ASR?</summary>
 #
-# To measure ASR one must have the trigger, and a defender has not. What is left is accuracy on the images that a defender holds: a fifth of the clean part is kept for such choices.
+# To measure ASR one needs the trigger, and a defender does not have it. What is left is accuracy on images that the defender has. A fifth of
+# the clean part is kept for such choices.
 # </details>
 #
-# <details><summary>If ABL's loss hardly ever climbs with the sign of the batch's mean, what isolates the poisoned samples?</summary>
+# <details><summary>A defence ends with an ASR of 0 and a CA of 89 %. <!-- no claim: an example --> There are ten classes. Which number do you ask for next?</summary>
 #
-# Plain training: they reach a low loss before the others do. The climb was to widen that gap. With the sign of every sample it undoes it on this data set: it holds the poison at 0.5, and the easy clean samples pass below.
+# The recall of every class, and first of the target class. A model that never answers the target class has an ASR of 0. Its CA is about
+# nine tenths of what it was. <!-- no claim: one class in ten -->
+# </details>
+#
+# <details><summary>With the sign of the batch's mean, ABL's loss hardly ever climbs. What then isolates the poisoned samples?</summary>
+#
+# Plain training: they reach a low loss before the others do. The climb was meant to widen this gap. With the sign of every sample it closes
+# it on this data set: it holds the poison at 0.5, and the easy clean samples fall below. <!-- no claim: ABL's bound -->
 # </details>
 #
 # ## Exercises
@@ -411,8 +571,9 @@ report(out, context.runtime, defences=rows)
 #
 # ### Exercise 1. Where a layer looks *(easy, 10 minutes)*
 #
-# Write NAD's attention map (section 2): the sum of squares over the channels, laid out as one row for every image, the row at length one. Then look at a backdoored model: within
-# `with defences.nad.captured(model, ["blocks.3"]) as seen:`, a call of `dlp_lib.predict(model, images)` leaves the activations in `seen["blocks.3"]`. Does the map of a triggered image light up in the corner?
+# Write NAD's attention map (section 2): the sum of squares over the channels, as one row for every image, each row at length one. Then look at
+# a model with a backdoor. Within `with defences.nad.captured(model, ["blocks.3"]) as seen:`, a call of `dlp_lib.predict(model, images)` leaves
+# the activations in `seen["blocks.3"]`. Is the map of a triggered image high in the corner?
 
 
 # %% tags=["exercise"]
@@ -430,11 +591,13 @@ checks.attention(my_attention)
 # %% [markdown]
 # ### Exercise 2. Prune until it hurts *(medium, 15 minutes)*
 #
-# Write FP without its fine-tuning. `activations` are those of clean images, a column for every channel. `accuracy(kept)` is a function: it tells the validation accuracy of the model with those channels alone for which `kept` (booleans) is true.
-# Prune in FP's order, and stop at the first channel that would bring accuracy more than `allowed` below that of the whole model; this one stays.
+# Write FP without its fine-tuning. `activations` are those of clean images, with a column for every channel. `accuracy(kept)` is a function. It
+# returns the validation accuracy of the model with only those channels for which `kept` (booleans) is true. Prune in FP's order. Stop at the
+# first channel that would bring accuracy more than `allowed` below that of the whole model. This channel stays.
 #
-# Then try it on a model of section 1, `model, attack = trained["BadNets"].model, scenes["BadNets"].attack`, under `torch.no_grad()`: the activations are `dlp_lib.logits_and_features(model, clean.images).features`, the accuracy is `dlp_lib.accuracy(model.head(features * kept), clean.labels)`. How many channels go? And
-# does the backdoor go with them? `dlp_lib.evaluate(defences.fp.Pruned(model, kept), test, attack)` tells.
+# Then try it on a model of section 1, `model, attack = trained["BadNets"].model, scenes["BadNets"].attack`, under `torch.no_grad()`: the activations are
+# `dlp_lib.logits_and_features(model, clean.images).features`. The accuracy is `dlp_lib.accuracy(model.head(features * kept), clean.labels)`.
+# How many channels are pruned? And is the backdoor gone with them? `dlp_lib.evaluate(defences.fp.Pruned(model, kept), test, attack)` tells.
 
 
 # %% tags=["exercise"]
@@ -459,7 +622,7 @@ checks.pruning(my_pruning)
 # %% [markdown]
 # ### Exercise 3. Unbeaten *(medium, 10 minutes)*
 #
-# On the map of section 4, one defence *beats* another if it is at least as good in ASR and in CA, and better in one of them. From a table `{name: (ASR, CA)}`, return the names of those whom nobody beats. Then feed it with the rows of the defences:
+# In figure 5, one defence *beats* another if it is at least as good in ASR and in CA, and better in one of them. From a table `{name: (ASR, CA)}`, return the names of those that no other beats. Then try it on the rows of the defences:
 # `{row["defence"]: (row["asr"], row["ca"]) for row in rows if row["attack"] == "SIG" and row["defence"] in (*methods, "DLP")}`. Who stays? And who stays if you compare only those that were given the same?
 
 
@@ -485,8 +648,10 @@ checks.front(my_front)
 # %% [markdown]
 # ### Exercise 4. Does NAD need its maps? *(medium, 10 minutes)*
 #
-# NAD fine-tunes a backdoored model on clean images, with a loss that also compares attention maps with those of a teacher. ASR falls. Is it the maps that do it? A control is a second run that differs from the first in one thing: the one that is in question. Design it: a copy of `run` in which one setting has another value (it starts from a "backdoored model" or a "clean model"; the loss is
-# "cross-entropy + attention", "cross-entropy" or "attention"; the rest may be anything). Which baseline of the paper's tables is it nearly?
+# NAD fine-tunes a backdoored model on clean images. Its loss also compares attention maps with those of a teacher. ASR falls. Do the maps
+# cause this? A control is a second run that differs from the first in one thing: the one that is in question. Design it: a copy of `run` in
+# which one setting has another value. It starts from a "backdoored model" or a "clean model". The loss is "cross-entropy + attention",
+# "cross-entropy" or "attention". The rest may be anything. Which baseline of the paper's tables is nearly the same?
 
 
 # %% tags=["exercise"]
@@ -509,8 +674,11 @@ checks.without_attention(control)
 # %% [markdown]
 # ### Exercise 5. One step of ANP *(hard, 25 minutes)*
 #
-# `loss(mask)` is the loss on clean images of a model whose neurons are scaled by `mask`. First the adversary moves: from no noise at all, one step of size $\epsilon$ for every neuron, in the direction in which the loss rises. Then the mask: with this noise $\delta$ held fixed, one
-# step of gradient descent at the learning rate `lr` on $\alpha L(m) + (1 - \alpha) L(m + \delta)$, and back into $[0, 1]$. (`torch.autograd.grad` takes a derivative. The library's adversary starts at random, and perturbs the shifts as well.)
+# `loss(mask)` is the loss on clean images of a model whose neurons are scaled by `mask`. First the adversary moves. It starts without noise,
+# and makes one step of size $\epsilon$ for every neuron, in the direction in which the loss rises. Then the mask moves, while this noise
+# $\delta$ is held fixed. It makes one step of gradient descent at the learning rate `lr` on $\alpha L(m) + (1 - \alpha) L(m + \delta)$, and is
+# brought back into $[0, 1]$. (`torch.autograd.grad` takes a derivative. The library's adversary starts at random, and perturbs the shifts as
+# well.)
 
 
 # %% tags=["exercise"]
@@ -532,7 +700,7 @@ checks.anp_step(my_anp_step)
 #
 # 1. *(5 minutes, and a run)* Set `attack_names = ["Blended", "LCA"]`. Which methods change places?
 # 2. *(15 minutes, and a run)* Give the first four methods four times as many clean images: `defences.clean_part(untouched.clean, all_test, context, 0.2)`. Which of them gain most?
-# 3. *(20 minutes)* Run `ABL(per_sample=True)` with the settings of `recipes.SHAPES10.defences["ABL"]` otherwise. What is the poisoned share of the isolated samples after each epoch of isolation? Explain it.
+# 3. *(20 minutes)* Run `ABL(per_sample=True)`, with the other settings of `recipes.SHAPES10.defences["ABL"]`. What is the poisoned share of the isolated samples after each epoch of isolation? Explain it.
 # 4. *(30 minutes)* Write a defence of your own: a frozen dataclass with `sees`, `starts` and `run`, and call `defend("mine", Mine())`. Its `run` returns `DefenceResult(model, stages)` of `dlp_lib.defences`.
 #
 # ## References

@@ -16,8 +16,9 @@
 # %% [markdown]
 # # Sweeps: from one notebook to a cluster
 #
-# **What you will learn.** How CA and ASR of DLP depend on the poisoning rate $\alpha$, the filtering rate $\gamma$, and the lengths $E_1$ and $E_2$ of the first two stages (the paper's Table 5 and beyond); how to run such a grid on all
-# cores, to kill it and to go on where it stopped; and how the same line runs on a cluster.
+# **What you will learn.** How CA and ASR of DLP depend on four settings (the paper's Table 5 and more). These are the poisoning rate
+# $\alpha$, the filtering rate $\gamma$, and the lengths $E_1$ and $E_2$ of the first two stages. How to run such a grid on all cores, how
+# to stop it, and how to go on later. How the same line runs on a cluster.
 #
 # **You need** the pipeline of [notebook 06](06_dlp_pipeline.ipynb).
 #
@@ -26,19 +27,22 @@
 # Terms are explained in the [glossary](../docs/GLOSSARY.md), papers listed in the [bibliography](../docs/BIBLIOGRAPHY.md).
 
 # %% [markdown]
-# The next cell holds every setting of this notebook. So that some thirty runs fit the time, fine-tuning is cut to a sixth of notebook 06's. CA is lower for it everywhere; the *differences* are what a sweep is for.
+# The next cell holds every setting of this notebook. Every trial has the full length of notebook 06: a sweep with shorter trials is
+# quicker, and answers another question. So the grids that we run here are small, and have one seed. Larger grids with three seeds were
+# recorded, and are shown beside them.
 
 # %% tags=["parameters"]
 dataset = "shapes10"  # or "cifar10", or a folder of class folders
 n_train = 5000  # training images; None for all there are
 image_size = 16  # pixels a side
 attack = "BadNets"  # or TrojanNN, Blended, LCA, SIG
-alphas = [0.01, 0.05, 0.1, 0.5]  # poisoning rates
-gammas = [0.002, 0.01, 0.02, 0.1]  # filtering rates
-e1s = [2, 4, 8]  # epochs of supervised learning
-e2s = [0, 5, 20]  # epochs of unlearning
+alphas = [0.1, 0.5]  # poisoning rates
+gammas = [0.002, 0.02, 0.1]  # filtering rates
+e1s = [2, 8]  # epochs of supervised learning
+e2s = [0, 20]  # epochs of unlearning
 e1 = 4  # where it is not swept
-finetune_steps = 120  # of FixMatch, of 32 labelled images each
+gamma = 0.02  # likewise
+finetune_steps = 360  # of FixMatch
 seeds = [0]
 device = "auto"  # "cpu", "cuda", or "auto"
 cache = "build/store"  # where stages and trials are kept, in the project's folder unless absolute
@@ -51,9 +55,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from tempfile import TemporaryDirectory
 
-from dlp_lib import HOME, Runtime
+from dlp_lib import HOME, Runtime, plots
 from dlp_lib.checks import sweeps as checks
 from dlp_lib.experiments import report, trials
+from dlp_lib.experiments.recorded_tables import read_or_none, table_of_cases
 from dlp_lib.experiments.sweep import DASK, sweep
 from dlp_lib.plots.growing import growing_maps
 from dlp_lib.store import digest
@@ -61,16 +66,19 @@ from dlp_lib.store import digest
 # %% [markdown]
 # ## 1. A trial, a grid, a table
 #
-# A *trial* is a function in a file: a dict of parameters in, a flat dict of results out. The library has one for DLP. Its parameters are the fields of `trials.DLPTrial`; all have defaults.
+# A *trial* is a function in a file. It takes a dict of parameters, and returns a flat dict of results. The library has one for DLP. Its
+# parameters are the fields of `trials.DLPTrial`, and all have defaults. `dlp_row` runs DLP, and measures the model after each stage.
 
 # %%
 print(inspect.getsource(trials.run_dlp))
 
 # %% [markdown]
-# A *grid* is a dict of lists. `sweep(trial, grid, seeds, store)` runs the trial for every combination and every seed, on as many processes as there are cores (or GPUs), and returns a table. Every finished trial is a small file in the store.
-# Trials also share the stages that they have in common, whoever gets there first.
+# A *grid* is a dict of lists. `sweep(trial, grid, seeds, store)` runs the trial for every combination of values, and for every seed. It uses
+# as many processes as there are cores (or GPUs), and returns a table. Every finished trial is a small file in the store. Trials share the
+# stages that they have in common: the first one trains a stage, the others read it.
 #
-# A whole sweep by hand, of a trial that takes no time, `checks.toy`: it multiplies `n_train` and `e1`. (For so small a trial a thread will do; by default every worker is a process.) Where do the eight rows come from, and in which order?
+# A whole sweep by hand, of a trial that takes no time: `checks.toy` multiplies `n_train` and `e1`. (A thread is enough for so small a
+# trial. By default every worker is a process.) Where do the eight rows come from, and in which order?
 
 # %% tags=["nbval-check-output"]
 small = {"n_train": [2000, 5000], "e1": [4, 8]}
@@ -79,7 +87,7 @@ with TemporaryDirectory() as folder, ThreadPoolExecutor(1) as thread:
 print(toys[["n_train", "e1", "seed", "images"]].to_string())
 
 # %% [markdown]
-# **Predict.** With four values of $\alpha$ and four of $\gamma$: how many times is stage 1 trained? And where on this map will DLP fail?
+# The parameters that all trials of this notebook share:
 
 # %%
 store = HOME / cache
@@ -90,82 +98,171 @@ common = {
     "attack": attack,
     "device": device,
     "finetune_steps": finetune_steps,
-    "finetune_batch": 32,
 }
 
 # %% [markdown]
-# While it runs, the maps fill up with every trial that is finished. *n* is the number of seeds in a cell.
+# ## 2. Poisoning rate $\alpha$ and filtering rate $\gamma$
+#
+# **Predict.** With two values of $\alpha$ and three of $\gamma$: how many times is stage 1 trained? With half of the set poisoned, will DLP
+# still work?
+#
+# The maps fill up while the sweep runs. Where a cell has several seeds, it shows their mean, and in brackets their range.
 
 # %%
-panels = {"ca": "CA (%)", "asr": "ASR (%)", "suspected": "suspects poisoned (%)"}
-alt = "CA, ASR and the suspects' purity by filtering rate and poisoning rate."
-maps = growing_maps(panels, ("gamma", gammas), ("poisoning_rate", alphas), alt)
+panels = {
+    "ca": "CA (%)",
+    "target_recall": "recall of the target (%)",
+    "asr": "ASR (%)",
+    "suspected": "suspects poisoned (%)",
+}
+alt = "Maps of CA, recall of the target class, ASR and the suspects' purity, by gamma and alpha."
+maps = growing_maps(panels, ("gamma", gammas), ("poisoning_rate", alphas), alt, number=1)
 rates_grid = common | {"e1": e1, "poisoning_rate": alphas, "gamma": gammas}
 table = sweep(trials.run_dlp, rates_grid, seeds, store, on_progress=maps)
 
 # %% [markdown]
-# **What you should see.** Stage 1 was trained four times, once for every $\alpha$. By columns: with $\gamma$ = 0.2 %, ten trusted images a class, CA stays far below the others. From 1 % on it hardly matters. By rows: with 50 % poison DLP fails, whatever $\gamma$ is: CA is below 50 %, and ASR above 90 %
-# in the middle columns, though every suspect is poisoned. With 1 % the suspects are all *clean*, and ASR is low all the same, save in the first column.
+# **What you should see.** Stage 1 was trained twice, once for every $\alpha$. <!-- no claim: how trials share --> All suspects are poisoned,
+# or nearly all, at both rates: 90 % or more. <!-- claim: 09-run-suspects --> DLP with $\gamma$ = 2 % works at both rates: CA is 90 % or
+# more and ASR 5 % or less. <!-- claim: 09-run-ca --> <!-- claim: 09-run-asr --> With
+# $\gamma$ = 0.2 %, CA is lower than with $\gamma$ = 2 %. <!-- claim: 09-run-small-10 --> <!-- claim: 09-run-small-50 -->
 #
-# **Why.** Fifty poisoned images are not learned in four epochs, so the filter cannot find them. But fine-tuning takes the labels of most samples away: of four in five at $\gamma$ = 2 %, of half at 10 %. Where half of the set is poisoned, stage 1 hardly learns anything but the trigger, and the
-# short fine-tuning has little to build on. (Notebook 11 takes both ends with the full length of fine-tuning.)
+# **Why.** $\gamma$ decides two things at once. It says how many samples are suspected, and how many of each class keep their labels for
+# stage 3. With 0.2 %, ten labelled images of each class are left to learn from.
 #
-# **Beside the paper** (CIFAR-10, Table 5, as its text tells it). That a very small $\gamma$ is poor, and that 10 % is like 1 %, is here again. That CA is above 90 % at every $\alpha$, and ASR at most 4 % with half of the set poisoned, is not.
+# One seed is one draw. The next maps have more rates, and three seeds. They were recorded with the same trial, and $E_1$ = 4.
 #
-# ## 2. $E_1$ and $E_2$
+# **Predict.** With 1 % poison there are fifty poisoned samples. Which $\gamma$ is the most dangerous then: the smallest, or the largest?
+
+# %%
+recorded = read_or_none("alpha_gamma")  # without rows where it was not measured yet
+x = ("gamma", [0.002, 0.02, 0.1])
+y = ("poisoning_rate", [0.01, 0.05, 0.1, 0.5])
+alt = (
+    "Maps of CA, recall of the target class, ASR and the suspects' purity by gamma and alpha, with "
+    "the range over three seeds."
+)
+plots.show(plots.sweep_maps(recorded, panels, x, y, size=(4, 3.6)), alt, number=2)
+
+# %% [markdown]
+# **What you should see.** By rows. With 10 and 50 % poison and $\gamma$ = 2 %, DLP works with every seed: CA is 90 % or more, ASR 5 % or less.
+# <!-- claim: 09-map-ca --> <!-- claim: 09-map-asr --> With 1 % poison, the suspects are clean: at most 10 % of them are poisoned.
+# <!-- claim: 09-map-one-suspects --> With 5 % poison and $\gamma$ = 10 %, at most half of the suspects are poisoned.
+# <!-- claim: 09-map-five-suspects --> There are 500 suspects, and only 250 poisoned samples.
 #
-# The same machinery, other columns. The stop rule is off, so that unlearning lasts exactly $E_2$ epochs.
+# By columns. With $\gamma$ = 0.2 %, mean CA is lower than with 2 %. <!-- claim: 09-map-small --> The column of $\gamma$ = 10 % has a
+# surprise: with 1 % poison, on one seed at least, ASR is 50 % or more. <!-- claim: 09-map-one-large -->
 #
-# **Predict.** Which of the two matters more for the ASR in the end? And what does a long ascent cost?
+# **Why.** Fifty poisoned images are not learned in four epochs. So the filter cannot suspect them. Worse: the model finds them *hard*, and
+# hard samples are trusted. With $\gamma$ = 10 %, half of every class is trusted, and most of the poison with it. With a small
+# $\gamma$ few samples are trusted, and the poison loses its labels with the rest. Then ASR is low although no suspect is poisoned.
+#
+# In these maps $E_1$ is 4 for every rate. In the next table a defender chooses it, by agreement (notebook 03). It has three seeds as well,
+# and $\gamma$ = 2 % where nothing else is said.
+
+# %%
+table_of_cases("BadNets, 0.5 %", "BadNets, 1 %, gamma 10 %", "BadNets, 10 %", "BadNets, 50 %")
+
+# %% [markdown]
+# **What you should see.** Undefended, ASR is 75 % or more at 1 % poison, and 98 % or more at 10 and 50 %.
+# <!-- claim: 09-undefended-1 --> <!-- claim: 09-undefended-10 --> <!-- claim: 09-undefended-50 --> DLP at 10 and 50 % has a CA of 92 % or
+# more and an ASR of 2 % or less. <!-- claim: 09-chosen-10-ca --> <!-- claim: 09-chosen-10-asr --> <!-- claim: 09-chosen-50-ca --> <!-- claim: 09-chosen-50-asr -->
+# So half of the set may be poisoned. At 0.5 %, at most 2 % of the suspects are poisoned, and ASR is 3 % or less.
+# <!-- claim: 09-chosen-half-suspects --> <!-- claim: 09-chosen-half-asr --> Undefended it is higher on every seed.
+# <!-- claim: 09-chosen-half-undefended --> At 1 % with $\gamma$ = 10 %, one seed keeps more than half of the
+# backdoor. <!-- claim: 09-chosen-one-asr --> There, one to three of a hundred trusted samples are poisoned. <!-- claim: 09-chosen-one-trusted -->
+#
+# **Beside the paper** (CIFAR-10, Table 5, as its text tells it). CA is above 90 % at every $\alpha$, and ASR is at most 4 % with half of
+# the set poisoned. Both are found here again. So is a poor CA at a very small $\gamma$. The paper adds that $\gamma$ = 10 % is like 1 %.
+# That is not so here with 1 % poison. (A $\gamma$ of 10 % needs 500 suspects of 5,000, and there are fifty poisoned samples.)
+#
+# **A warning of our own.** An earlier version of this notebook used a sixth of the fine-tuning, so that more trials fit the time. At 50 %
+# poison it then ended with a CA below 50 % and an ASR above 90 %. So we wrote that DLP fails there. It does not. The *trials* were too short.
+# A sweep compares what you run, and not what you mean.
+#
+# ## 3. $E_1$ and $E_2$
+#
+# The same tools, other columns. The stop rule is off, so that unlearning lasts exactly $E_2$ epochs. $E_2$ = 0 is DLP without unlearning.
+#
+# **Predict.** Which of the two matters more for ASR after unlearning? And which for CA at the end?
 
 # %%
 panels = {
-    "AU_ca": "CA after AU (%)",
-    "AU_asr": "ASR after AU (%)",
-    "ca": "CA in the end (%)",
-    "asr": "ASR in the end (%)",
+    "AU_ca": "CA after unlearning (%)",
+    "AU_asr": "ASR after unlearning (%)",
+    "ca": "CA at the end (%)",
+    "asr": "ASR at the end (%)",
 }
-alt = "CA and ASR after AU and in the end, by E1 and E2."
-maps = growing_maps(panels, ("e2", e2s), ("e1", e1s), alt)
-lengths_grid = common | {"gamma": 0.02, "stop": False, "e1": e1s, "e2": e2s}
+alt = "Maps of CA and ASR, after unlearning and at the end, by E2 and E1."
+maps = growing_maps(panels, ("e2", e2s), ("e1", e1s), alt, number=3)
+lengths_grid = common | {"gamma": gamma, "stop": False, "e1": e1s, "e2": e2s}
 lengths = sweep(trials.run_dlp, lengths_grid, seeds, store, on_progress=maps)
 
 # %% [markdown]
-# **What you should see.** *After unlearning* $E_2$ decides: five epochs leave the backdoor whole, or half of it at $E_1$ = 8, and twenty remove it. *In the end* ASR is about ten per cent or less everywhere, also without any unlearning. What differs in the end is CA: it rises with
-# $E_1$, and a long ascent costs ten points or more, which the short fine-tuning does not win back.
+# And three seeds, recorded, with one more value of each:
+
+# %%
+recorded_lengths = read_or_none("lengths")
+panels = {}
+for stage, when in {"AU_": "after unlearning", "": "at the end"}.items():
+    panels[f"{stage}ca"] = f"CA {when} (%)"
+    panels[f"{stage}target_recall"] = f"recall of the target {when} (%)"
+    panels[f"{stage}asr"] = f"ASR {when} (%)"
+alt = (
+    "Maps of CA, recall of the target class and ASR, after unlearning and at the end, by E2 and "
+    "E1, with the range over three seeds."
+)
+x, y = ("e2", [0, 5, 20]), ("e1", [2, 4, 8])
+plots.show(plots.sweep_maps(recorded_lengths, panels, x, y, size=(4, 3.2), across=3), alt, number=4)
+
+# %% [markdown]
+# **What you should see.** In figure 3, ASR after unlearning depends on $E_2$. It is 99 % or more without an ascent, and 5 % or less after
+# twenty epochs of it. <!-- claim: 09-run-lengths-0 --> <!-- claim: 09-run-lengths-20 --> At the end it is 10 % or less in every cell,
+# *also without any unlearning*. <!-- claim: 09-run-lengths-end --> Figure 4 says the same of three seeds.
+# <!-- claim: 09-lengths-0 --> <!-- claim: 09-lengths-20 --> <!-- claim: 09-lengths-end --> The ascent costs CA: after unlearning, mean CA is at
+# least 10 points lower with $E_2$ = 20 than with 0. <!-- claim: 09-lengths-cost --> At the end, CA is 90 % or more with $E_1$ = 8, whatever
+# $E_2$ is. <!-- claim: 09-lengths-8 -->
 #
-# **Why.** Under BadNets, FixMatch alone is enough: no suspect has a label any more (notebook 06, Fig. 4). With that, the ascent has little left to do, and its price shows. Do not conclude that a late $E_1$ is better always: the later, the more clean
-# samples are as easy as the poisoned ones (notebook 03).
+# **Why.** Under BadNets, FixMatch alone is enough, as no suspect has a label any more (notebook 06). So the ascent has little left to do.
+# FixMatch also repairs most of the CA that the ascent has cost. Do not conclude that a late $E_1$ is always better: the later, the more clean samples
+# are as easy as the poisoned ones (notebook 03).
 #
-# ## 3. What is shared, and what a rerun costs
+# ## 4. What is shared, and what a rerun costs
 #
-# A record goes by a hash of its parameters and of the code, so that finding it takes no list and no search. By hand, the hashes of a point, of the same point in another order, and of its neighbour. How alike are the last two?
+# The name of a record is a hash of its parameters and of the code. So a record is found without a list and without a search. By hand, three
+# hashes: of a point, of the same point in another order, and of its neighbour. How much do the last two have in common?
 
 # %% tags=["nbval-check-output"]
 for point in ({"gamma": 0.01, "e1": 4}, {"e1": 4, "gamma": 0.01}, {"e1": 5, "gamma": 0.01}):
     print(digest(point), point)
 
 # %% [markdown]
-# **Predict.** The column "seconds" tells how long each trial took in its worker. Which trials of the first sweep were slow?
+# **Predict.** The table below says how many seconds each trial of the first sweep took in its worker. Which of them were slow?
 
 # %%
 began = time.perf_counter()
 again = sweep(trials.run_dlp, rates_grid, seeds, store)
-print(f"a second time: {time.perf_counter() - began:.2f} seconds")
+rerun_seconds = time.perf_counter() - began
+print(f"a second time: {rerun_seconds:.2f} seconds")
 seconds = again.pivot_table(index="poisoning_rate", columns="gamma", values="seconds")
 seconds.round(1).rename_axis(columns="seconds at gamma")
 
 # %% [markdown]
-# **What you should see.** The rerun takes a moment: it reads. In each row a trial, or two, took longer than the rest by the time of stage 1: where both workers come to the same stage, one trains it and the other waits. At $\gamma$ = 10 % there are more suspects to unlearn, which takes its time as well.
+# **What you should see.** The second sweep takes less than five seconds: it only reads. <!-- claim: 09-rerun --> In the first sweep, the first
+# trials of a row needed stage 1. Where both workers come to the same stage, one trains it and the other waits. Later trials of the row
+# read it. With a larger $\gamma$ there are more suspects to unlearn, and this takes its time as well.
 #
-# **Why it matters.** A sweep that is killed, by you, by the scheduler of a cluster or by a power cut, loses at most what its workers were at, and of that not even the stages. Try it: run the cell above with another list of $\gamma$, press
-# *Interrupt*, and run it again.
+# **Why it matters.** A sweep can be killed: by you, by the scheduler of a cluster, or by a power cut. It then loses the trials that
+# were running, and of those only the stage in progress. Try it: run the cell of figure 1 with another list of $\gamma$, press *Interrupt*,
+# and run it again.
 #
-# A trial that *fails* is recorded too, with its traceback; the table has the last line of it in the column "error", and `retry=True` does it again.
+# A trial that *fails* is recorded too, with its traceback. The table has the last line of it in the column "error". `retry=True` runs it
+# again.
 #
-# ## 4. The same on Dask
+# ## 5. The same on Dask
 #
-# `executor` takes any executor of Python's `concurrent.futures`. [Dask](https://distributed.dask.org) has one for a whole cluster. Here the cluster is two processes on this machine; the sweep is one of a $\gamma$ that we do not have yet. (`DASK` lets its workers keep the memory that they free; by default they train at half the speed.)
+# `executor` takes any executor of Python's `concurrent.futures`. [Dask](https://distributed.dask.org) has one for a whole cluster. Here the
+# cluster is two processes on this machine. The sweep is one of a $\gamma$ that we do not have yet. (`DASK` lets its workers keep the memory
+# that they free. By default they train at half the speed.)
 
 # %%
 # Dask comes with: pip install -e ".[cluster]"
@@ -180,7 +277,7 @@ with cluster, Client(cluster) as client:
 more[["poisoning_rate", "gamma", "seed", "ca", "asr", "suspected", "seconds"]].round(3)
 
 # %% [markdown]
-# On several machines only the address changes. With a folder that all of them see as the store:
+# On several machines only the address changes. The store is a folder that all of them see:
 #
 # ```
 # dask scheduler --port 8786                                    # on one machine
@@ -193,41 +290,48 @@ more[["poisoning_rate", "gamma", "seed", "ca", "asr", "suspected", "seconds"]].r
 # table = sweep(trials.run_dlp, grid, seeds, "/shared/store", client.get_executor(pure=False, resources={"GPU": 1}))  # without GPUs: no resources
 # ```
 #
-# One thread a worker, always: threads of one process would take turns at PyTorch's random numbers. On SLURM, `srun` starts the workers, or `dask_jobqueue.SLURMCluster` in the place of `LocalCluster`; the project's
-# [docs/sweeps.md](../docs/sweeps.md) has both. If a worker dies, Dask gives its trial to another. If the scheduler dies, the sweep ends with an error, and the same line goes on once there is a new one.
+# Every worker has one thread: threads of one process would take turns at PyTorch's random numbers. On SLURM, `srun` starts the workers, or
+# `dask_jobqueue.SLURMCluster` takes the place of `LocalCluster`. The project's [docs/sweeps.md](../docs/sweeps.md) has both. If a worker
+# dies, Dask gives its trial to another. If the scheduler dies, the sweep ends with an error. The same line goes on as soon as there is a new one.
 #
-# Without a notebook, `python -m dlp_lib sweep plan.yaml` runs a grid from a file, and a whole *notebook* can be a trial: `trials.Notebook("notebooks/06_dlp_pipeline.ipynb")` takes its parameters and returns the figures of its `metrics.json`.
+# Without a notebook, `python -m dlp_lib sweep plan.yaml` runs a grid from a file. A whole *notebook* can be a trial, too:
+# `trials.Notebook("notebooks/06_dlp_pipeline.ipynb")` takes its parameters, and returns the figures of its `metrics.json`.
 
 # %%
-columns = ["seed", "suspected", "ca", "asr", "ra"]
+columns = ["seed", "suspected", "ca", "target_recall", "asr", "ra"]
 found = {
     "alpha_gamma": table[["poisoning_rate", "gamma", *columns]].to_dict("records"),
-    "lengths": lengths[["e1", "e2", *columns]].to_dict("records"),
+    "lengths": lengths[["e1", "e2", "AU_ca", "AU_asr", *columns]].to_dict("records"),
+    "rerun_seconds": rerun_seconds,
 }
 report(out, Runtime(device=device), **found)
 
 # %% [markdown]
 # ## Recap
 #
-# - A sweep is a function, a grid and a store. What is finished stays; what is shared is computed once.
-# - One table, tidy: a row a trial, a column a parameter or a result. Means hide seeds: show how many there are.
-# - The same line runs on a laptop and on a cluster; the executor is the only difference.
+# - A sweep is a function, a grid and a store. What is finished stays. What is shared is computed once.
+# - One tidy table holds it all: a row for each trial, a column for each parameter or result. A mean hides seeds, so show their range.
+# - The same line runs on a laptop and on a cluster. Only the executor differs.
+# - Trials of a sweep need their full length. Too short a fine-tuning made DLP look as if it failed at 50 % poison. <!-- claim: 09-recap-50 -->
+# - Half of the set may be poisoned. Little poison with a large $\gamma$ is worse: the poison is then *trusted*.
 #
 # ## Quiz
 #
 # <details><summary>Two trials differ in $\gamma$ alone. Which stages do they share?</summary>
 #
-# Stage 1. The filter comes after it and takes other suspects, so that unlearning and fine-tuning are their own.
+# Stage 1. The filter comes after it and takes other suspects. So each trial has its own unlearning and fine-tuning.
 # </details>
 #
-# <details><summary>You change a line of the library and run a finished sweep again. Why does it not simply read?</summary>
+# <details><summary>You change a line of the library, and run a finished sweep again. Why does it not simply read?</summary>
 #
-# The code is part of the key: what an older version found may not be what this one finds. Stages whose own code is the same are still read, so that the rerun can be quick all the same.
+# The code is part of the key. What an older version found may not be what this one finds. Stages whose own code is the same are still read.
+# So the rerun can be quick all the same.
 # </details>
 #
-# <details><summary>With 1 % poison the ASR in the end is low. Has unlearning removed the backdoor?</summary>
+# <details><summary>With 0.5 % poison, ASR at the end is low. <!-- claim: 09-quiz-half --> Has unlearning removed the backdoor?</summary>
 #
-# No. The suspects are clean, so there was nothing to climb away from. Fine-tuning takes the labels of most samples away, the suspects' among them, and teaches guesses in their place.
+# No. The suspects are clean, so the ascent moved away from nothing that matters. Fine-tuning takes the labels of most samples away, those of
+# the poison among them, and puts the model's own guesses in their place.
 # </details>
 #
 # ## Exercises
@@ -236,8 +340,8 @@ report(out, Runtime(device=device), **found)
 #
 # ### Exercise 1. All combinations *(easy, 10 minutes)*
 #
-# Make the points of a grid: a dict for every combination of values, with every seed. A value that is no list is the same in all points. Then count those of section 1:
-# `my_points(common | {"e1": e1, "poisoning_rate": alphas, "gamma": gammas}, seeds)`.
+# Make the points of a grid: a dict for every combination of values, with every seed. A value that is no list is the same in all points. Then
+# count those of section 2: `my_points(common | {"e1": e1, "poisoning_rate": alphas, "gamma": gammas}, seeds)`.
 
 
 # %% tags=["exercise"]
@@ -256,8 +360,9 @@ checks.points(my_points)
 # %% [markdown]
 # ### Exercise 2. What sharing saves *(medium, 15 minutes)*
 #
-# Stage 1 depends on the tampered set and the seed, and $E_1$ is its length: whoever needs fewer epochs reads the first of a longer one. How many epochs of stage 1 does a list of points ask for, if every trial trains its own, and how many must be trained, if they share?
-# Then try it on section 2: `my_points({"poisoning_rate": 0.1, "gamma": 0.02, "e1": e1s, "e2": e2s}, seeds)`.
+# Stage 1 depends on the tampered set and on the seed. $E_1$ is its length. A trial that needs fewer epochs reads the first ones of a
+# longer stage. How many epochs of stage 1 does a list of points ask for, if every trial trains its own? And how many must be trained, if
+# they share? Then try it on section 3: `my_points({"poisoning_rate": 0.1, "gamma": gamma, "e1": e1s, "e2": e2s}, seeds)`.
 
 
 # %% tags=["exercise"]
@@ -281,8 +386,9 @@ checks.epochs(my_epochs)
 # %% [markdown]
 # ### Exercise 3. The mean, or the worst seed? *(medium, 15 minutes)*
 #
-# A table has the columns "gamma", "seed", "ca" and "error", the last of which is None where a trial has not failed. Which $\gamma$ has the highest mean CA, and which the highest CA on its worst seed? A $\gamma$ at which any trial failed is out.
-# Then sweep section 1 with `seeds=[0, 1, 2]`, and take the rows of $\alpha$ = 10 %: do the two differ there?
+# A table has the columns "gamma", "seed", "ca" and "error". The last is None where a trial has not failed. Which $\gamma$ has the highest
+# mean CA, and which has the highest CA on its worst seed? A $\gamma$ at which any trial failed is out. Then try it on the rows of figure 2 with
+# $\alpha$ = 10 %: `pandas.DataFrame(recorded).query("poisoning_rate == 0.1").assign(error=None)`. Do the two differ there?
 
 
 # %% tags=["exercise"]
@@ -301,7 +407,10 @@ checks.favourites(my_favourites)
 # %% [markdown]
 # ### Exercise 4. What has lowered ASR? *(medium, 10 minutes)*
 #
-# At 1 % poison the ASR in the end is low. Was it unlearning? A control is a second run that differs from the first in one thing: the one that is in question. Design it: a copy of `run` in which one setting has another value ("stages" names those that are run, in their order; numbers may be any). Then write it as one more point of section 1's grid: which parameter of the trial would do it?
+# At 1 % poison and $\gamma$ = 2 %, the suspects are clean. Suppose that ASR is low at the end. Was it unlearning? A control is a second run that
+# differs from the first in one thing: the one that is in question. Design it: a copy of `run` in which one setting has another value.
+# ("stages" names those that are run, in their order; numbers may be any.) Then write it as one more point of section 2's grid. Which parameter
+# of the trial does it?
 
 
 # %% tags=["exercise"]
@@ -318,8 +427,11 @@ checks.without_unlearning(control)
 # %% [markdown]
 # ### Exercise 5. A sweep that can be killed *(hard, 20 minutes)*
 #
-# Write a sweep for one process. `key(point)` gives a point's name, and the dict `records` stands for the folder: it may hold records of an earlier call. Run every point that has no record yet, and keep its record, `{"result": …, "error": None}`. If the trial raises, the record is
-# `{"result": {}, "error": …}` with the reason as text; the others go on, and the failed one is not tried again. Ctrl-C must still stop it. In the end return the records of all points. Then compare with `Job` and `run_job` in `dlp_lib/experiments/sweep/job.py`: what do several workers need beyond this?
+# Write a sweep for one process. `key(point)` gives a point's name. The dict `records` stands for the folder: it may hold records of an earlier
+# call. Run every point that has no record yet, and keep its record, `{"result": …, "error": None}`. If the trial raises an error, the record is
+# `{"result": {}, "error": …}` with the reason as text. The others go on, and the failed one is not tried again. Ctrl-C must still stop it. At
+# the end, return the records of all points. Then compare with `Job` and `run_job` in `dlp_lib/experiments/sweep/job.py`: what do several
+# workers need beyond this?
 
 
 # %% tags=["exercise"]
@@ -343,9 +455,10 @@ checks.resuming(my_sweep)
 # %% [markdown]
 # ### Go further
 #
-# 1. *(5 minutes)* In which cells of the first map are suspects clean, and ASR low all the same? What did the work there?
-# 2. *(15 minutes)* Sweep `seeds=[0, 1, 2]`. Which cells change most?
-# 3. *(15 minutes)* Write a trial of your own into a file `mine.py` beside this notebook, one that measures an undefended model at several learning rates, and sweep it.
+# 1. *(5 minutes)* In which cells of figure 2 are suspects clean, and ASR low all the same? What lowered ASR there?
+# 2. *(5 minutes)* In which cells of figure 2 is the range over seeds widest? What would you have concluded from one seed?
+# 3. *(15 minutes)* Write a trial of your own into a file `mine.py` beside this notebook. It measures an undefended model at several learning
+#    rates. Sweep it.
 # 4. *(20 minutes)* Start a scheduler and two workers by hand, start a sweep, and kill a worker. What does the table say?
 #
 # ## References

@@ -16,8 +16,8 @@
 # %% [markdown]
 # # Six architectures: does the defence depend on the model?
 #
-# **What you will learn.** How models that were made for photographs are fitted to small images; what they cost; whether each of them learns
-# poison before clean samples, on which the whole of DLP rests; and what DLP makes of each (the paper's Table 6).
+# **What you will learn.** How models that were made for photographs are fitted to small images, and what they cost. Whether each of
+# them learns poison before clean samples, which DLP relies on. What DLP does with each of them (the paper's Table 6).
 #
 # **You need** the pipeline of [notebook 06](06_dlp_pipeline.ipynb).
 #
@@ -26,8 +26,10 @@
 # Terms are explained in the [glossary](../docs/GLOSSARY.md), papers listed in the [bibliography](../docs/BIBLIOGRAPHY.md).
 
 # %% [markdown]
-# The next cell holds every setting of this notebook. Five of the six models are too large for two cores, so the defaults are a *reduced set*: two models, 2,000 images, a third of the
-# usual FixMatch steps. To have as many steps of stage 1 from fewer images, its batches are smaller. All six models were recorded like that, and stand in the last table. With a GPU, take all six and all images.
+# The next cell holds every setting of this notebook. Five of the six models are too large for two cores. So the defaults are a *reduced
+# set*: two models, 2,000 images, and a third of the usual FixMatch steps. Batches are smaller, so that few images still give enough
+# steps: 63 an epoch. FixMatch's batches are half as large, too. All six models were recorded in this way; they are in section 4. With a
+# GPU, take all six and all images.
 
 # %% tags=["parameters"]
 dataset = "shapes10"  # or "cifar10", or a folder of class folders
@@ -64,7 +66,7 @@ from dlp_lib.models import ARCHITECTURES
 from dlp_lib.models.interface import to_float
 
 # %% [markdown]
-# Each test image is 16 pixels a side; all six models take 16 to 64 and more.
+# Each image has 16 pixels a side. All six models take 16 pixels and more.
 
 # %%
 context = Context(Runtime(seed, device), Store(HOME / cache), print_progress)
@@ -75,10 +77,12 @@ test = untouched.test
 # %% [markdown]
 # ## 1. Fitted to small images, and what they cost
 #
-# VGG16, ResNet18, InceptionV3, MobileNetV2 and DenseNet121 come from torchvision. They expect photographs of 224 pixels a side and shrink them 32 times, most of it at once in the first layers, the *stem*. Of 16 pixels that
-# would leave nothing. So the first strides are left out, as is usual for CIFAR-10. WRN-16-1, the paper's main model, was made for small images.
+# VGG16, ResNet18, InceptionV3, MobileNetV2 and DenseNet121 come from torchvision. They expect photographs of 224 pixels a side. They make
+# the sides 32 times smaller. Of 16 pixels a side, one would be left. So some halvings are left out, as is usual for CIFAR-10: in VGG16
+# the last one, in the others early ones. WRN-16-1, the paper's main model, was made for small images.
 #
-# By hand: the sides of the maps when a layer of stride 2 is applied five times. How many pixels do the last layers of a model have to work on, for a photograph and for our images?
+# By hand: a layer of stride 2 is applied five times. What are the sides of the maps? How many pixels are left for the last layers, for
+# a photograph and for our images?
 
 # %% tags=["nbval-check-output"]
 halve = nn.Conv2d(1, 1, kernel_size=3, stride=2, padding=1)
@@ -89,9 +93,11 @@ for side in (224, 32, 16):
     print(" → ".join(str(each.shape[-1]) for each in maps))
 
 # %% [markdown]
-# **Predict.** The largest has how many times the weights of the smallest? And is the one with the most weights also the slowest?
+# **Predict.** Divide the number of weights of the largest model by that of the smallest. What do you get? And is a model with more
+# weights always slower?
 #
-# The number of weights, the width of the penultimate layer, and the speed on this machine (images per second, forward and backward, in batches of 32):
+# The table has the number of weights, the width of the penultimate layer, and the speed on this machine. Speed is in images per second,
+# forward and backward, in batches of 32.
 
 
 # %%
@@ -106,13 +112,18 @@ for name in ARCHITECTURES:
 pd.DataFrame(costs).T
 
 # %% [markdown]
-# **What you should see.** From 0.2 to 22 million weights, a factor of more than a hundred. Size does not tell the speed: DenseNet121, with half of VGG16's weights, is among the slowest, as it and InceptionV3 make many small steps on large maps, VGG16 few
-# large ones. (This small model of ours is fast on a CPU because it is narrow, with 16 to 64 channels.)
+# **What you should see.** The largest model, InceptionV3, has more than a hundred times the weights of the smallest.
+# <!-- claim: 10-weights --> The number of weights does not tell the speed. VGG16 has twice the weights of DenseNet121.
+# <!-- claim: 10-weights-vgg --> Still, it is more than twice as fast as DenseNet121 and as InceptionV3. <!-- claim: 10-speed-dense -->
+# <!-- claim: 10-speed-inception --> These two have about a hundred layers, and VGG16 has 14. WRN-16-1 is the fastest, as it is narrow: it
+# has 16 to 64 channels. <!-- claim: 10-speed-wrn --> (Exercise 5 counts the work.)
 #
-# **Why it matters.** One DLP run takes ten image passes per training image and more. What takes a minute with WRN-16-1 takes twenty to thirty with DenseNet121. All numbers below are therefore from a
-# *small* budget: they tell how the models differ on the way, not where they would end.
+# **Why it matters.** One DLP run takes ten image passes and more for each training image. What takes a minute with WRN-16-1 takes about
+# half an hour with DenseNet121. <!-- claim: 10-speed-hour --> So all numbers below come from a *small* budget. They tell how the models
+# differ on the way, not where they would end.
 #
-# By hand, two convolutions of VGG16 (without their biases) as they work on images of 16 pixels, one near its beginning and one near its end. Which has more weights, and which has more to compute? A layer uses each weight once at every place of its map, so compare the last column as well.
+# By hand: two convolutions of VGG16 (without biases) on images of 16 pixels, one near its beginning and one near its end. Which has more
+# weights, and which has more to compute? A layer uses each weight once at every place of its map.
 
 # %% tags=["nbval-check-output"]
 for channels, side in ((64, 16), (512, 2)):
@@ -126,7 +137,7 @@ for channels, side in ((64, 16), (512, 2)):
 # %% [markdown]
 # ## 2. Who learns the trigger first?
 #
-# DLP needs poisoned samples to be learned first (notebook 02). That was measured on WRN-16-1.
+# DLP needs poisoned samples to be learned first ([notebook 02](02_learning_speed_gap.ipynb)). That was measured with WRN-16-1.
 #
 # **Predict.** A larger model learns everything in fewer steps. Will the gap between poisoned and clean samples be wider, or narrower?
 
@@ -138,7 +149,7 @@ dlp = replace(dlp, gamma=gamma, e1=e1, e2=e2, supervised=supervised, fixmatch=fi
 recipe = replace(untouched.recipe, epochs=epochs, dlp=dlp)
 
 # %% [markdown]
-# A *scenario* holds a data set, an attack, a model and the settings of a defence. Every model is trained on the same tampered sets:
+# A *scenario* holds a data set, an attack, a model and the settings of a defence. Every model is trained on the same tampered sets.
 
 # %%
 scenes, models, stages = {}, {}, {}
@@ -148,6 +159,9 @@ for attack in attack_names:
         title = f"{name}, {attack}"
         scenes[title] = replace(attacked, architecture=name)
         models[title], stages[title] = scenes[title].undefended()
+
+# %% [markdown]
+# The truth splits the training accuracy in two: of the clean samples, and of the poisoned ones.
 
 
 # %%
@@ -168,23 +182,36 @@ def panels(width, height):
     return figure, axes.flat
 
 
-figure, axes = panels(3.6, 2.8)
-for ax, (title, stage) in zip(axes, stages.items(), strict=True):
+learned = {}
+for title, stage in stages.items():
     by_epoch = [accuracies(stage.logits(row["block"]), scenes[title]) for row in stage.history]
-    plots.learning_gap(ax, *zip(*by_epoch, strict=True)).set_title(title)
-plots.shared_legend(figure)
-plots.show(
-    figure,
-    "Training accuracy of clean and poisoned samples per epoch, for each architecture and attack.",
-)
+    clean, poisoned = zip(*by_epoch, strict=True)
+    learned[title] = {"clean": list(clean), "poisoned": list(poisoned)}
 
+# %%
+figure, axes = panels(3.6, 2.8)
+for ax, title in zip(axes, learned, strict=True):
+    plots.learning_gap(ax, **learned[title]).set_title(title)
+plots.shared_legend(figure)
+alt = (
+    "Training accuracy of clean and poisoned samples per epoch, for each architecture and attack. "
+    "WRN-16-1 knows the poisoned samples at once. MobileNetV2 hardly learns BadNets' patch, and "
+    "TrojanNN's only at epoch 4."
+)
+plots.show(figure, alt, number=1)
 
 # %% [markdown]
-# **What you should see.** WRN-16-1 knows the poisoned samples from the first epoch on, as always so far. MobileNetV2 learns the *shapes* first: BadNets' patch it hardly knows after six epochs, TrojanNN's it learns late, in two or three
-# epochs, and then as well as WRN-16-1.
+# **What you should see.** (This is one seed.) WRN-16-1 knows the poisoned samples from the first epoch on: 98 % and more.
+# <!-- claim: 10-learned-wrn --> It did so in earlier notebooks, too. MobileNetV2 learns the *shapes* first. After six epochs it knows
+# more than 85 % of the clean samples, and fewer than half of those with the patch of BadNets. <!-- claim: 10-learned-mobile-clean -->
+# <!-- claim: 10-learned-mobile-badnets --> It learns the trigger of TrojanNN late: fewer than half after three epochs, but more than 90 %
+# after six.
+# <!-- claim: 10-learned-mobile-trojannn-first --> <!-- claim: 10-learned-mobile-trojannn-last -->
 #
-# **Why it matters.** The gap of notebook 02 belongs to a model *and* a set, not to poison as such. What makes the difference here we did not find out: MobileNetV2 has depth-wise convolutions, ten times the weights, and shrinks the
-# image further. (The first of the experiments under *Go further* takes a step.) The paper, which has 50,000 images and larger ones, does not report it.
+# **Why it matters.** The gap of notebook 02 belongs to a model *and* a data set, not to poison alone. We did not find out what makes the
+# difference here. MobileNetV2 has depth-wise convolutions, thirteen times the weights, and smaller maps at its end. Any of these could be
+# the reason. (*Go further* 1 asks only whether it learns the patch later.) The paper does not report such a case. It has 50,000 images,
+# and larger ones.
 #
 # **Predict.** In which of these panels will the samples of lowest entropy be the poisoned ones?
 
@@ -199,57 +226,114 @@ def poisoned_share(logits, scene):
 
 purity = {}
 for title, stage in stages.items():
-    purity[title] = {}
-    for row in stage.history:
-        share = poisoned_share(stage.logits(row["block"]), scenes[title])
-        purity[title][f"epoch {row['block']}"] = f"{share:.0%}"
-pd.DataFrame(purity).T.rename_axis("poisoned share of the suspects")
+    logits = [stage.logits(row["block"]) for row in stage.history]
+    purity[title] = [poisoned_share(each, scenes[title]) for each in logits]
+
+# %%
+figure, ax = plt.subplots(figsize=(7, 0.6 + 0.5 * len(purity)))
+epochs_seen = range(1, 1 + max(map(len, purity.values())))
+plots.heat_map(ax, pd.DataFrame(purity, epochs_seen).T)
+ax.set(xlabel="epoch", title="suspects that are poisoned (%)")
+alt = (
+    "A table in colours: the poisoned share of the suspects per epoch. For WRN-16-1 it is above 90 % "
+    "at epochs 2 to 4, and for MobileNetV2 below one half in every epoch."
+)
+plots.show(figure, alt, number=2)
 
 # %% [markdown]
-# **What you should see.** With WRN-16-1 the suspects are poisoned early, and no longer all of them towards the end, when clean samples have become as certain. With MobileNetV2 they are clean in every epoch under BadNets; under TrojanNN there is an epoch or
-# two in which most are poisoned, right after it has learned the trigger.
+# **What you should see.** Chance is 10 %. <!-- no claim: the poisoning rate --> With WRN-16-1, at least nine in ten suspects are poisoned at epochs 2 to 4.
+# <!-- claim: 10-purity-wrn --> At epoch 6 there are fewer. <!-- claim: 10-purity-wrn-late --> With TrojanNN the share goes up and down:
+# it is below 60 % at epochs 1 and 5, and above 80 % at epoch 6. <!-- claim: 10-purity-wrn-dip --> <!-- claim: 10-purity-wrn-up --> With
+# MobileNetV2 and BadNets, at most 15 % of the suspects are poisoned, in every epoch. <!-- claim: 10-purity-mobile-badnets --> With
+# MobileNetV2 and TrojanNN the share rises after the trigger has been learned. But it stays below one half.
+# <!-- claim: 10-purity-mobile-trojannn -->
 #
-# So there is no one $E_1$ for all models, and for some pair of model and attack none at all.
+# So an $E_1$ of 2 to 4 suits WRN-16-1. For MobileNetV2, none of the six is good.
 #
 # ## 3. DLP on each
 #
-# The same rule for $E_1$ as in notebook 06, within the few epochs that we trained; the same learning rates for all.
+# $E_1$ is chosen by the rule of notebook 06, among the few epochs that we trained. The learning rates are the same for all models.
 #
-# **Predict.** Where the filter does not find the poison, unlearning cannot help. Is the backdoor back in the end?
+# **Predict.** Where the filter does not find the poison, unlearning cannot help. Is the backdoor still there in the end?
 
 # %%
-agreed, measured = {}, {}
+agreed, found, measured = {}, {}, {}
 for title, scene in scenes.items():
     agreed[title], result = scene.defended()
+    parts = result.selection
+    found[title] = dlp_lib.filter_precision(parts.suspected, parts.trusted, scene.truth)
     measured[title] = dlp_lib.after_each(result, test, scene.attack)
     measured[title]["undefended"] = dlp_lib.evaluate(models[title], test, scene.attack)
 
 # %%
-figure, axes = panels(4.6, 3)
+figure, axes = panels(5, 3.3)
+figure.subplots_adjust(hspace=0.75, top=0.84)
 for ax, title in zip(axes, scenes, strict=True):
-    when = f"E1 = {agreed[title]}" if agreed[title] else f"E1 = {e1}, not agreed"
-    plots.stage_bars(ax, measured[title]).set_title(f"{title}: {when}")
+    when = f"E1 = {agreed[title] or f'({e1})'}"
+    suspects = f"{found[title]['suspected']:.0%} of the suspects poisoned"
+    plots.stage_bars(ax, measured[title], target=scenes[title].attack.target)
+    ax.set_title(f"{title}\n{when}, {suspects}", fontsize="medium")
 plots.shared_legend(figure)
-plots.show(
-    figure,
-    "CA, ASR and RA after each stage of DLP and undefended, for each architecture and attack.",
+for ax in figure.axes:
+    ax.tick_params(labelbottom=True)  # a name tells which class a model forgets
+alt = (
+    "CA, ASR, RA and the recall of the target class after each stage of DLP and undefended, for "
+    "each architecture and attack. In the end MobileNetV2 has forgotten the target under BadNets."
 )
+plots.show(figure, alt, number=3)
 
 # %% [markdown]
-# **What you should see.** Within so few epochs the rule seldom agrees on an epoch, so that most runs take the fallback. WRN-16-1 does what it did in notebook 06, with fewer steps and so with a lower CA. MobileNetV2 under BadNets is a
-# different story: the model of stage 1 has hardly a backdoor, the suspects are clean samples, and the ascent on them can drive the model *towards* the target, so that ASR rises. What fine-tuning makes of that is a matter of luck: about one in ten of the
-# trusted labels is wrong, as in the whole set. Under TrojanNN, where the suspects of this epoch were poisoned, all three stages do what they should.
+# **What you should see.** (This is one seed.)
 #
-# **Why.** A low ASR in the end has two causes: with WRN-16-1 the backdoor is found and removed; with MobileNetV2 and BadNets there was hardly one yet. The last bars, the undefended model after six epochs, tell them apart, and so does the table of suspects.
+# - *WRN-16-1*: the rule fires for both attacks. <!-- claim: 10-agreed-wrn --> After AU, ASR is below 10 %, and the target class is
+#   forgotten. <!-- claim: 10-wrn-au --> It is below 20 % in the end. <!-- claim: 10-wrn-end --> The target class is back. CA in the end
+#   is above that of the undefended model. <!-- claim: 10-wrn-ca --> It is lower than in notebook 06, which has more images and more
+#   steps. Under BadNets one class has a recall below 10 %. <!-- claim: 10-wrn-least -->
+# - *MobileNetV2, both attacks*: the rule never fires, so $E_1$ is the fixed one (in brackets). <!-- claim: 10-agreed-mobile --> Fewer
+#   than one in ten suspects is poisoned: fewer than by chance. <!-- claim: 10-found-mobile -->
+# - *MobileNetV2, BadNets*: the model has hardly a backdoor after stage 1: ASR is below 20 %. <!-- claim: 10-mobile-badnets-sl --> The
+#   ascent on clean suspects makes the model collapse. It answers with the target nearly always: ASR is above 90 %, CA below 15 %.
+#   <!-- claim: 10-mobile-badnets-au --> <!-- claim: 10-mobile-badnets-au-ca --> In the end ASR is below 5 %, and the target class is
+#   forgotten: its recall is 5 % or less. <!-- claim: 10-mobile-badnets-end --> <!-- claim: 10-mobile-badnets-recall --> So RA is above
+#   CA. <!-- claim: 10-mobile-badnets-ra -->
+# - *MobileNetV2, TrojanNN*: there is a backdoor after stage 1, and the ascent does *not* remove it. ASR stays above 80 %.
+#   <!-- claim: 10-mobile-trojannn-au --> The suspects were the wrong ones. Still, ASR is below 20 % in the end: fine-tuning alone did
+#   that. <!-- claim: 10-mobile-trojannn-end --> At least 99 % of its trusted samples are clean.
+#   <!-- claim: 10-mobile-trojannn-trusted --> Under BadNets 91 % are, and a random choice has 90 %.
+#   <!-- claim: 10-mobile-badnets-trusted -->
+#
+# **Why.** A low ASR in the end can have several causes. The stages found and removed the backdoor (WRN-16-1). Stage 3 alone overcame it,
+# with labels that are mostly clean (MobileNetV2, TrojanNN). Or there was hardly a backdoor, and then the target class was lost
+# (MobileNetV2, BadNets). The last bars are the undefended model after six epochs: they show that there was hardly one. The bars after AU,
+# and the suspects that are poisoned, tell whether unlearning or fine-tuning did the work.
 #
 # ## 4. Table 6
 #
-# The recorded figures are of three seeds with the reduced set of this notebook, BadNets, all six models: mean, least and most. "Undefended" is the model after six epochs. The paper's are of CIFAR-10, trained to the end. The last two columns are CA / ASR of this run and of the paper.
+# These numbers were recorded with three seeds, the reduced set of this notebook, BadNets, and all six models. (WRN-16-1 is in the paper's
+# Table 3.) "Undefended" is the model after six epochs.
 #
 # **Predict.** For which models will the three seeds agree?
 
 # %%
 recorded = record.read("architectures")
+ends = [row for row in recorded if row["stage"] in ("undefended", "ASSFT")]
+figure, axes = plt.subplots(2, 1, figsize=(9, 5.5), sharex=True)
+for ax, metric in zip(axes, ("ca", "asr"), strict=True):
+    colours = [plots.NEUTRAL, plots.CLEAN if metric == "ca" else plots.POISONED]
+    by_stage = sorted(ends, key=lambda row: row["stage"] == "ASSFT")
+    plots.each_seed(ax, by_stage, "architecture", metric, "stage", colours)
+axes[0].set_title("BadNets: every dot is one of three seeds")
+alt = (
+    "CA and ASR of six architectures, undefended and after DLP, a dot for each of three seeds. The "
+    "ASR of VGG16, MobileNetV2 and InceptionV3 differs widely between seeds."
+)
+plots.show(figure, alt, number=4)
+
+# %% [markdown]
+# The same as a table: the mean, and in brackets the range over seeds. "ASR, AU" is measured after unlearning. A dash means that it was
+# not measured. The last two columns are CA / ASR of this run and of the paper. The paper's are of CIFAR-10, trained to the end.
+
+# %%
 this_run = {}
 for name in architecture_names:
     if "BadNets" in attack_names:
@@ -257,16 +341,43 @@ for name in architecture_names:
 architectures_beside_paper(recorded, this_run)
 
 # %% [markdown]
+# Three of the models seed by seed: ASR after each stage, and what the filter found, in per cent.
+
+# %%
+frame = pd.DataFrame(recorded)
+frame = frame[frame.architecture.isin(["VGG16", "MobileNetV2", "DenseNet121"])]
+runs = ["architecture", "seed"]
+asr = frame.pivot_table("asr", runs, "stage")[["SL", "AU", "ASSFT"]]
+seen = frame.groupby(runs)[["suspected", "trusted"]].first()
+seen.columns = ["suspects poisoned", "trusted clean"]
+(100 * seen.join(asr.rename(columns="ASR, {}".format))).round(1)
+
+# %% [markdown]
 # **What you should see.**
 #
-# - *DenseNet121, ResNet18*: all of the suspects are poisoned, or half, or, on one seed, none. ASR ends at 1 to 3 % all the same, and CA near the undefended model's: the trusted samples are clean, and fine-tuning does the rest.
-# - *WRN-16-1*: the purest suspects, and the lowest CA of these, as it is the smallest. More steps of fine-tuning help it (notebook 06).
-# - *VGG16*: the backdoor goes on one seed of three. On one the suspects are clean; on one they are poisoned and unlearning works, but fine-tuning brings the backdoor back: of the trusted samples one in a hundred is poisoned, and that is enough for this model.
-# - *MobileNetV2*: has hardly a backdoor to remove after six epochs. The ascent on clean suspects can wreck it, and fine-tuning on labels of which nearly one in ten is wrong does not always bring it back.
-# - *InceptionV3*: has learned next to nothing in so few steps. It says nothing about DLP.
+# - *WRN-16-1*: at least 85 % of its suspects are poisoned on every seed. <!-- claim: 10-table-wrn --> After the ascent ASR is below 2 %.
+#   <!-- claim: 10-table-wrn-au --> Its seeds lie close together. Undefended, its mean CA is the lowest but that of InceptionV3.
+#   <!-- claim: 10-table-wrn-ca --> In notebook 06 it ends higher, with more images and more steps.
+# - *ResNet18 and DenseNet121*: half of ResNet18's suspects or more are poisoned on every seed, and the ascent brings ASR below 1 %.
+#   <!-- claim: 10-table-resnet --> <!-- claim: 10-table-resnet-au --> For DenseNet121 the suspects range from none poisoned to nearly
+#   all. <!-- claim: 10-table-dense-range --> On the seed without any, the ascent leaves ASR above 95 %. <!-- claim: 10-table-dense-au -->
+#   There, ASR falls only after fine-tuning. With both models ASR ends below 10 % on every seed. <!-- claim: 10-table-dense-end --> At
+#   least 98 % of their trusted samples are clean. <!-- claim: 10-table-dense-trusted -->
+# - *VGG16*: on seed 0 no suspect is poisoned, and the backdoor survives all three stages. <!-- claim: 10-table-vgg-0 -->
+#   <!-- claim: 10-table-vgg-0-end --> On seed 2 the ascent brings ASR below 5 %, and fine-tuning brings the backdoor back: ASR is above
+#   50 % again. <!-- claim: 10-table-vgg-2 --> <!-- claim: 10-table-vgg-2-end --> Of its trusted samples 99 % are clean.
+#   <!-- claim: 10-table-vgg-2-trusted --> We did not test whether the other 1 %, or the unlabelled images, bring the backdoor back. On
+#   seed 1 DLP removes it: ASR ends below 5 %. <!-- claim: 10-table-vgg-1 -->
+# - *MobileNetV2*: it has hardly a backdoor to remove. Undefended, ASR is below 20 %. <!-- claim: 10-table-mobile --> The ascent on clean
+#   suspects can destroy the model. On one seed it answers with the target for everything. <!-- claim: 10-table-mobile-au --> There it
+#   does not recover: ASR in the end is above 50 %. <!-- claim: 10-table-mobile-end --> CA in the end ranges over more than 50 points.
+#   <!-- claim: 10-table-mobile-range -->
+# - *InceptionV3*: it has learned next to nothing in so few steps. CA is below 30 % even undefended. <!-- claim: 10-table-inception -->
+#   It says nothing about DLP.
 #
-# **Against the paper.** It reports a CA above 92 % and an ASR below 0.4 % for all five. With 2,000 images of 16 pixels we can neither confirm nor refute that. What these figures do show: how pure suspects and trusted samples are depends on the architecture,
-# and for some on the seed; a fixed $E_1$ for all of them is a bet; and models differ in how readily they take a backdoor back.
+# **Against the paper.** It reports a CA above 92 % and an ASR of 0.4 % at most for the five larger models. With 2,000 images of 16 pixels
+# we can neither confirm nor refute that. Our numbers show something else. How pure the suspects are depends on the architecture, and for
+# some architectures on the seed. One fixed $E_1$ for all of them may find no poison at all. And fine-tuning can bring a backdoor back.
 
 # %%
 rows = []
@@ -275,30 +386,35 @@ for title, metrics_of in measured.items():
     facts = {"attack": attack, "architecture": name, "e1": agreed[title]}
     for stage, metrics in metrics_of.items():
         rows.append({**facts, "stage": stage, **asdict(metrics)})
-report(out, context.runtime, costs=costs, table=rows)
+curves = {"learned": learned, "purity": purity, "found": found}
+report(out, context.runtime, costs=costs, table=rows, **curves)
 
 # %% [markdown]
 # ## Recap
 #
-# - Models for photographs take small images once their first strides are left out. What they cost goes by steps and maps, not by weights.
-# - Whether poison is learned before clean samples depends on the model too. What holds for one architecture is to be measured on another.
-# - A low ASR in the end does not prove that a defence worked: look at the undefended model, and at what each stage found.
+# - Models for photographs take small images once some of their halvings are left out. Weights alone do not tell what a model costs. It
+#   also counts how often each weight is used.
+# - Whether poison is learned before clean samples depends on the model too. What holds for one architecture must be measured on another.
+# - A low ASR in the end does not prove that a defence worked. Look at the undefended model, at what each stage found, and at the recall
+#   of the target.
 #
 # ## Quiz
 #
-# <details><summary>VGG16 has twice the weights of DenseNet121 and is more than three times as fast. How can that be?</summary>
+# <details><summary>VGG16 has twice the weights of DenseNet121 and is more than twice as fast. <!-- claim: 10-quiz-speed --> How can that be?</summary>
 #
-# A weight costs as often as it is used. Most of VGG16's stand in its last layers, where a map has one to four pixels; DenseNet121 has more than a hundred layers and keeps large maps for longer.
+# A weight costs as often as it is used. Most of VGG16's weights are in its last layers, where a map has one to four pixels. DenseNet121 has
+# more than a hundred layers, and keeps large maps for longer.
 # </details>
 #
-# <details><summary>In this run MobileNetV2 ends with a low ASR under BadNets. Has DLP removed its backdoor?</summary>
+# <details><summary>In this run MobileNetV2 begins with a low ASR under BadNets, before any defence. What does a low ASR in the end show?</summary>
 #
-# No: undefended, after six epochs, it has hardly one. Without that bar beside it a low ASR says nothing about a defence.
+# Nothing about a defence. Undefended, after six epochs, the model has hardly a backdoor that could be removed.
 # </details>
 #
-# <details><summary>99 of 100 of VGG16's trusted samples are clean. Is that good enough?</summary>
+# <details><summary>99 % of VGG16's trusted samples are clean on seed 2. <!-- claim: 10-quiz-vgg --> Is that good enough?</summary>
 #
-# Not for this model: on one seed, fine-tuning on such samples brought back the backdoor that unlearning had removed. How many poisoned samples a model forgives is to be measured, too.
+# It was not enough here: after fine-tuning the backdoor was back. ResNet18 on seed 1 has no more, and there the backdoor stayed away.
+# <!-- claim: 10-quiz-resnet --> So this share alone does not tell.
 # </details>
 #
 # ## Exercises
@@ -307,7 +423,10 @@ report(out, context.runtime, costs=costs, table=rows)
 #
 # ### Exercise 1. Has it removed a backdoor? *(easy, 10 minutes)*
 #
-# DLP leaves MobileNetV2 with a low ASR. Has it removed a backdoor, or was there none? A control is a second run that differs from the first in one thing: the one that is in question. Design it: a copy of `run` in which one setting has another value (a defence is "DLP" or "none"; models and attacks are those of this notebook; numbers may be any). Which bar of the figure in section 2 comes near to it, and in what does it differ from your control?
+# Suppose that DLP leaves MobileNetV2 with a low ASR. Has it removed a backdoor, or was there none? A control is a second run that differs
+# from the first in one thing: the one that is in question. Design it: a copy of `run` in which one setting has another value. A defence
+# is "DLP" or "none". Models and attacks are those of this notebook. Numbers may be any. Which bar of figure 3 comes near to it, and in
+# what does it differ from your control?
 
 
 # %% tags=["exercise"]
@@ -329,7 +448,9 @@ checks.no_defence(control)
 # %% [markdown]
 # ### Exercise 2. Weights by hand *(easy, 10 minutes)*
 #
-# Most layers of these models are a square convolution without bias, and batch-norm after it. How many numbers does an optimiser move there? With `groups`, channels are split into that many groups, each with a convolution of its own; MobileNetV2's depth-wise layers have as many groups as channels.
+# Most layers of these models are a square convolution without bias, with batch-norm after it. How many numbers does an optimiser move
+# there? With `groups`, channels are split into that many groups. Each group has a convolution of its own. MobileNetV2's depth-wise
+# layers have as many groups as channels.
 
 
 # %% tags=["exercise"]
@@ -349,8 +470,9 @@ checks.weights(my_weights)
 # %% [markdown]
 # ### Exercise 3. Does it fit? *(medium, 10 minutes)*
 #
-# How large are a model's maps? A layer with a kernel of $k$ pixels a side, stride $s$ and padding $p$ makes of $n$ pixels a side as many as there are places for its kernel. Write the formula, and apply it layer by layer. Then find out what ResNet18's own layers with a stride, `[(7, 2, 3), (3, 2, 1), (3, 2, 1),
-# (3, 2, 1), (3, 2, 1)]`, leave of 224, 32 and 16 pixels.
+# How large are a model's maps? A layer has a kernel of $k$ pixels a side, stride $s$ and padding $p$. Of $n$ pixels a side it makes as
+# many as there are places for its kernel. Write the formula, and apply it layer by layer. ResNet18's own layers with a stride are
+# `[(7, 2, 3), (3, 2, 1), (3, 2, 1), (3, 2, 1), (3, 2, 1)]`. What do they leave of 224, 32 and 16 pixels?
 
 
 # %% tags=["exercise"]
@@ -374,8 +496,11 @@ checks.sides(my_sides)
 # %% [markdown]
 # ### Exercise 4. What has the defence done? *(medium, 15 minutes)*
 #
-# Judge a run by two pairs of (CA, ASR), fractions of 1: of the undefended model, and in the end. Say that a model is of use from a CA of 50 % on, and has a backdoor above an ASR of 20 %. Return `"untrained"` where even the undefended model is of no use, `"destroyed"` where only the defended one is
-# not, and else `"backdoored"`, `"never there"` or `"removed"`. Then judge the 18 runs in `recorded` (stages "undefended" and "ASSFT" of each architecture and seed): in how many is the ASR low in the end, and in how many of those was a backdoor removed?
+# Judge a run by two pairs of (CA, ASR), fractions of 1: of the undefended model, and in the end. A model is of use from a CA of 50 % on,
+# and it has a backdoor if its ASR is above 20 %. Return `"untrained"` where even the undefended model is of no use. Return `"destroyed"`
+# where only the defended one is of no use. Otherwise return `"backdoored"`, `"never there"` or `"removed"`. Then judge the 18 runs in
+# `recorded` (stages "undefended" and "ASSFT" of each architecture and seed). In how many is ASR low in the end, and in how many of those
+# was a backdoor removed?
 
 
 # %% tags=["exercise"]
@@ -400,8 +525,10 @@ checks.verdicts(my_verdict)
 # %% [markdown]
 # ### Exercise 5. A model's work *(hard, 25 minutes)*
 #
-# Count the multiply-adds that the convolutions and linear layers of any model take for *one* image. A forward hook (`layer.register_forward_hook(function)`) sees what comes out of a layer whenever it is used, which its definition does not tell. Leave the model as you found it.
-# Then count for all of `ARCHITECTURES`, beside the table of section 1: do multiply-adds foretell the speed better than weights do, and which model is slower than they say?
+# Count the multiply-adds that the convolutions and linear layers of any model take for *one* image. A forward hook
+# (`layer.register_forward_hook(function)`) sees what comes out of a layer whenever it is used. The layer's definition does not tell how
+# often that is. Leave the model as you found it. Then count for all of `ARCHITECTURES`, beside the table of section 1. Do multiply-adds
+# predict the speed better than weights do? Which model is slower than its multiply-adds predict?
 
 
 # %% tags=["exercise"]
@@ -431,9 +558,11 @@ checks.multiply_adds(my_multiply_adds)
 # %% [markdown]
 # ### Go further
 #
-# 1. *(15 minutes)* Train MobileNetV2 on BadNets for 20 epochs. Does it learn the patch in the end? Is there then an $E_1$ at which the suspects are poisoned?
-# 2. *(20 minutes)* Train VGG16 at a batch size of 128 and of 16. Does the gap change? Which of the two makes more steps an epoch?
-# 3. *(with a GPU)* All six models, five attacks, 5,000 images and 360 steps of FixMatch: does the order in the last column stay the same?
+# 1. *(15 minutes)* Train MobileNetV2 on BadNets for 20 epochs. Does it learn the patch in the end? Is there then an $E_1$ at which the
+#    suspects are poisoned?
+# 2. *(20 minutes)* Train VGG16 with batches of 128 and of 16. Does the gap change? Which of the two makes more steps an epoch?
+# 3. *(with a GPU)* All six models, five attacks, 5,000 images and 360 steps of FixMatch. Rank the models by their CA in the end. Is the
+#    order that of the column "CA, DLP"?
 #
 # ## References
 #

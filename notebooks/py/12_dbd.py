@@ -17,7 +17,8 @@
 # # DBD: the other decoupled defence
 #
 # **What you will learn.** Why poisoned samples scatter when labels are taken away. How DBD (Huang et al. 2022) builds a defence on this,
-# in three stages. Where it is weak, and which class pays. How it compares with DLP, at equal cost and on three seeds.
+# in three stages. Where it is weak, and which class pays. How it compares with DLP: at equal cost on one seed, and on three seeds where
+# each method has its own length. (A defence is *decoupled* if features and labels are learned apart.)
 #
 # **You need** notebook [05](05_semi_supervised_finetuning.ipynb) for semi-supervised learning, and [08](08_baselines.ipynb) for the
 # other defences.
@@ -87,12 +88,12 @@ for name, scene in scenes.items():
 #
 # A supervised model learns that an image with the trigger belongs to the target class. The shortest way is a feature that says "trigger",
 # and it draws all poisoned samples together. DBD's first stage never reads a label. SimCLR takes two random views of every image. It
-# asks for one thing: recognise the two views of the same image among all others. With $z_i$ and $z_j$ the projected features of the two
-# views, at unit length, the loss is
+# asks for one thing: recognise the two views of the same image among all others. A small network, which only this stage has, projects the
+# features. With $z_i$ and $z_j$ the projections of the two views, at unit length, the loss is
 #
 # $$\ell_{ij} = -\log \frac{\exp(z_i \cdot z_j / \tau)}{\sum_{k \neq i} \exp(z_i \cdot z_k / \tau)}$$
 #
-# By hand: two images in two views each, at $\tau$ = 0.5. Rows 0 and 2 are views of one image, rows 1 and 3 of the other. Which features
+# The temperature $\tau$ scales the similarities. By hand: two images in two views each, at $\tau$ = 0.5. Rows 0 and 2 are views of one image, rows 1 and 3 of the other. Which features
 # does the loss reward, and which are the worst?
 
 # %% tags=["nbval-check-output"]
@@ -108,7 +109,7 @@ for name, z in {
 # If all features are alike, they say nothing. The loss is then that of guessing among three other views, ln 3.
 #
 # **Predict.** The next figure shows the features of test images, clean and triggered. On the left they come from a supervised model, on
-# the right from the backbone after SimCLR. Where will the triggered ones lie in each?
+# the right from the *backbone* (all layers but the last) after SimCLR. Where will the triggered ones lie in each?
 
 
 # %%
@@ -141,7 +142,7 @@ for line, (name, scene) in zip(axes, scenes.items(), strict=True):
 plots.shared_legend(figure)
 alt = (
     "Features of test images in two dimensions, a colour for each class, one seed. Supervised, the "
-    "triggered images lie together near the target class. After SimCLR they lie among all classes."
+    "triggered images lie on the target class. After SimCLR they lie among images of all classes."
 )
 plots.show(figure, alt, number=1)
 
@@ -177,27 +178,27 @@ figure, ax = plt.subplots(figsize=(4.5, 2.6))
 plots.heat_map(ax, pd.DataFrame(near).T).set_title(f"share of the neighbours (%), seed {seed}")
 alt = (
     "Share of a triggered image's ten nearest clean neighbours that are of the target class: above "
-    "90 % supervised, and 5 % after SimCLR, where above 80 % are of its true class."
+    "90 % supervised, and below 10 % after SimCLR, where above 75 % are of its true class."
 )
 plots.show(figure, alt, number=2)
 
 # %% [markdown]
 # **What you should see.** *Supervised*: 80 % or more of the neighbours of a triggered image are of the target class.
-# <!-- claim: 12-run-supervised --> *After SimCLR*: 15 % at most, and 75 % or more are of the class that the image shows.
+# <!-- claim: 12-run-supervised --> *After SimCLR*: 10 % at most, and 75 % or more are of the class that the image shows.
 # <!-- claim: 12-run-simclr --> <!-- claim: 12-run-simclr-true --> In figure 1 the triggered images lie together in the left column. In
 # the right one they lie among images of their own class.
 #
-# **Why.** Nothing told the backbone that the trigger means something. Some views of a poisoned image even lack the trigger. They must be
-# recognised all the same.
+# **Why.** No label ties the trigger to a class. A view may also cut BadNets' patch away. The pattern of Blended is in every view, in other
+# colours. Which of these matters most, we have not tested (exercise 2).
 #
-# ## 2. A head that forgives, and half of the labels
+# ## 2. A head that tolerates wrong labels, and half of the labels
 #
 # In the second stage the backbone is frozen. Only a linear head is trained, on *all* labels, also the wrong ones. Its loss is symmetric
 # cross-entropy: with $q$ the label and $p$ the prediction, $L = -\alpha \sum q \log p - \beta \sum p \log q$. (Here $\alpha$ is a weight,
-# and not the poisoning rate.) The second term is bounded: what cannot be fitted does not grow more expensive.
+# and not the poisoning rate. It is 0.1, and $\beta$ is 1.) The second term is bounded: it is 4 at most, however wrong a label is.
 #
-# By hand: both terms for a label to which the model gives the probability $p$, with $\log 0$ set to −4. What does a label cost that
-# becomes less and less likely?
+# By hand: both terms for a label to which the model gives the probability $p$, with $\log 0$ set to −4. How do the terms change when the
+# label becomes less and less likely?
 
 # %% tags=["nbval-check-output"]
 for p in (0.99, 0.5, 0.01, 0.0001):
@@ -209,7 +210,8 @@ for p in (0.99, 0.5, 0.01, 0.0001):
 
 # %% [markdown]
 # The features do not know the trigger, so a head on them can hardly fit the poisoned labels. Their loss stays high. The half of the
-# samples with the *highest* loss lose their labels. The other half is trusted.
+# samples with the *highest* loss lose their labels. The other half is *trusted*. (DLP trusts other samples: those of highest entropy, class
+# by class.)
 #
 # **Predict.** Which share of the trusted half will be poisoned? (10 % of all samples are.)
 
@@ -232,7 +234,7 @@ figure, axes = plt.subplots(1, n, figsize=(6 * n, 3.4), squeeze=False)
 for ax, (name, scene) in zip(axes[0], scenes.items(), strict=True):
     plots.histogram(ax, losses[name], scene.truth.poisoned)
     cut = losses_at[name]["cut"]
-    ax.axvline(cut, color=plots.NEUTRAL, label="the half is trusted up to here")
+    ax.axvline(cut, color=plots.NEUTRAL, label="cut: trusted on the left")
     ax.set_title(f"{name}, seed {seed}: {poisoned[name]:.1%} of the trusted half is poisoned")
     ax.set_xlabel("symmetric cross-entropy")
 plots.shared_legend(figure)
@@ -245,7 +247,7 @@ plots.show(figure, alt, number=3)
 # %% [markdown]
 # **What you should see.** At most 1 % of the trusted half is poisoned. <!-- claim: 12-run-trusted --> Half of the poisoned samples have a
 # loss of 4 or more. <!-- claim: 12-run-loss --> The cut is at 0.2 or less: the trusted half is chosen among samples that all fit.
-# <!-- claim: 12-run-cut -->
+# <!-- claim: 12-run-cut --> In the figure, nearly all of this half is in the first bar.
 #
 # **Why.** The head sees 500 disks with the label "disk". It also sees stars, rings and other shapes with this label, about 56 of each
 # kind, against hundreds of stars labelled "star". A linear layer follows the majority.
@@ -253,7 +255,7 @@ plots.show(figure, alt, number=3)
 # ## 3. What each stage is worth
 #
 # The third stage is MixMatch. It fine-tunes the whole model. Half of the samples keep their labels. The others get guesses, which are
-# averaged over two weak views and sharpened. Then all samples are mixed with each other.
+# averaged over two weak views and made more certain. Then all samples are mixed with each other.
 #
 # **Predict.** After which of the stages is ASR highest, for each attack? And who pays?
 
@@ -277,19 +279,22 @@ alt = (
 plots.show(figure, alt, number=4)
 
 # %% [markdown]
-# **What you should see.** After the head alone, ASR is 15 % at most. <!-- claim: 12-run-head --> After MixMatch under Blended, ASR is 5 %
-# at most. <!-- claim: 12-run-blended-asr --> But CA is 5 points or more below that of the undefended model.
-# <!-- claim: 12-run-blended-ca --> RA is *above* CA, and the diamond says why: at most 20 % of the target's own images are recognised.
-# <!-- claim: 12-run-blended-ra --> <!-- claim: 12-run-blended-recall --> Under BadNets this recall is 70 % or more.
+# **What you should see.** After the head alone, ASR is 8 % at most. <!-- claim: 12-run-head --> MixMatch brings it to 1 % or less under
+# Blended. <!-- claim: 12-run-blended-asr --> Under BadNets ASR is higher than after the head, and still 10 % or less.
+# <!-- claim: 12-run-badnets-rises --> <!-- claim: 12-run-badnets-asr --> Under both attacks CA is 5 points or more below that of the
+# undefended model. <!-- claim: 12-run-blended-ca --> <!-- claim: 12-run-badnets-ca -->
+#
+# Under Blended RA is *above* CA, and the diamond says why: at most 20 % of the target's own images are recognised.
+# <!-- claim: 12-run-blended-ra --> <!-- claim: 12-run-blended-recall --> Under BadNets this recall is 95 % or more.
 # <!-- claim: 12-run-badnets-recall -->
 #
 # How can RA, the accuracy on *triggered* images, be above CA? RA leaves out one class, the target. So CA counts the lost class and RA
 # does not.
 #
-# (DBD is known for one weakness: Blended survives its second stage. Here it does not. Our views of the first stage mix the colour
+# (One might fear that Blended survives the second stage. Here it does not. Our views of the first stage mix the colour
 # channels at random. This may hide a blended pattern better than the usual colour jitter. We have not tested it.)
 #
-# Where does the class get lost? The next table counts the labels of the target class.
+# Where does a class get lost? The next table counts the labels of the target class.
 
 # %%
 own = {}
@@ -304,23 +309,39 @@ for name, scene in scenes.items():
     for title, stage in {"SCE": "SCE head", "MixMatch": "MixMatch"}.items():
         recall = 100 * measured[name][stage].recall(target)
         own[name][f"recall after {title} (%)"] = round(recall, 1)
-pd.DataFrame(own).T.rename_axis("the target class")
+pd.DataFrame(own, dtype=object).T.rename_axis("the target class")
 
 # %% [markdown]
-# **What you should see.** Half of the samples with the target's label are poisoned, and the head is unsure about all of them.
-# <!-- no claim: 500 of 1,000 by construction --> Under Blended 60 samples or fewer keep this label, and under BadNets more.
-# <!-- claim: 12-run-keep --> <!-- claim: 12-run-keep-badnets --> With so few labels MixMatch forgets the class.
+# The other classes can pay, too. How many of a class's samples keep their label, and how many of its test images are recognised in the end?
+
+# %%
+labels_kept, tables = {}, {}
+for name, scene in scenes.items():
+    labels = scene.tampered.labels[trusted[name]]
+    labels_kept[name] = labels.bincount(minlength=len(test.classes)).tolist()
+    recalls = 100 * pd.Series(measured[name]["MixMatch"].recalls, dtype=float)
+    shares = {"labels kept": labels_kept[name], "recall (%)": recalls.round(1)}
+    tables[name] = pd.DataFrame(shares)
+pd.concat(tables, axis=1).set_axis(test.classes)
+
+# %% [markdown]
+# **What you should see.** Half of the samples with the target's label, "disk", are poisoned. <!-- no claim: 500 of 1,000 by construction -->
+# Under Blended 60 samples or fewer keep this label, and under BadNets 200 or more. <!-- claim: 12-run-keep -->
+# <!-- claim: 12-run-keep-badnets --> But under BadNets 60 *squares* or fewer keep theirs, and at most 40 % of the squares are recognised in
+# the end. <!-- claim: 12-run-keep-squares --> <!-- claim: 12-run-squares --> Under both attacks, the class with the fewest labels is the one
+# that is lost. The table that shows only the target would not have told you.
 #
-# **Why it matters.** A model that never answers with the target has an ASR of 0 for a bad reason. The attacker has lost, and one class
-# has lost with them. DBD takes its half from all classes together. DLP takes its trusted part class by class. Taken class by class,
-# DBD's half would keep labels of the target, and perhaps some poison with them.
+# **Why it matters.** A model that seldom answers with the target has a low ASR for a bad reason. The attack fails, but a class is lost. DBD
+# takes its half from all classes together, and a class that the head finds hard keeps few labels. (This happens without any poison, too: see
+# the [log](../docs/LOG.md).) DLP takes its trusted part class by class. Taken class by class, DBD's half would keep labels of every class,
+# and perhaps some poison with them.
 #
 # ## 4. DBD against DLP
 #
 # Both decouple. In DBD, labels do not reach the backbone before the last stage. In DLP they reach it for a few epochs, and what is learned
 # too fast is suspected.
 #
-# First at equal cost. We count image passes with gradient, and give DLP as many steps of FixMatch as DBD has passes to spend.
+# First at equal cost. We count image passes with gradient. DLP gets so many steps of FixMatch that both make the same number of passes.
 #
 # **Predict.** Which of the two has the higher CA, under which attack?
 
@@ -343,19 +364,21 @@ for name, kinds in measured.items():
     for metrics in kinds.values():
         recall = metrics.recall(scenes[name].attack.target)
         shares = {"CA": metrics.ca, "recall of the target": recall}
+        shares["least recall of a class"] = metrics.least_recall
         rows.append(shares | {"ASR": metrics.asr, "RA": metrics.ra})
-    tables[name] = pd.DataFrame(rows, list(kinds)).drop("SCE head")
+    tables[name] = pd.DataFrame(rows, list(kinds)).drop("SCE head").rename({"MixMatch": "DBD"})
 (100 * pd.concat(tables)).round(1).rename_axis([f"seed {seed} (%)", ""])
 
 # %% [markdown]
-# **What you should see.** On this seed DLP ends with a higher CA than DBD (the row "MixMatch"), under both attacks.
+# **What you should see.** On this seed DLP ends with a CA that is 5 points or more above DBD's, under both attacks.
 # <!-- claim: 12-run-dlp-badnets --> <!-- claim: 12-run-dlp-blended --> Its ASR is 5 % at most. <!-- claim: 12-run-dlp-asr -->
-# It recognises 80 % or more of the target's images. <!-- claim: 12-run-dlp-recall -->
+# It recognises 90 % or more of the target's images. <!-- claim: 12-run-dlp-recall -->
 #
-# **Why.** DBD spends two thirds of its passes on features without labels. DLP learns its features together with the task. But the
-# comparison is not quite fair. DLP's settings ($E_1$ = 15 for Blended) were chosen when results were known. With another $E_1$ its filter
-# finds nothing there (notebook 03). DBD has no such setting.
+# **Why.** DBD nearly loses a class, and this is most of the difference. It also spends two thirds of its passes on features without labels. But
+# the comparison is not quite fair. DLP's settings ($E_1$ = 15 for Blended) were chosen when results were known. With an $E_1$ of 6 or less
+# its filter finds no poison there (notebook 03). DBD has settings as well. We found them with BadNets, on another seed.
 #
+# Rounding matters here, too. With two threads in place of one, DBD's CA under BadNets was seven points higher (see the [log](../docs/LOG.md)).
 # One seed says little. The next figure is recorded: three seeds, all five attacks, and $E_1$ chosen by a rule that a defender may use. Here
 # each method has its own length: DBD makes 225,000 image passes, DLP 160,000 at most. <!-- claim: 12-seeds-images-dbd -->
 # <!-- claim: 12-seeds-images-dlp -->
@@ -374,8 +397,8 @@ for ax, share in zip(axes, ("ca", "asr", "ra"), strict=True):
 axes[0].set_ylabel("share of test images (%)")
 plots.shared_legend(figure)
 alt = (
-    "CA, ASR and RA of DBD, of DLP and of no defence, every seed a point. Both defences have a low "
-    "ASR under poison-label attacks, and an ASR near 100 % under LCA and SIG."
+    "CA, ASR and RA of DBD, of DLP and of no defence, every seed a point. Under LCA and SIG both "
+    "defences have an ASR near 100 %, and DBD's CA falls as well, under LCA below 75 %."
 )
 plots.show(figure, alt, number=5)
 
@@ -387,20 +410,22 @@ shares = ["ca", "target_recall", "asr", "ra"]
 record.spread(kept, ["attack", "defence"], shares).rename_axis(["mean (range over seeds), %", ""])
 
 # %% [markdown]
-# (A dash means: not measured. Without an attack there is no target, and this record is older than recalls.)
+# (A dash means: not measured. Without an attack there is no target. These models are tested on 1,750 images, as notebook 08 needs the other
+# 250 for its repairs.)
 #
 # **What you should see.** *Poison-label attacks*: DBD's ASR is 30 % at most on every seed. <!-- claim: 12-seeds-dbd-asr --> In the mean,
 # DLP's CA is 3 points or more above DBD's under each of them. <!-- claim: 12-seeds-badnets --> <!-- claim: 12-seeds-trojannn -->
 # <!-- claim: 12-seeds-blended --> *Clean-label attacks*: both defences fail, with an ASR of 90 % or more on every seed.
-# <!-- claim: 12-seeds-clean-label --> Here DBD also loses CA: in the mean under LCA it is 15 points or more below no defence.
-# <!-- claim: 12-seeds-lca-ca -->
+# <!-- claim: 12-seeds-clean-label --> Here DBD also loses CA: in the mean it is 30 points or more below no defence under LCA, and 10 or more
+# under SIG. <!-- claim: 12-seeds-lca-ca --> <!-- claim: 12-seeds-sig-ca --> We do not know why LCA costs so much.
 #
-# Compare CA and RA under Blended, seed by seed. Where RA is above CA, the target class pays, as in section 3. It need not be so on every
-# seed.
+# Under Blended on seed 0, DLP's ASR is 15 % or more, where section 4 has less than 5 %. <!-- claim: 12-seeds-dlp-blended --> Here the rule
+# chose $E_1$ = 5, where no suspect is poisoned. Section 4 took 15.
 #
-# **Why.** DBD finds samples whose label does not fit their content. Under a clean-label attack every label fits. Poisoned disks are disks,
-# so they may keep their label, and the third stage learns the trigger from them. DLP fails for another reason: its quota must take
-# poisoned samples (notebook 06). With more images, more epochs and the authors' own views things may be different.
+# **Why.** DBD finds samples whose label does not fit their content. Under a clean-label attack every label fits. We suppose that poisoned
+# disks keep their label, and that the third stage learns the trigger from them. We have not measured it (*Go further*, 1). DLP fails for
+# another reason: its quota must take poisoned samples (notebook 06). With more images, more epochs and the authors' own views things may be
+# different.
 
 # %%
 found = {}
@@ -414,34 +439,35 @@ report(
     trusted_poisoned=poisoned,
     losses=losses_at,
     target_class=own,
+    labels_kept=labels_kept,
 )
 
 # %% [markdown]
 # ## Recap
 #
 # - Supervision draws poisoned samples together. Without labels they lie where their content does.
-# - DBD learns features without labels, trains a head that forgives, and gives up half of the labels.
-# - It gives up the labels that the poison imitates, and may lose the target class with them. An ASR of 0 is not enough.
+# - DBD learns features without labels, trains a head that tolerates wrong labels, and gives up half of the labels.
+# - It takes its half from all classes together. A hard class can lose nearly all of its labels, the target or another. Look at every recall.
 # - Under clean-label attacks no label is wrong, and DBD has nothing to find.
 #
 # ## Quiz
 #
 # <details><summary>Poisoned images are in the training set of the first stage. Why does the backbone not learn the backdoor?</summary>
 #
-# A backdoor ties a trigger to a class, and the first stage reads no label. It even has reason to overlook a trigger: one view of an image
-# may show it where the other does not.
+# A backdoor ties a trigger to a class, and the first stage reads no label. With a patch, one view may show it where the other does not. Such
+# a trigger does not help to match the two views.
 # </details>
 #
 # <details><summary>A defence ends with an ASR of 0, and its RA is above its CA. Is that a victory?</summary>
 #
-# Not a whole one. RA leaves out the target class, so this class is probably recognised worse than the others. Look at the recall of the
+# No, not fully. RA leaves out the target class, so this class is probably recognised worse than the others. Look at the recall of the
 # target before you praise an ASR of 0.
 # </details>
 #
-# <details><summary>Why do true labels of the target class go, together with the poisoned ones?</summary>
+# <details><summary>Under Blended, most true labels of the target class go with the poisoned ones. Why can that happen?</summary>
 #
-# Half of the samples with this label are poisoned, so the head is unsure of the label on all of them. The half of highest loss is taken
-# from all classes together, and this class loses most.
+# The half of highest loss is taken from all classes together. A class that the head finds hard can lose nearly all of its labels. Under
+# Blended this is the target. Under BadNets it is another class.
 # </details>
 #
 # ## Exercises
@@ -482,7 +508,7 @@ run = {
     "loss": "contrast of two views",
     "views": "SimCLR's",
     "data": "tampered set",
-    "epochs": 40,
+    "epochs": 15,
     "seed": 0,
 }
 control = None

@@ -366,7 +366,7 @@ seen.columns = ["suspects poisoned", "trusted clean"]
 # - *VGG16*: on seed 0 no suspect is poisoned, and the backdoor survives all three stages. <!-- claim: 10-table-vgg-0 -->
 #   <!-- claim: 10-table-vgg-0-end --> On seed 2 the ascent brings ASR below 5 %, and fine-tuning brings the backdoor back: ASR is above
 #   50 % again. <!-- claim: 10-table-vgg-2 --> <!-- claim: 10-table-vgg-2-end --> Of its trusted samples 99 % are clean.
-#   <!-- claim: 10-table-vgg-2-trusted --> We did not test whether the other 1 %, or the unlabelled images, bring the backdoor back. On
+#   <!-- claim: 10-table-vgg-2-trusted --> We did not test whether the few others, or the unlabelled images, bring the backdoor back. On
 #   seed 1 DLP removes it: ASR ends below 5 %. <!-- claim: 10-table-vgg-1 -->
 # - *MobileNetV2*: it has hardly a backdoor to remove. Undefended, ASR is below 20 %. <!-- claim: 10-table-mobile --> The ascent on clean
 #   suspects can destroy the model. On one seed it answers with the target for everything. <!-- claim: 10-table-mobile-au --> There it

@@ -162,8 +162,8 @@ def front(answer: Callable) -> None:
     found = _names(call(answer, {"alone": (0.9, 0.1)}))
     expect(found == {"alone"}, f"who is alone is beaten by nobody; these are {sorted(found)}")
     right(
-        "With the best CA, F is unbeaten at an ASR of 100 %: "
-        "a front leaves out what is never best, it does not choose."
+        "F has the best CA, so no other beats it, in spite of an ASR of 100 %. "
+        "Unbeaten does not mean good."
     )
 
 

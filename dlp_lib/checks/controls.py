@@ -163,7 +163,7 @@ def clean_data(answer: Any) -> None:
 
 def without_attention(answer: Any) -> None:
     """Check the control of notebook 08: does NAD need its attention maps?"""
-    run = {"starts from": "backdoored model", "data": "250 clean images", "epochs": 10}
+    run = {"starts from": "backdoored model", "data": "200 clean images", "epochs": 20}
     others = {
         "starts from": "a model without a backdoor has nothing that could be removed",
         "data": "with other or more images, it is the images that may explain it",

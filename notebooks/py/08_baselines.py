@@ -14,11 +14,11 @@
 # ---
 
 # %% [markdown]
-# # Other ways out: six defences beside DLP
+# # Six defences beside DLP
 #
 # **What you will learn.** What six other defences do with a backdoor: fine-pruning, mode connectivity repair, neural attention
-# distillation, adversarial neuron pruning, anti-backdoor learning, and DBD. What each of them must be given, and what it costs. Which
-# of them pay with the target class, and why CA hides that. What decides between them (the paper's Table 3).
+# distillation, adversarial neuron pruning, anti-backdoor learning, and DBD. What each of them must be given, and what it costs. Which of
+# them lose the target class, and why CA hides that. What decides between them, and how our numbers compare with Table 3 of the DLP paper.
 #
 # The notebook has two parts. Four methods *repair a model* that somebody has trained already. Three methods, DLP among them, *train a
 # benign model* from the tampered set.
@@ -115,7 +115,7 @@ scenes = {name: untouched.attacked_by(name) for name in attack_names}
 trained = {name: train(scene) for name, scene in scenes.items()}
 
 # %% [markdown]
-# Every method has the same line: `method.run(model, data, context)`. `defences.defend` gives it what its threat model allows, and
+# Every method is called in the same way: `method.run(model, data, context)`. `defences.defend` gives it what its threat model allows, and
 # nothing else. After each method we measure four things: CA, ASR, RA, and the *recall of the target class*. This recall is the share of
 # clean test images of the attacker's class that are recognised. CA is a mean over ten classes. A model that gives up one class loses ten
 # points of CA at most, and all of that class.
@@ -151,8 +151,8 @@ def defend(name, method):
 
 
 # %% [markdown]
-# Two models without a defence come first: the one with the backdoor, and for reference one that is trained on the clean set. We measure the
-# second one's CA, and also what it makes of each trigger.
+# Two models without a defence come first: the one with the backdoor, and for reference one that is trained on the clean set. We measure
+# the second one's CA, and also how it classifies triggered images.
 
 # %%
 reference = train(untouched)
@@ -189,8 +189,8 @@ for t in (0.0, 0.25, 0.5, 0.75, 1.0):
 #
 # **Neural attention distillation** (NAD). The attention map of a layer says where the layer looks: $A = \sum_c |F_c|^2$, at length one. A
 # teacher is the given model, fine-tuned on clean images. A student starts from the given model again. It learns with
-# $L = L_{CE} + \sum_l \beta_l \lVert A_l^S - A_l^T \rVert^2$ (the norm is a mean over places). So it learns to look where the teacher
-# looks, and no longer at the trigger.
+# $L = L_{CE} + \sum_l \beta_l \lVert A_l^S - A_l^T \rVert^2$ (the norm is a mean over places). The aim is that it looks where the teacher
+# looks, and no longer at the trigger. Exercise 4 asks whether the maps cause the success.
 #
 # **Adversarial neuron pruning** (ANP). The neurons of a backdoor are sensitive. If they are perturbed a little, the model answers the
 # target class even without a trigger. So ANP learns masks $m \in [0, 1]$ on all neurons, against an adversary. The adversary perturbs
@@ -217,30 +217,33 @@ plots.show(
 )
 
 # %% [markdown]
-# **What you should see.** Under BadNets all four methods bring ASR to about a tenth or less. <!-- claim: 08-repair-badnets-asr --> FP, MCR
-# and NAD keep CA at 90 % or more. <!-- claim: 08-repair-badnets-ca --> ANP has the lowest CA of the four.
+# **What you should see.** Under BadNets FP, MCR and NAD bring ASR to 2 % or less. <!-- claim: 08-repair-badnets-asr --> ANP brings it to
+# 0, for a bad reason: see below. FP, MCR and NAD keep CA at 90 % or more. <!-- claim: 08-repair-badnets-ca --> ANP has the lowest CA of
+# the four.
 # <!-- claim: 08-repair-badnets-anp --> RA is high as well for FP, MCR and NAD, at 88 % or more. <!-- claim: 08-repair-badnets-ra -->
 #
 # Under SIG, more is left. With FP, MCR and NAD, ASR is up to 16 %. <!-- claim: 08-repair-sig-asr --> With ANP it is higher than with any
-# of them, and CA is at most 85 %. <!-- claim: 08-repair-sig-anp --> <!-- claim: 08-repair-sig-anp-ca --> RA stays far below CA. That
-# need not be a backdoor: the model of clean training has none, and recognises only 40 to 75 % of SIG's triggered images.
-# <!-- claim: 08-clean-sig-ra --> SIG's strong wave hides the shape. MCR has the highest RA of the four, and ANP recognises a quarter at
-# most. <!-- claim: 08-repair-sig-mcr --> <!-- claim: 08-repair-sig-anp-ra -->
+# of them, and CA is at most 85 %. <!-- claim: 08-repair-sig-anp --> <!-- claim: 08-repair-sig-anp-ca --> RA stays far below CA. Part of
+# this is the wave, which hides the shape: clean training has no backdoor, and its RA is about 57 %. <!-- claim: 08-clean-sig-ra --> MCR
+# is above this. <!-- claim: 08-repair-sig-mcr --> FP, NAD and ANP are at least 15 points below it, which ASR does not explain.
+# <!-- claim: 08-repair-sig-others --> They give triggered images other wrong classes. NAD and ANP recognise about a fifth.
+# <!-- claim: 08-repair-sig-anp-ra -->
 #
-# *Who pays?* MCR and NAD keep the target class: its recall is 85 % or more under both attacks. <!-- claim: 08-repair-recall --> FP does so
-# under BadNets. Under SIG, its recall of the target is at least 15 points below its CA. <!-- claim: 08-repair-recall-fp --> ANP pays with
-# whole classes. Under BadNets it recognises less than 30 % of the target class, and so its ASR of 0 says little.
+# *Which class is lost?* (A bar's name says "forgets the target" where the target's recall is less than half of the other classes' mean.)
+# MCR and NAD keep the target class: its recall is 85 % or more under both attacks. <!-- claim: 08-repair-recall --> FP does so under
+# BadNets. Under SIG, its recall of the target is about 20 points below its CA. <!-- claim: 08-repair-recall-fp --> ANP loses most of a
+# class, or all of it. Under BadNets it recognises less than 30 % of the target class, and so its ASR of 0 says little.
 # <!-- claim: 08-repair-recall-anp --> Under SIG it keeps the target, and one other class has a recall of 0.
 # <!-- claim: 08-repair-least-anp --> CA alone would not have told you.
 #
-# **Why.** These methods never see the poison or its labels. They all need one thing: clean images must not need the backdoor. Then it can
-# be pruned, left behind on the curve, or looked away from. We have not tested why SIG leaves more behind. NAD needs the fewest image
-# passes. ANP needs the most. It trains its masks for 200 epochs, with three passes a step, and one of the three is the adversary's.
+# **Why.** These methods never see the poison or its labels. They all need one thing: clean images must not need the backdoor. The hope is
+# that it can then be removed without loss of CA. We have not tested why SIG leaves more behind. NAD needs the fewest image passes. ANP
+# needs the most. It trains its masks for 200 epochs, with three passes a step, and one of the three is the adversary's.
 #
 # ### What a threshold costs
 #
-# ANP loses the most CA of the four. It prunes as long as CA on the validation part allows it, and we let it fall by 8 points. The masks are
-# recorded, so that we can try every threshold. The defender sees validation CA only. The other two curves are for us.
+# ANP loses the most CA of the four. It takes the highest threshold at which CA on the validation part has fallen by 8 points or less. The
+# masks are recorded, so that we can try every threshold. The defender sees validation CA only. The other two curves are for us.
 #
 # **Predict.** The validation part has fifty images. How well will its CA follow that of the test set?
 
@@ -261,6 +264,13 @@ def at_thresholds(attack):
     return shares
 
 
+def chosen(attack, shares):
+    """The highest threshold that validation CA allows: the one that ANP takes."""
+    least = clean_accuracy(trained[attack].model, validation) - compared["ANP"].allowed
+    seen = zip(anp.THRESHOLDS, shares["validation CA"], strict=True)
+    return max((threshold for threshold, ca in seen if ca >= least), default=0)
+
+
 # %%
 _, validation = held_out(clean, context)
 n = len(scenes)
@@ -274,37 +284,41 @@ figure, axes = plt.subplots(1, n, figsize=(6 * n, 3.2), sharey=True, squeeze=Fal
 for ax, (name, shares) in zip(axes[0], thresholds.items(), strict=False):
     for label, (style, colour) in looks.items():
         plots.mean_and_range(ax, anp.THRESHOLDS, shares[label], style, colour, label)
+    ax.axvline(chosen(name, shares), color="0.7", linewidth=3, zorder=0, label="chosen")
     ax.set(title=f"ANP, {name}, one seed: {seed}", xlabel="threshold of the mask")
     ax.set(ylabel="share of images (%)", ylim=(-2, 104))
 plots.shared_legend(figure)
 plots.show(
     figure,
-    "ANP: validation CA, test CA and ASR against the threshold below which neurons are pruned.",
+    "ANP: validation CA, test CA and ASR against the threshold below which neurons are pruned. At "
+    "the chosen threshold, test CA is 5 points or more below validation CA.",
     number=2,
 )
 
 # %% [markdown]
-# **What you should see.** At the left, nearly nothing is pruned, and ASR is 80 % or more. <!-- claim: 08-anp-left --> At the right, nearly
-# everything is pruned, and CA is 35 % or less. <!-- claim: 08-anp-right --> The dashed line follows the blue one, but not closely. At some
-# threshold the defender sees a CA that is at least 20 points too high. <!-- claim: 08-anp-gap --> Under BadNets there are thresholds with a
-# CA of 90 % or more and an ASR of 10 % or less. <!-- claim: 08-anp-good-badnets --> Under SIG there is none. <!-- claim: 08-anp-good-sig -->
+# **What you should see.** At the left, nearly nothing is pruned, and ASR is 80 % or more. <!-- claim: 08-anp-left --> At the right,
+# nearly everything is pruned, and CA is 35 % or less. <!-- claim: 08-anp-right --> The dashed line follows the blue one, but not closely:
+# from 0.35 to 0.8 it is above it in both panels. <!-- claim: 08-anp-above --> At some threshold the defender sees a CA that is at least
+# 20 points too high. <!-- claim: 08-anp-gap --> Under BadNets there are thresholds with a CA of 90 % or more and an ASR of 10 % or less.
+# <!-- claim: 08-anp-good-badnets --> Under SIG there is none. <!-- claim: 08-anp-good-sig -->
 #
-# **Why.** One of fifty images is two points. The rule takes the *highest* threshold within the limit. So it takes a threshold that looks
-# good on those fifty images by chance. A smaller limit is not safe either. A limit of 4 points in place of 8 left
-# most of the backdoor, on the seed with which we searched for settings. (The [log](../docs/LOG.md) has the figures.) More clean images may help. No method here may choose
-# by ASR, as a defender cannot measure it.
+# **Why.** One of fifty images is two points. The rule takes the *highest* threshold within the limit, and so one that may look good by
+# chance. The same fifty images serve both panels, so this may be one unlucky draw. Is a smaller limit better? Under BadNets, a limit of 4
+# points would take a threshold of 0.4, with a CA of 90 % and an ASR of 1 %. <!-- no claim: read from figure 2 --> On the seed with which
+# we searched for settings, it left most of the backdoor. (The [log](../docs/LOG.md) has the figures.) So no limit is safe. More clean
+# images may help. No method here may choose by ASR, as a defender cannot measure it.
 #
 # ## 3. Second part: training a benign model
 #
 # The defender has the tampered set, and nothing that is known to be clean.
 #
-# **Anti-backdoor learning** (ABL). Poisoned samples reach a low loss first. ABL widens this gap: where the loss is below a bound $b$ = 0.5,
-# it makes the loss climb, with $L_{LGA} = \mathrm{sign}(L - b) \cdot L$. (The paper writes $\gamma$ for $b$; here $\gamma$ is a share of the
-# samples.) After some epochs, the samples of lowest loss are isolated. The model is trained on the others. Then it unlearns the isolated
-# ones by gradient ascent. You know both ends from DLP: a filter, by loss in place of entropy, and the same ascent. One step is missing.
-# ABL does not take *labels* away from what it suspects.
+# **Anti-backdoor learning** (ABL). Poisoned samples reach a low loss first. ABL widens this gap: where the loss is below a bound $b$ =
+# 0.5, it raises the loss, with $L_{LGA} = \mathrm{sign}(L - b) \cdot L$. (ABL's paper writes $\gamma$ for $b$. Here $\gamma$ is a share
+# of the samples.) After some epochs, the samples of lowest loss are isolated. The model is trained on the others. Then it unlearns the
+# isolated ones by gradient ascent. You know both ends from DLP: a filter, by loss in place of entropy, and the same ascent. One step is
+# missing. ABL does not take *labels* away from what it suspects.
 #
-# (In the paper, the formula takes the sign of every sample. The authors' code takes the sign of the batch's mean. On this data set the
+# (In ABL's paper, the formula takes the sign of every sample. The authors' code takes the sign of the batch's mean. On this data set the
 # formula fails at its own task. It holds the poisoned samples *at* 0.5, until the easy clean ones are below them. The
 # [log](../docs/LOG.md) has the figures. `ABL(per_sample=…)` is the switch.)
 #
@@ -344,25 +358,26 @@ plots.show(
 )
 
 # %% [markdown]
-# **What you should see.** Under BadNets all three methods bring ASR to 10 % or less. <!-- claim: 08-train-badnets-asr --> DLP's CA is 95 % or
-# more, and DBD's is lower. <!-- claim: 08-train-badnets-dlp --> <!-- claim: 08-train-badnets-dbd --> ABL's CA hides something: the recall
-# of its target class is lower than its CA. <!-- claim: 08-train-badnets-abl --> (In another run, with two threads, ABL ended with a CA
-# of 89 %, and recognised about 4 % of the target class. <!-- no claim: another run, of version 0.1 -->)
+# **What you should see.** Under BadNets all three methods bring ASR to 10 % or less. <!-- claim: 08-train-badnets-asr --> DLP's CA is 95
+# % or more, and DBD's is lower. <!-- claim: 08-train-badnets-dlp --> <!-- claim: 08-train-badnets-dbd --> ABL's CA hides something: the
+# recall of its target class is lower than its CA. <!-- claim: 08-train-badnets-abl --> (On two other seeds, in figure 6, it recognises
+# less than 75 % of the target class. <!-- claim: 08-seeds-abl-badnets-recall -->)
 #
-# Under SIG, DBD and DLP keep the whole backdoor: ASR is 99 % or more. <!-- claim: 08-train-sig-kept --> DBD loses much CA as well, and ends
-# at 87 % or less. <!-- claim: 08-train-sig-dbd --> It recognises no clean image of the target class, and still finds this class in nearly
-# every triggered image. <!-- claim: 08-train-sig-dbd-recall --> ABL ends with an ASR of 1 % or less, and with a CA between 35 and 80 %.
-# <!-- claim: 08-train-sig-abl --> <!-- claim: 08-train-sig-abl-ca --> Its recall of the target class is 5 % or less.
+# Under SIG, DBD and DLP keep the whole backdoor: ASR is 99 % or more. <!-- claim: 08-train-sig-kept --> DBD loses much CA as well, and
+# ends below 80 %. <!-- claim: 08-train-sig-dbd --> It recognises no clean image of the target class, and still finds this class in nearly
+# every triggered image. <!-- claim: 08-train-sig-dbd-recall --> ABL ends with an ASR of 1 % or less, and its CA is about half.
+# <!-- claim: 08-train-sig-abl --> <!-- claim: 08-train-sig-abl-ca --> Its recall of the target class is 0.
 # <!-- claim: 08-train-sig-abl-recall --> **It has not removed the backdoor from the class. It has removed the class.**
 #
-# **Why.** All three methods distrust *samples*, and then trust labels again. DBD trusts those of lowest loss, DLP those of highest entropy.
-# Under SIG, nine in ten images of the target class are poisoned, with true labels. They are easy to fit, and so their loss is low. Only
-# fifty clean disks are left, and DLP's quota asks for a hundred ([notebook 11](11_limits.ipynb) shows what helps, and what only seems to help). ABL isolates poisoned disks.
-# But when it unlearns them, it unlearns the disk together with the wave.
+# **Why.** All three methods distrust *samples*, and then trust labels again. DBD trusts those of lowest loss, DLP those of highest
+# entropy. Under SIG, nine in ten images of the target class are poisoned, with true labels. They are easy to fit, and so their loss is
+# low. Only fifty clean images of the target class (disks) are left, and DLP's quota asks for a hundred. ([Notebook 11](11_limits.ipynb)
+# shows what helps, and what only seems to help.) ABL isolates poisoned disks, mostly. But when it unlearns them, it unlearns the disk
+# together with the wave.
 #
 # ### What unlearning without a stop costs
 #
-# ABL's last step climbs for a fixed number of epochs. Here is that ascent epoch by epoch, on 500 test images, with batch-norm re-estimated as
+# ABL's last step is an ascent of a fixed number of epochs. Here it is epoch by epoch, on 500 test images, with batch-norm re-estimated as
 # in notebook 04.
 #
 # **Predict.** At which epoch would you have stopped, for each attack? Can you see it without test images?
@@ -398,17 +413,17 @@ plots.show(
 )
 
 # %% [markdown]
-# **What you should see.** Under both attacks, ASR falls to 5 % or less. <!-- claim: 08-ascent-asr --> Accuracy on the isolated samples falls
-# to 5 % or less as well, and a defender can draw this dashed line. <!-- claim: 08-ascent-isolated --> Under SIG the climb goes on after that,
-# and CA ends at least 20 points below its start. <!-- claim: 08-ascent-sig-ca --> The target class is lost there: its recall ends at 5 % or
-# less. <!-- claim: 08-ascent-sig-recall --> Under BadNets the recall of the target falls by more points than CA does.
-# <!-- claim: 08-ascent-badnets-recall -->
+# **What you should see.** Under both attacks, ASR falls to 5 % or less. <!-- claim: 08-ascent-asr --> Accuracy on the isolated samples
+# falls to 5 % or less as well, and a defender can draw this dashed line. <!-- claim: 08-ascent-isolated --> Under BadNets the target's
+# recall falls in the last epoch only. <!-- claim: 08-ascent-badnets-recall --> So a stop one epoch before would have kept the class.
+# Under SIG no stop helps. The target's recall falls together with the dashed line, and is 0 when that line is.
+# <!-- claim: 08-ascent-sig-recall --> CA falls from 100 to about 50 %. <!-- claim: 08-ascent-sig-ca -->
 #
-# **Why.** The loss that is climbed has no upper end. The isolated samples all have one label, so that the climb also pushes the model away
-# from this label. DLP stops where accuracy on the suspects is at chance, and FixMatch then repairs the rest. ABL's twenty epochs are a
-# number that we found on another seed, with BadNets.
+# **Why.** The loss that is climbed has no upper end. Most isolated samples have the target's label. We expect that the ascent also pushes
+# the model away from this label. DLP stops where accuracy on the suspects is at chance, and FixMatch then repairs the rest. ABL's twenty
+# epochs are a number that we found on another seed, with BadNets.
 #
-# ## 4. Table 3, and a map of it
+# ## 4. All methods in one map
 #
 # **Predict.** In a map with ASR to the right and CA upwards, where do you want to be? Is there a method that is there for both attacks?
 
@@ -438,25 +453,29 @@ table[shares] = (100 * table[shares]).round(1)
 table.rename(columns={"target_recall": "recall of the target"})
 
 # %% [markdown]
-# **What you should see.** Under BadNets all methods but ANP have an ASR of 11 % or less and a CA of 85 % or more.
-# <!-- claim: 08-map-badnets-asr --> <!-- claim: 08-map-badnets-ca --> Under SIG only FP, MCR and NAD have an ASR of 16 % or less and a CA of
-# 90 % or more. <!-- claim: 08-map-sig-asr --> <!-- claim: 08-map-sig-ca --> All three had clean images. NAD takes 6,000 image passes, after the
-# 120,000 of the model that it repairs, and DBD takes 225,000. <!-- claim: 08-images-nad --> <!-- claim: 08-images-none -->
+# **What you should see.** Under BadNets all methods but ANP have an ASR of 11 % or less. <!-- claim: 08-map-badnets-asr --> Their CA is
+# 85 % or more. <!-- claim: 08-map-badnets-ca --> (The inset shows those that lie on each other.) Under SIG only FP, MCR and NAD have an
+# ASR of 16 % or less and a CA of 90 % or more. <!-- claim: 08-map-sig-asr --> <!-- claim: 08-map-sig-ca --> All three had clean images.
+# The map does not show lost classes: ABL's ASR of 0 under SIG comes with a recall of 0. NAD takes 6,000 image passes, after the 120,000
+# of the model that it repairs, and DBD takes 225,000. <!-- claim: 08-images-nad -->
+# <!-- claim: 08-images-none -->
 # <!-- claim: 08-images-dbd -->
 #
 # The committed outputs were made with one thread. With another number of threads your figures may differ, even with the same seed. Sums
-# are then rounded in another order, and long training makes this difference large. One run is one draw.
+# are then rounded in another order, and long training makes this difference large. With two threads, DBD's CA under BadNets was 95 % in
+# place of 88. <!-- no claim: it is in the log --> One run is one draw.
 #
-# **Why, and what decides between them.** First of all, clean data. Against a clean-label attack, 250 images with labels that are known to be
-# true help more than any method without them. A defender who has such images, and got the model from somebody else, can repair it. A
+# **Why, and what decides between them.** First of all, clean data. Against a clean-label attack, 250 images with labels that are known to
+# be true help more than any method without them. A defender who has such images, and got the model from somebody else, can repair it. A
 # defender who trains on data from the Internet, and has nothing else, can only use ABL, DBD or DLP. Then the question is which assumption
-# about the poison is acceptable. The paper's Table 3 compares across this line. So it also says which *assumptions* help.
+# about the poison is acceptable. The DLP paper's Table 3 compares methods of both kinds. So it also says which *assumptions* help.
 #
 # ## 5. Three seeds, five attacks, and the paper
 #
 # The next figure is recorded, with all attacks and with seeds 0, 1 and 2. DLP's $E_1$ is chosen by agreement there, as in notebook 06.
 #
-# **Predict.** For which defences is an ASR of 0 good news? Look at the same cell in all four maps before you answer.
+# **Predict.** For which defences is an ASR of 0 good news? Look at the same cell in all four maps before you answer. (In the map of ASR,
+# dark is good. In the others, light is good.)
 
 # %%
 recorded = record.read("baselines")
@@ -478,31 +497,39 @@ plots.show(
 )
 
 # %% [markdown]
-# **What you should see.** FP, MCR and NAD work against all five attacks. Their CA is 80 % or more in every run, and ASR is 30 % or less.
-# <!-- claim: 08-seeds-repair-ca --> <!-- claim: 08-seeds-repair-asr --> MCR is the steadiest: its ASR is 15 % or less.
-# <!-- claim: 08-seeds-mcr-asr --> Its mean RA is above every run of FP and NAD under LCA and SIG. <!-- claim: 08-seeds-mcr-ra-lca -->
-# <!-- claim: 08-seeds-mcr-ra-sig --> All other methods fail somewhere:
+# **What you should see.** Begin with the row without a defence. On some seeds the model with a backdoor hardly recognises the target
+# class: 3 % or less in two runs. <!-- claim: 08-seeds-none-trojannn --> <!-- claim: 08-seeds-none-lca --> So a defence can also bring a class back.
+#
+# FP, MCR and NAD lower the ASR of all five attacks to 30 % or less. <!-- claim: 08-seeds-repair-asr --> Their CA is 80 % or more in every
+# run. <!-- claim: 08-seeds-repair-ca --> MCR is the steadiest: in every run its ASR is 15 % or less, and its recall of the target 95 % or
+# more. <!-- claim: 08-seeds-mcr-asr --> <!-- claim: 08-seeds-mcr-recall --> Under LCA and SIG each of its runs has a higher RA than any
+# of FP and NAD. <!-- claim: 08-seeds-mcr-ra-lca --> <!-- claim: 08-seeds-mcr-ra-sig --> NAD's RA under SIG is below 30 %: low ASR is not
+# recovery. <!-- claim: 08-seeds-nad-sig --> All other methods fail somewhere:
 #
 # - *ANP* loses about ten points of CA in the mean. <!-- claim: 08-seeds-anp-ca --> Under Blended it leaves an ASR of 20 % or more in every
 #   run. <!-- claim: 08-seeds-anp-blended --> On one seed it leaves TrojanNN's backdoor whole. <!-- claim: 08-seeds-anp-trojannn -->
-# - *ABL* keeps Blended's backdoor, with an ASR of 85 % or more. <!-- claim: 08-seeds-abl-blended --> None of the samples that it isolates is
-#   poisoned there, as Blended is learned late (notebook 02). So it unlearns easy clean classes in their place. Without any attack it does
-#   the same, and its CA is 55 % or less. <!-- claim: 08-seeds-abl-none --> Under TrojanNN, LCA and SIG its ASR is 0.
-#   <!-- claim: 08-seeds-abl-zero --> Its recall of the target class is 5 % or less there. <!-- claim: 08-seeds-abl-recall --> The class is
-#   gone.
+# - *ABL* keeps Blended's backdoor, with an ASR of 85 % or more. <!-- claim: 08-seeds-abl-blended --> On two seeds that we looked at, no
+#   isolated sample was poisoned there (see the [log](../docs/LOG.md)). Without any attack its CA is 55 % or less.
+#   <!-- claim: 08-seeds-abl-none --> Under TrojanNN, LCA and SIG its ASR is 0, and so is its recall of the target class.
+#   <!-- claim: 08-seeds-abl-zero --> <!-- claim: 08-seeds-abl-recall --> Under TrojanNN its RA is 85 % or more all the same: RA leaves
+#   out the target. <!-- claim: 08-seeds-abl-trojannn-ra -->
 # - *DLP* leaves the backdoors of LCA and SIG whole, with a CA of 90 % or more. <!-- claim: 08-seeds-dlp-kept -->
-#   <!-- claim: 08-seeds-dlp-kept-ca --> *DBD* leaves them whole as well, and its CA is 87 % or less. <!-- claim: 08-seeds-dbd-kept -->
-#   <!-- claim: 08-seeds-dbd-kept-ca -->
+#   <!-- claim: 08-seeds-dlp-kept-ca --> Under Blended it leaves an ASR of 15 % or more in one run. <!-- claim: 08-seeds-dlp-blended -->
+# - *DBD* leaves LCA and SIG whole as well. <!-- claim: 08-seeds-dbd-kept --> Its CA is 87 % or less there, and it recognises no image
+#   of the target. <!-- claim: 08-seeds-dbd-kept-ca --> <!-- claim: 08-seeds-dbd-recall --> In one run of Blended its ASR is 0 and its
+#   target recall below 20 %. <!-- claim: 08-seeds-dbd-blended -->
 #
-# On BadNets every method has an ASR of 15 % or less in every run. <!-- claim: 08-seeds-badnets-asr --> CA differs. FP, MCR, NAD and DLP keep
-# 90 % or more. <!-- claim: 08-seeds-badnets-ca --> ANP is below 87 % in every run, and ABL is below 80 % in one of them.
-# <!-- claim: 08-seeds-badnets-anp --> <!-- claim: 08-seeds-badnets-abl -->
+# On BadNets every method has an ASR of 15 % or less in every run. <!-- claim: 08-seeds-badnets-asr --> CA differs. FP, MCR, NAD and DLP
+# keep 90 % or more. <!-- claim: 08-seeds-badnets-ca --> ANP is below 87 % in every run, and ABL is below 80 % in one of them.
+# <!-- claim: 08-seeds-badnets-anp --> <!-- claim: 08-seeds-badnets-abl --> The recall of the target differs more. FP, MCR, DBD and DLP
+# keep 95 % or more. <!-- claim: 08-seeds-badnets-recall --> ANP's falls to 18 %, and ABL's to 50 %.
+# <!-- claim: 08-seeds-badnets-anp-recall --> <!-- claim: 08-seeds-badnets-abl-recall -->
 #
 # **Why it matters.** An ASR of 0 can mean three things: the model is repaired, a class is forgotten, or the model is no longer of use. A
 # mean over attacks would hide this, and so would a table of ASR alone.
 #
-# Now the paper's Table 3, as "CA / ASR". The paper's figures are those of CIFAR-10. Ours are of a tenth of the images, a quarter of their
-# size, and far shorter training. Compare patterns, not digits.
+# Now Table 3 of the DLP paper, as "CA / ASR". The paper's numbers are those of CIFAR-10. Ours are of a tenth of the images, a quarter of
+# their size, and far shorter training. Compare patterns, not digits.
 
 
 # %%
@@ -512,31 +539,37 @@ defences_beside_paper(recorded, rows)
 # **What you should see.** In the paper FP hardly helps: its ASR is 56 to 97 %. <!-- no claim: the paper's Table 3 --> ANP is the
 # best of the baselines there. Here it is the other way round. FP's mean ASR is at most 15 % on every attack.
 # <!-- claim: 08-seeds-fp-asr --> ANP's mean ASR under TrojanNN, Blended and SIG is 15 % or more. <!-- claim: 08-seeds-anp-asr-trojannn -->
-# <!-- claim: 08-seeds-anp-asr-blended --> <!-- claim: 08-seeds-anp-asr-sig --> DLP leads the paper's table in nearly every column.
-# Here its CA is 94 % or more in every run where the attack changes labels. <!-- claim: 08-seeds-dlp-ca --> DBD is not in the paper's table.
+# <!-- claim: 08-seeds-anp-asr-blended --> <!-- claim: 08-seeds-anp-asr-sig --> DLP leads the paper's table in nearly every column. Where
+# the attack changes labels, it does well here, too: its CA is 94 % or more, and its mean ASR 10 % or less.
+# <!-- claim: 08-seeds-dlp-ca --> <!-- claim: 08-seeds-dlp-asr --> Under LCA and SIG the paper has an ASR of 0.2 % or less.
+# <!-- no claim: the paper's Table 3 --> Here it is 98 % or more. <!-- claim: 08-seeds-dlp-paper --> DBD is not in the paper's table.
 #
-# **Why.** Settings are part of a method. With the papers' batch sizes, 200 images make two or three steps an epoch. With those, FP left an
-# ASR of 55 % here as well. The number of fine-tuning steps changed this (see the [log](../docs/LOG.md)). ANP's threshold depends on fifty
-# images. We found our settings with BadNets, on one seed. LCA and SIG poison nine tenths of the target class here, more than
-# DLP's quota of trusted samples allows. Notebook 11 shows what happens at lower rates. So a table of defences is a table of *settings*, data
-# and rates. If you want to use one of these methods, measure it on your own data.
+# **Why.** Settings are part of a method. With the batch sizes of the baselines' papers, 200 images make two or three steps an epoch. With
+# those, on one seed, FP left an ASR of 55 % and MCR of nearly 100 %. Other batches, epochs and learning rates changed this (see the
+# [log](../docs/LOG.md)). ANP's threshold depends on fifty images. We found our settings with BadNets, on one seed. LCA and SIG poison
+# nine tenths of the target class here, more than DLP's quota of trusted samples allows. Notebook 11 shows what happens at lower rates. So
+# a table of defences is a table of *settings*, data and rates. If you want to use one of these methods, measure it on your own data.
 
 # %%
-good, gaps = {}, {}
+good, gaps, least_gap = {}, {}, {}
 for name, shares in thresholds.items():
-    seen = pd.DataFrame(shares)
+    seen = pd.DataFrame(shares, anp.THRESHOLDS)
     good[name] = int(((seen["CA"] >= 0.9) & (seen["ASR"] <= 0.1)).sum())
-    gaps[name] = float((seen["validation CA"] - seen["CA"]).max())
-pruned = {"curves": thresholds, "good": good, "gaps": gaps}
+    gap = seen["validation CA"] - seen["CA"]
+    gaps[name] = float(gap.max())
+    least_gap[name] = float(gap.loc[0.35:0.8].min())
+pruned = {"curves": thresholds, "good": good, "gaps": gaps, "least_gap": least_gap}
 report(out, context.runtime, defences=rows, thresholds=pruned, ascents=ascents)
 
 # %% [markdown]
 # ## Recap
 #
 # - First ask what a defence is given: a trained model and clean images, or the tampered set alone.
-# - A few clean images help much: with them, three simple repairs work against all five attacks. <!-- claim: 08-recap-repairs -->
+# - A few clean images help much: with them, three simple repairs lower every ASR to 30 % or less. <!-- claim: 08-recap-repairs --> MCR
+#   alone keeps the target class in every run.
 # - Without them, a defence distrusts some samples and must trust others. Where most of a class is poisoned, with true labels, this fails.
-# - A threshold or a number of epochs is part of a defence. ABL and ANP lose more by theirs than they need to.
+# - A threshold or a number of epochs is part of a defence. Under BadNets, ABL and ANP lose more by theirs than they need to. Under SIG no
+#   threshold of ANP and no stop of ABL is good.
 # - ASR alone says little. Look at CA, at RA, and at the recall of the target class.
 #
 # ## Quiz
@@ -559,10 +592,11 @@ report(out, context.runtime, defences=rows, thresholds=pruned, ascents=ascents)
 # nine tenths of what it was. <!-- no claim: one class in ten -->
 # </details>
 #
-# <details><summary>With the sign of the batch's mean, ABL's loss hardly ever climbs. What then isolates the poisoned samples?</summary>
+# <details><summary>With the sign of the batch's mean, ABL's loss is hardly ever raised. What then isolates the poisoned
+# samples?</summary>
 #
-# Plain training: they reach a low loss before the others do. The climb was meant to widen this gap. With the sign of every sample it closes
-# it on this data set: it holds the poison at 0.5, and the easy clean samples fall below. <!-- no claim: ABL's bound -->
+# Plain training: they reach a low loss before the others do. Raising it was meant to widen this gap. With the sign of every sample it
+# closes it on this data set: it holds the poison at 0.5, and the easy clean samples fall below. <!-- no claim: ABL's bound -->
 # </details>
 #
 # ## Exercises
@@ -649,16 +683,16 @@ checks.front(my_front)
 # ### Exercise 4. Does NAD need its maps? *(medium, 10 minutes)*
 #
 # NAD fine-tunes a backdoored model on clean images. Its loss also compares attention maps with those of a teacher. ASR falls. Do the maps
-# cause this? A control is a second run that differs from the first in one thing: the one that is in question. Design it: a copy of `run` in
-# which one setting has another value. It starts from a "backdoored model" or a "clean model". The loss is "cross-entropy + attention",
-# "cross-entropy" or "attention". The rest may be anything. Which baseline of the paper's tables is nearly the same?
+# cause this? A control is a second run that differs from the first in one thing: the one that is in question. Design it: a copy of `run`
+# in which one setting has another value. It starts from a "backdoored model" or a "clean model". The loss is "cross-entropy + attention",
+# "cross-entropy" or "attention". The rest may be anything. Which other baseline of the DLP paper's Table 3 is nearly the same?
 
 
 # %% tags=["exercise"]
 run = {
     "starts from": "backdoored model",
-    "data": "250 clean images",
-    "epochs": 10,
+    "data": "200 clean images",
+    "epochs": 20,
     "loss": "cross-entropy + attention",
     "seed": 0,
 }
@@ -674,11 +708,11 @@ checks.without_attention(control)
 # %% [markdown]
 # ### Exercise 5. One step of ANP *(hard, 25 minutes)*
 #
-# `loss(mask)` is the loss on clean images of a model whose neurons are scaled by `mask`. First the adversary moves. It starts without noise,
-# and makes one step of size $\epsilon$ for every neuron, in the direction in which the loss rises. Then the mask moves, while this noise
-# $\delta$ is held fixed. It makes one step of gradient descent at the learning rate `lr` on $\alpha L(m) + (1 - \alpha) L(m + \delta)$, and is
-# brought back into $[0, 1]$. (`torch.autograd.grad` takes a derivative. The library's adversary starts at random, and perturbs the shifts as
-# well.)
+# `loss(mask)` is the loss on clean images of a model whose neurons are scaled by `mask`. First the adversary moves. It starts without
+# noise, and makes one step of size $\epsilon$ for every neuron, in the direction in which the loss rises. Then the mask moves, while this
+# noise $\delta$ is held fixed. It makes one step of gradient descent on $\alpha L(m) + (1 - \alpha) L(m + \delta)$, at the learning rate
+# `lr`. Then it is brought back into $[0, 1]$. (`torch.autograd.grad` takes a derivative. The library's adversary starts at random, and
+# perturbs the shifts as well.)
 
 
 # %% tags=["exercise"]

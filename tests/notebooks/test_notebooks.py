@@ -213,6 +213,7 @@ RESULTS = {  # what else a notebook's metrics.json must hold
         "left",
         "ascent",
         "ends",
+        "gamma_ends",
         "fast",
         "rates",
         "modes",
@@ -241,7 +242,14 @@ RESULTS = {  # what else a notebook's metrics.json must hold
         "beyond",
         "epoch_by_epoch",
     },
-    "12_dbd": {"defences", "neighbours", "trusted_poisoned", "losses", "target_class"},
+    "12_dbd": {
+        "defences",
+        "neighbours",
+        "trusted_poisoned",
+        "losses",
+        "target_class",
+        "labels_kept",
+    },
 }
 
 

@@ -121,10 +121,10 @@ rates_grid = common | {"e1": e1, "poisoning_rate": alphas, "gamma": gammas}
 table = sweep(trials.run_dlp, rates_grid, seeds, store, on_progress=maps)
 
 # %% [markdown]
-# **What you should see.** Stage 1 was trained twice, once for every $\alpha$. <!-- no claim: how trials share --> All suspects are poisoned,
-# or nearly all, at both rates: 90 % or more. <!-- claim: 09-run-suspects --> DLP with $\gamma$ = 2 % works at both rates: CA is 90 % or
-# more and ASR 5 % or less. <!-- claim: 09-run-ca --> <!-- claim: 09-run-asr --> With
-# $\gamma$ = 0.2 %, CA is lower than with $\gamma$ = 2 %. <!-- claim: 09-run-small-10 --> <!-- claim: 09-run-small-50 -->
+# **What you should see.** Stage 1 was trained twice, once for every $\alpha$. <!-- no claim: how trials share --> All suspects are
+# poisoned, or nearly all, at both rates: 90 % or more. <!-- claim: 09-run-suspects --> DLP with $\gamma$ = 2 % works at both rates: CA is
+# 90 % or more and ASR 5 % or less. <!-- claim: 09-run-ca --> <!-- claim: 09-run-asr --> With $\gamma$ = 0.2 %, CA is below 50 %.
+# <!-- claim: 09-run-small-10 --> <!-- claim: 09-run-small-50 -->
 #
 # **Why.** $\gamma$ decides two things at once. It says how many samples are suspected, and how many of each class keep their labels for
 # stage 3. With 0.2 %, ten labelled images of each class are left to learn from.
@@ -144,17 +144,23 @@ alt = (
 plots.show(plots.sweep_maps(recorded, panels, x, y, size=(4, 3.6)), alt, number=2)
 
 # %% [markdown]
-# **What you should see.** By rows. With 10 and 50 % poison and $\gamma$ = 2 %, DLP works with every seed: CA is 90 % or more, ASR 5 % or less.
-# <!-- claim: 09-map-ca --> <!-- claim: 09-map-asr --> With 1 % poison, the suspects are clean: at most 10 % of them are poisoned.
-# <!-- claim: 09-map-one-suspects --> With 5 % poison and $\gamma$ = 10 %, at most half of the suspects are poisoned.
-# <!-- claim: 09-map-five-suspects --> There are 500 suspects, and only 250 poisoned samples.
+# **What you should see.** By rows. With 10 and 50 % poison and $\gamma$ = 2 %, DLP works with every seed: CA is 90 % or more, ASR 5 % or
+# less. <!-- claim: 09-map-ca --> <!-- claim: 09-map-asr --> With 5 % poison one seed fails with every $\gamma$: its ASR ends at 45 % or
+# more. <!-- claim: 09-map-five-asr --> At most 20 % of its suspects are poisoned. <!-- claim: 09-map-five-suspects --> With 1 % poison
+# nearly all suspects are clean, on every seed. <!-- claim: 09-map-one-suspects --> With $\gamma$ = 2 %, two seeds of three then end with
+# an ASR of 90 % or more. <!-- claim: 09-map-one-asr --> The third ends below 5 %. <!-- claim: 09-map-one-third --> So the middle $\gamma$
+# is the most dangerous there.
 #
-# By columns. With $\gamma$ = 0.2 %, mean CA is lower than with 2 %. <!-- claim: 09-map-small --> The column of $\gamma$ = 10 % has a
-# surprise: with 1 % poison, on one seed at least, ASR is 50 % or more. <!-- claim: 09-map-one-large -->
+# By columns. With $\gamma$ = 0.2 %, CA is 50 % or less in every run. <!-- claim: 09-map-small --> With $\gamma$ = 10 % and 10 % poison,
+# two seeds of three end with an ASR of 95 % or more, where $\gamma$ = 2 % works. <!-- claim: 09-map-large --> At least 3 % of their
+# trusted samples are poisoned. <!-- claim: 09-map-large-trusted --> With 50 % poison, ASR is 15 % or more on every seed.
+# <!-- claim: 09-map-large-half -->
 #
-# **Why.** Fifty poisoned images are not learned in four epochs. So the filter cannot suspect them. Worse: the model finds them *hard*, and
-# hard samples are trusted. With $\gamma$ = 10 %, half of every class is trusted, and most of the poison with it. With a small
-# $\gamma$ few samples are trusted, and the poison loses its labels with the rest. Then ASR is low although no suspect is poisoned.
+# **Why.** Fifty poisoned images are not learned in four epochs. So the filter cannot suspect them. Worse: the model finds them *hard*,
+# and hard samples are trusted. With 1 % poison and $\gamma$ = 2 %, at least 2 % of the trusted samples are poisoned.
+# <!-- claim: 09-map-one-trusted --> Those are 20 or more of the fifty. The seed that fails at 5 % has not learned its trigger either.
+# After stage 1 its ASR is below 70 %, and that of the others 99 % or more. <!-- claim: 09-map-five-sl -->
+# <!-- claim: 09-map-five-sl-others --> A larger $\gamma$ trusts more samples, and easier ones. Some of those are poisoned, too.
 #
 # In these maps $E_1$ is 4 for every rate. In the next table a defender chooses it, by agreement (notebook 03). It has three seeds as well,
 # and $\gamma$ = 2 % where nothing else is said.
@@ -173,7 +179,8 @@ table_of_cases("BadNets, 0.5 %", "BadNets, 1 %, gamma 10 %", "BadNets, 10 %", "B
 #
 # **Beside the paper** (CIFAR-10, Table 5, as its text tells it). CA is above 90 % at every $\alpha$, and ASR is at most 4 % with half of
 # the set poisoned. Both are found here again. So is a poor CA at a very small $\gamma$. The paper adds that $\gamma$ = 10 % is like 1 %.
-# That is not so here with 1 % poison. (A $\gamma$ of 10 % needs 500 suspects of 5,000, and there are fifty poisoned samples.)
+# That is not so here: figure 2 has two seeds that fail with it. (A $\gamma$ of 10 % needs 500 suspects of 5,000. At 1 % poison there are
+# fifty poisoned samples.)
 #
 # **A warning of our own.** An earlier version of this notebook used a sixth of the fine-tuning, so that more trials fit the time. At 50 %
 # poison it then ended with a CA below 50 % and an ASR above 90 %. So we wrote that DLP fails there. It does not. The *trials* were too short.
@@ -319,7 +326,7 @@ report(out, Runtime(device=device), **found)
 # - One tidy table holds it all: a row for each trial, a column for each parameter or result. A mean hides seeds, so show their range.
 # - The same line runs on a laptop and on a cluster. Only the executor differs.
 # - Trials of a sweep need their full length. Too short a fine-tuning made DLP look as if it failed at 50 % poison. <!-- claim: 09-recap-50 -->
-# - Half of the set may be poisoned. Little poison with a large $\gamma$ is worse: the poison is then *trusted*.
+# - Half of the set may be poisoned. Poison that is not learned by $E_1$ is worse: the model finds it hard, and it is *trusted*.
 #
 # ## Quiz
 #

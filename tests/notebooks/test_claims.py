@@ -12,8 +12,6 @@ from tools.claims.claim import FILE
 from tools.claims.prose import claims_named
 
 CLAIMS = read_claims()
-# Notebooks whose prose still waits for its claims
-WITHOUT_CLAIMS = {path.stem for path in NOTEBOOKS} - {claim.notebook for claim in CLAIMS}
 
 
 def prose(path):
@@ -36,8 +34,6 @@ def test_prose_and_claims_name_each_other(path):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_figures_in_the_prose_have_claims(path):
-    if path.stem in WITHOUT_CLAIMS:
-        return
     blocks = [block for source in prose(path) for block in unclaimed(source)]
     assert blocks == []
 

@@ -260,7 +260,8 @@ def test_stage_bars_show_the_recall_of_the_target_and_name_who_forgets_it(ax):
         "FP": Metrics(0.9, 0.0, 0.6, 10, 9, False),  # from before recalls were measured
     }
     plots.stage_bars(ax, measured, target=1)
-    (recalls,) = ax.lines
+    recalls, *dividers = ax.lines
+    assert len(dividers) == 2  # between three models
     assert recalls.get_ydata()[:2].tolist() == [50, 20]
     assert np.isnan(recalls.get_ydata()[2])
     names = [label.get_text() for label in ax.get_xticklabels()]

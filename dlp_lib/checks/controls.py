@@ -183,7 +183,7 @@ def without_attention(answer: Any) -> None:
 
 def without_unlearning(answer: Any) -> None:
     """Check the control of notebook 09: is it unlearning that makes ASR low at 1 % poison?"""
-    run = {"poisoning_rate": 0.01, "gamma": 0.02, "stages": "SL, AU, ASSFT", "seed": 0}
+    run = {"poisoning_rate": 0.01, "gamma": 0.02, "stages": "SL, AU, ASSFT", "seed": 2}
     others = {
         "poisoning_rate": "more poison is another attack, which is easier to find",
         "gamma": "another gamma unlearns other suspects: the stage is still there",
@@ -195,7 +195,7 @@ def without_unlearning(answer: Any) -> None:
         None: "leave out the one stage that is in question: “SL, ASSFT”",
     }
     _check(answer, run, "stages", "SL, ASSFT", others, values)
-    right("Where ASR is as low without unlearning, unlearning gets no credit for it.")
+    right("Where ASR is as low without unlearning, unlearning is not the cause.")
 
 
 def no_defence(answer: Any) -> None:
@@ -209,10 +209,7 @@ def no_defence(answer: Any) -> None:
     }
     values = {None: "the same model, trained as long on the same data, without a defence: “none”"}
     _check(answer, run | {"seed": 0}, "defence", "none", others, values)
-    right(
-        "If the control's ASR is high, there was a backdoor. DLP has removed it if CA and the "
-        "target's recall are high as well. The bar “undefended” has only 12,000 passes."
-    )
+    right("A high ASR: there was a backdoor. The bar “undefended” has seen only 12,000 passes.")
 
 
 def without_cover(answer: Any) -> None:

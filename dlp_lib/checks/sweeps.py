@@ -34,7 +34,7 @@ def points(answer: Callable) -> None:
         expect(point in answered, f"this point is missing: {point}")
     expect(count == 18, f"{count} points: 3 · 3 · 2 = 18 are wanted, each once")
     _expect_other_points(answer)
-    right("3 · 3 · 2 = 18. Every further list multiplies: think twice before you add one.")
+    right("3 · 3 · 2 = 18. Every further list multiplies: add one only if you need it.")
 
 
 def _expect_points(answered: list[dict]) -> None:
@@ -120,7 +120,7 @@ def epochs(answer: Callable) -> None:
     again(("the epochs alone", "the epochs shared"), answer, draws)
     right(
         "So in a grid gamma and E1 cost little of stage 1, "
-        "and every further rate or seed costs all of it."
+        "and every further rate or seed needs a new stage 1."
     )
 
 

@@ -20,7 +20,8 @@
 # $\alpha$, the filtering rate $\gamma$, and the lengths $E_1$ and $E_2$ of the first two stages. How to run such a grid on all cores, how
 # to stop it, and how to go on later. How the same line runs on a cluster.
 #
-# **You need** the pipeline of [notebook 06](06_dlp_pipeline.ipynb).
+# **You need** the filter of [notebook 03](03_entropy_filtering.ipynb), the ascent of [04](04_active_unlearning.ipynb), and the pipeline
+# of [06](06_dlp_pipeline.ipynb).
 #
 # **Time**: reading, 20 minutes. Running, about eight minutes on two cores (not timed on a GPU yet).
 #
@@ -115,19 +116,20 @@ panels = {
     "asr": "ASR (%)",
     "suspected": "suspects poisoned (%)",
 }
-alt = "Maps of CA, recall of the target class, ASR and the suspects' purity, by gamma and alpha."
+alt = "Maps of CA, recall of the target class, ASR and the poisoned share of the suspects, by gamma and alpha."
 maps = growing_maps(panels, ("gamma", gammas), ("poisoning_rate", alphas), alt, number=1)
 rates_grid = common | {"e1": e1, "poisoning_rate": alphas, "gamma": gammas}
 table = sweep(trials.run_dlp, rates_grid, seeds, store, on_progress=maps)
 
 # %% [markdown]
 # **What you should see.** Stage 1 was trained twice, once for every $\alpha$. <!-- no claim: how trials share --> All suspects are
-# poisoned, or nearly all, at both rates: 90 % or more. <!-- claim: 09-run-suspects --> DLP with $\gamma$ = 2 % works at both rates: CA is
+# poisoned, or nearly all, at both rates: 95 % or more. <!-- claim: 09-run-suspects --> DLP with $\gamma$ = 2 % works at both rates: CA is
 # 90 % or more and ASR 5 % or less. <!-- claim: 09-run-ca --> <!-- claim: 09-run-asr --> With $\gamma$ = 0.2 %, CA is below 50 %.
 # <!-- claim: 09-run-small-10 --> <!-- claim: 09-run-small-50 -->
 #
 # **Why.** $\gamma$ decides two things at once. It says how many samples are suspected, and how many of each class keep their labels for
-# stage 3. With 0.2 %, ten labelled images of each class are left to learn from.
+# stage 3. With 0.2 %, ten labelled images of each class are left to learn from. Never more than half of a class is trusted (notebook 03).
+# So at 10 % it is about 250 images a class, and not 500.
 #
 # One seed is one draw. The next maps have more rates, and three seeds. They were recorded with the same trial, and $E_1$ = 4.
 #
@@ -138,53 +140,61 @@ recorded = read_or_none("alpha_gamma")  # without rows where it was not measured
 x = ("gamma", [0.002, 0.02, 0.1])
 y = ("poisoning_rate", [0.01, 0.05, 0.1, 0.5])
 alt = (
-    "Maps of CA, recall of the target class, ASR and the suspects' purity by gamma and alpha, with "
+    "Maps of CA, recall of the target class, ASR and the poisoned share of the suspects by gamma and alpha, with "
     "the range over three seeds."
 )
 plots.show(plots.sweep_maps(recorded, panels, x, y, size=(4, 3.6)), alt, number=2)
 
 # %% [markdown]
-# **What you should see.** By rows. With 10 and 50 % poison and $\gamma$ = 2 %, DLP works with every seed: CA is 90 % or more, ASR 5 % or
-# less. <!-- claim: 09-map-ca --> <!-- claim: 09-map-asr --> With 5 % poison one seed fails with every $\gamma$: its ASR ends at 45 % or
-# more. <!-- claim: 09-map-five-asr --> At most 20 % of its suspects are poisoned. <!-- claim: 09-map-five-suspects --> With 1 % poison
+# **What you should see.** By rows. With 10 and 50 % poison and $\gamma$ = 2 %, DLP *works* with every seed: CA is 95 % or more, ASR 3 %
+# or less. <!-- claim: 09-map-ca --> <!-- claim: 09-map-asr --> With 5 % poison one seed fails with every $\gamma$: its ASR ends at 100 %
+# with the two larger ones. <!-- claim: 09-map-five-asr --> At most 20 % of its suspects are poisoned.
+# <!-- claim: 09-map-five-suspects --> (A mean and a range cannot show this. The [log](../docs/LOG.md) has each seed.) With 1 % poison
 # nearly all suspects are clean, on every seed. <!-- claim: 09-map-one-suspects --> With $\gamma$ = 2 %, two seeds of three then end with
-# an ASR of 90 % or more. <!-- claim: 09-map-one-asr --> The third ends below 5 %. <!-- claim: 09-map-one-third --> So the middle $\gamma$
-# is the most dangerous there.
+# an ASR of 90 % or more. <!-- claim: 09-map-one-asr --> The third ends below 5 %. <!-- claim: 09-map-one-third --> With $\gamma$ = 10 %
+# one seed fails. <!-- claim: 09-map-one-large --> Three seeds cannot tell which of the two is worse.
 #
-# By columns. With $\gamma$ = 0.2 %, CA is 50 % or less in every run. <!-- claim: 09-map-small --> With $\gamma$ = 10 % and 10 % poison,
-# two seeds of three end with an ASR of 95 % or more, where $\gamma$ = 2 % works. <!-- claim: 09-map-large --> At least 3 % of their
-# trusted samples are poisoned. <!-- claim: 09-map-large-trusted --> With 50 % poison, ASR is 15 % or more on every seed.
+# By columns. With $\gamma$ = 0.2 %, CA is 50 % or less in every run. <!-- claim: 09-map-small --> There, a low ASR says little. Take
+# $\gamma$ = 10 % and 10 % poison: two seeds of three end with an ASR of 95 % or more. <!-- claim: 09-map-large --> With the smaller
+# $\gamma$ before it DLP works there. At least 3 % of their trusted samples are poisoned. <!-- claim: 09-map-large-trusted --> With 50 %
+# poison, ASR is 15 % or more on every seed.
 # <!-- claim: 09-map-large-half -->
 #
 # **Why.** Fifty poisoned images are not learned in four epochs. So the filter cannot suspect them. Worse: the model finds them *hard*,
 # and hard samples are trusted. With 1 % poison and $\gamma$ = 2 %, at least 2 % of the trusted samples are poisoned.
-# <!-- claim: 09-map-one-trusted --> Those are 20 or more of the fifty. The seed that fails at 5 % has not learned its trigger either.
+# <!-- claim: 09-map-one-trusted --> Those are 20 or more of the fifty. The seed that fails at 5 % has learned its trigger in part only.
 # After stage 1 its ASR is below 70 %, and that of the others 99 % or more. <!-- claim: 09-map-five-sl -->
-# <!-- claim: 09-map-five-sl-others --> A larger $\gamma$ trusts more samples, and easier ones. Some of those are poisoned, too.
+# <!-- claim: 09-map-five-sl-others --> With a larger $\gamma$ more of the poison is trusted. But the number of trusted poisoned samples
+# alone does not decide. At 1 % poison and $\gamma$ = 10 %, the seed that fails has the fewest of them. <!-- claim: 09-map-fewest --> We
+# do not know what does.
 #
-# In these maps $E_1$ is 4 for every rate. In the next table a defender chooses it, by agreement (notebook 03). It has three seeds as well,
-# and $\gamma$ = 2 % where nothing else is said.
+# In these maps $E_1$ is 4 for every rate. In the next table $E_1$ is chosen by agreement, as a defender may (notebook 03). At 0.5 and 1 %
+# the rule mostly does not fire, and then $E_1$ is 4. So the row "1 %, gamma 10 %" repeats a cell of figure 2, with an earlier version of
+# the code. There are three seeds as well, and $\gamma$ = 2 % where nothing else is said. (A dash: not measured.)
 
 # %%
 table_of_cases("BadNets, 0.5 %", "BadNets, 1 %, gamma 10 %", "BadNets, 10 %", "BadNets, 50 %")
 
 # %% [markdown]
-# **What you should see.** Undefended, ASR is 75 % or more at 1 % poison, and 98 % or more at 10 and 50 %.
-# <!-- claim: 09-undefended-1 --> <!-- claim: 09-undefended-10 --> <!-- claim: 09-undefended-50 --> DLP at 10 and 50 % has a CA of 92 % or
-# more and an ASR of 2 % or less. <!-- claim: 09-chosen-10-ca --> <!-- claim: 09-chosen-10-asr --> <!-- claim: 09-chosen-50-ca --> <!-- claim: 09-chosen-50-asr -->
-# So half of the set may be poisoned. At 0.5 %, at most 2 % of the suspects are poisoned, and ASR is 3 % or less.
+# **What you should see.** Undefended, ASR is 80 % or more at 1 % poison, and 98 % or more at 10 and 50 %.
+# <!-- claim: 09-undefended-1 --> <!-- claim: 09-undefended-10 --> <!-- claim: 09-undefended-50 --> DLP at 10 and 50 % has a CA of 93 % or
+# more and an ASR of 2 % or less. <!-- claim: 09-chosen-10-ca --> <!-- claim: 09-chosen-10-asr --> <!-- claim: 09-chosen-50-ca -->
+# <!-- claim: 09-chosen-50-asr --> At 50 % unlearning fails: ASR is still 100 % after it. <!-- claim: 09-chosen-50-au --> Fine-tuning
+# alone ends the backdoor there, and CA is above that of the undefended model. <!-- claim: 09-chosen-50-above --> So half of the set may
+# be poisoned. At 0.5 %, at most 2 % of the suspects are poisoned, and ASR is 3 % or less.
 # <!-- claim: 09-chosen-half-suspects --> <!-- claim: 09-chosen-half-asr --> Undefended it is higher on every seed.
-# <!-- claim: 09-chosen-half-undefended --> At 1 % with $\gamma$ = 10 %, one seed keeps more than half of the
-# backdoor. <!-- claim: 09-chosen-one-asr --> There, one to three of a hundred trusted samples are poisoned. <!-- claim: 09-chosen-one-trusted -->
+# <!-- claim: 09-chosen-half-undefended --> At 1 % with $\gamma$ = 10 %, one seed keeps more than half of the backdoor.
+# <!-- claim: 09-chosen-one-asr --> On all three seeds, 1 to 2 % of the trusted samples are poisoned.
+# <!-- claim: 09-chosen-one-trusted -->
 #
 # **Beside the paper** (CIFAR-10, Table 5, as its text tells it). CA is above 90 % at every $\alpha$, and ASR is at most 4 % with half of
-# the set poisoned. Both are found here again. So is a poor CA at a very small $\gamma$. The paper adds that $\gamma$ = 10 % is like 1 %.
-# That is not so here: figure 2 has two seeds that fail with it. (A $\gamma$ of 10 % needs 500 suspects of 5,000. At 1 % poison there are
-# fifty poisoned samples.)
+# the set poisoned. With $\gamma$ = 2 % both are found here again. So is a poor CA at a very small $\gamma$. The paper adds that $\gamma$
+# = 10 % is like 1 %. We did not measure 1 % on shapes. But of the twelve runs of figure 2 with $\gamma$ = 10 %, seven end with an ASR of
+# 15 % or more. <!-- no claim: counted in the log's table --> With 2 % three do. <!-- no claim: likewise -->
 #
 # **A warning of our own.** An earlier version of this notebook used a sixth of the fine-tuning, so that more trials fit the time. At 50 %
-# poison it then ended with a CA below 50 % and an ASR above 90 %. So we wrote that DLP fails there. It does not. The *trials* were too short.
-# A sweep compares what you run, and not what you mean.
+# poison it then ended with a CA below 50 % and an ASR above 90 %. (These runs are not recorded.) So we wrote that DLP fails there. It
+# does not. The *trials* were too short. A sweep compares the runs that you made. If they are too short, it answers another question.
 #
 # ## 3. $E_1$ and $E_2$
 #
@@ -225,24 +235,27 @@ plots.show(plots.sweep_maps(recorded_lengths, panels, x, y, size=(4, 3.2), acros
 # **What you should see.** In figure 3, ASR after unlearning depends on $E_2$. It is 99 % or more without an ascent, and 5 % or less after
 # twenty epochs of it. <!-- claim: 09-run-lengths-0 --> <!-- claim: 09-run-lengths-20 --> At the end it is 10 % or less in every cell,
 # *also without any unlearning*. <!-- claim: 09-run-lengths-end --> Figure 4 says the same of $E_2$, on three seeds.
-# <!-- claim: 09-lengths-0 --> <!-- claim: 09-lengths-20 --> The ascent costs CA: after unlearning, mean CA is at least 10 points lower
-# with $E_2$ = 20 than with 0. <!-- claim: 09-lengths-cost --> The target class is then lost in every run, and mostly comes back in stage 3.
+# <!-- claim: 09-lengths-0 --> <!-- claim: 09-lengths-20 --> Five epochs change little with $E_1$ of 2 and 4. With 8 they bring ASR to 38
+# to 76 %. <!-- claim: 09-lengths-five --> <!-- claim: 09-lengths-five-8 --> Twenty epochs cost CA: in the mean 5 to 10 points with $E_1$
+# = 2, and 40 points or more with 8. <!-- claim: 09-lengths-cost-2 --> <!-- claim: 09-lengths-cost --> The target class is then lost in
+# every run, and mostly comes back in stage 3.
 # <!-- claim: 09-lengths-recall -->
 #
 # At the end $E_1$ decides. With 4 and 8 epochs ASR is 3 % or less in every run, whatever $E_2$ is.
-# <!-- claim: 09-lengths-end --> With 2 epochs one seed ends above 50 %, whatever $E_2$ is. <!-- claim: 09-lengths-early --> There, one
-# suspect in five is poisoned, and 5 % of the trusted samples. <!-- claim: 09-lengths-early-suspects -->
-# <!-- claim: 09-lengths-early-trusted -->
+# <!-- claim: 09-lengths-end --> With 2 epochs one seed of three ends above 50 %, whatever $E_2$ is. <!-- claim: 09-lengths-early -->
+# There, one suspect in five is poisoned, and 5 % of the trusted samples. <!-- claim: 09-lengths-early-suspects -->
+# <!-- claim: 09-lengths-early-trusted --> (Both are not in the figure.)
 #
-# **Why.** Where the filter works, FixMatch alone is enough under BadNets, as no suspect has a label any more (notebook 06). So the ascent
-# has little left to do. FixMatch also repairs the CA that the ascent has cost. Where the filter comes too early, no $E_2$ helps: poisoned
-# samples keep their labels among the trusted ones. A late $E_1$ is not always better. With $E_1$ = 8, 76 % of the suspects are poisoned
-# on one seed. <!-- claim: 09-lengths-late --> The later, the more clean samples are as easy as the poisoned ones (notebook 03).
+# **Why.** Where no poisoned sample is trusted, FixMatch alone is enough under BadNets: all other labels are removed. So the ascent has
+# little left to do. FixMatch also repairs nearly all of the CA that the ascent has cost. Where poisoned samples are trusted, no $E_2$
+# helps. On the seed that fails, ASR is 100 % after stage 1. So the trigger *is* learned, and still most poisoned samples do not have the
+# lowest entropy. A high ASR does not mean a low entropy. At the end $E_1$ = 8 is as good as 4. But its suspects are less pure: 76 % on
+# one seed. <!-- claim: 09-lengths-late --> The later, the more clean samples are as easy as the poisoned ones (notebook 03).
 #
 # ## 4. What is shared, and what a rerun costs
 #
-# The name of a record is a hash of its parameters and of the code. So a record is found without a list and without a search. By hand, three
-# hashes: of a point, of the same point in another order, and of its neighbour. How much do the last two have in common?
+# The name of a record is a hash of its parameters and of the code. So a record is found without a list and without a search. By hand,
+# three hashes: of a point, of the same point in another order, and of its neighbour. Do the last two have anything in common?
 
 # %% tags=["nbval-check-output"]
 for point in ({"gamma": 0.01, "e1": 4}, {"e1": 4, "gamma": 0.01}, {"e1": 5, "gamma": 0.01}):
@@ -260,13 +273,13 @@ seconds = again.pivot_table(index="poisoning_rate", columns="gamma", values="sec
 seconds.round(1).rename_axis(columns="seconds at gamma")
 
 # %% [markdown]
-# **What you should see.** The second sweep takes less than five seconds: it only reads. <!-- claim: 09-rerun --> In the first sweep, the first
-# trials of a row needed stage 1. Where both workers come to the same stage, one trains it and the other waits. Later trials of the row
-# read it. With a larger $\gamma$ there are more suspects to unlearn, and this takes its time as well.
+# **What you should see.** The second sweep takes less than five seconds: it only reads. <!-- claim: 09-rerun --> In the first sweep, the
+# first trials of a row needed stage 1. Where both workers come to the same stage, one trains it and the other waits. Later trials of the
+# row read it. Fine-tuning takes the largest part of every trial.
 #
-# **Why it matters.** A sweep can be killed: by you, by the scheduler of a cluster, or by a power cut. It then loses the trials that
-# were running, and of those only the stage in progress. Try it: run the cell of figure 1 with another list of $\gamma$, press *Interrupt*,
-# and run it again.
+# **Why it matters.** A sweep can be killed: by you, by the scheduler of a cluster, or by a power cut. It then loses the trials that were
+# running, and of those only the epochs since their last recorded one. Try it: run the cell of figure 1 with another list of $\gamma$,
+# press *Interrupt*, and run it again.
 #
 # A trial that *fails* is recorded too, with its traceback. The table has the last line of it in the column "error". `retry=True` runs it
 # again.
@@ -290,17 +303,18 @@ with cluster, Client(cluster) as client:
 more[["poisoning_rate", "gamma", "seed", "ca", "asr", "suspected", "seconds"]].round(3)
 
 # %% [markdown]
-# On several machines only the address changes. The store is a folder that all of them see:
+# On several machines only the address changes. The store is a folder that all of them see. Whoever reaches the scheduler's port runs code as
+# you. So make credentials once (`make_credentials("tls")`, see [docs/sweeps.md](../docs/sweeps.md)), and use TLS:
 #
 # ```
-# dask scheduler --port 8786                                    # on one machine
-# dask worker tcp://HOST:8786 --nthreads 1 --nworkers 4         # on each of the others; with GPUs: one worker a GPU,
-# CUDA_VISIBLE_DEVICES=0 dask worker tcp://HOST:8786 --nthreads 1 --resources GPU=1
+# export TLS="--tls-ca-file tls/ca.pem --tls-cert tls/cert.pem --tls-key tls/key.pem"
+# dask scheduler --protocol tls --port 8786 --no-dashboard $TLS      # on one machine, node1
+# dask worker tls://node1:8786 --nthreads 1 --no-dashboard $TLS      # on each of the others, once for every core
 # ```
 #
 # ```python
-# client = Client("tcp://HOST:8786")
-# table = sweep(trials.run_dlp, grid, seeds, "/shared/store", client.get_executor(pure=False, resources={"GPU": 1}))  # without GPUs: no resources
+# client = Client("tls://node1:8786", security=read_credentials("tls"))
+# table = sweep(trials.run_dlp, grid, seeds, "/shared/store", client.get_executor(pure=False))
 # ```
 #
 # Every worker has one thread: threads of one process would take turns at PyTorch's random numbers. On SLURM, `srun` starts the workers, or
@@ -326,7 +340,8 @@ report(out, Runtime(device=device), **found)
 # - One tidy table holds it all: a row for each trial, a column for each parameter or result. A mean hides seeds, so show their range.
 # - The same line runs on a laptop and on a cluster. Only the executor differs.
 # - Trials of a sweep need their full length. Too short a fine-tuning made DLP look as if it failed at 50 % poison. <!-- claim: 09-recap-50 -->
-# - Half of the set may be poisoned. Poison that is not learned by $E_1$ is worse: the model finds it hard, and it is *trusted*.
+# - With the right $\gamma$, half of the set may be poisoned. Poison that is not learned by $E_1$ can be worse: the model finds it hard,
+#   and it is *trusted*.
 #
 # ## Quiz
 #
@@ -343,8 +358,8 @@ report(out, Runtime(device=device), **found)
 #
 # <details><summary>With 0.5 % poison, ASR at the end is low. <!-- claim: 09-quiz-half --> Has unlearning removed the backdoor?</summary>
 #
-# No. The suspects are clean, so the ascent moved away from nothing that matters. Fine-tuning takes the labels of most samples away, those of
-# the poison among them, and puts the model's own guesses in their place.
+# Probably not. The suspects are clean, and even undefended the backdoor is weak. Fine-tuning takes the labels of most samples away, those
+# of most poisoned ones among them. It puts the model's own guesses in their place. Exercise 4 designs the control.
 # </details>
 #
 # ## Exercises
@@ -400,8 +415,9 @@ checks.epochs(my_epochs)
 # ### Exercise 3. The mean, or the worst seed? *(medium, 15 minutes)*
 #
 # A table has the columns "gamma", "seed", "ca" and "error". The last is None where a trial has not failed. Which $\gamma$ has the highest
-# mean CA, and which has the highest CA on its worst seed? A $\gamma$ at which any trial failed is out. Then try it on the rows of figure 2 with
-# $\alpha$ = 10 %: `pandas.DataFrame(recorded).query("poisoning_rate == 0.1").assign(error=None)`. Do the two differ there?
+# mean CA, and which has the highest CA on its worst seed? A $\gamma$ at which any trial failed is out. Then try it on the rows of figure
+# 2 with $\alpha$ = 10 %: `import pandas` and `pandas.DataFrame(recorded).query("poisoning_rate == 0.1").assign(error=None)`. Do the two
+# differ there?
 
 
 # %% tags=["exercise"]
@@ -420,14 +436,14 @@ checks.favourites(my_favourites)
 # %% [markdown]
 # ### Exercise 4. What has lowered ASR? *(medium, 10 minutes)*
 #
-# At 1 % poison and $\gamma$ = 2 %, the suspects are clean. Suppose that ASR is low at the end. Was it unlearning? A control is a second run that
-# differs from the first in one thing: the one that is in question. Design it: a copy of `run` in which one setting has another value.
-# ("stages" names those that are run, in their order; numbers may be any.) Then write it as one more point of section 2's grid. Which parameter
-# of the trial does it?
+# At 1 % poison and $\gamma$ = 2 %, the suspects are clean. With seed 2, ASR is low at the end. Was it unlearning? A control is a second
+# run that differs from the first in one thing: the one that is in question. Design it: a copy of `run` in which one setting has another
+# value. ("stages" names those that are run, in their order.) Then write it as one more point of section 2's grid. Which parameter of the
+# trial does it?
 
 
 # %% tags=["exercise"]
-run = {"poisoning_rate": 0.01, "gamma": 0.02, "stages": "SL, AU, ASSFT", "seed": 0}
+run = {"poisoning_rate": 0.01, "gamma": 0.02, "stages": "SL, AU, ASSFT", "seed": 2}
 control = None
 # BEGIN SOLUTION
 control = run | {"stages": "SL, ASSFT"}
@@ -468,7 +484,8 @@ checks.resuming(my_sweep)
 # %% [markdown]
 # ### Go further
 #
-# 1. *(5 minutes)* In which cells of figure 2 are suspects clean, and ASR low all the same? What lowered ASR there?
+# 1. *(5 minutes)* Take the runs of `recorded` with 1 % poison, whose suspects are clean. Which have a CA above 90 % and an ASR below 5 %?
+#    What lowered ASR there?
 # 2. *(5 minutes)* In which cells of figure 2 is the range over seeds widest? What would you have concluded from one seed?
 # 3. *(15 minutes)* Write a trial of your own into a file `mine.py` beside this notebook. It measures an undefended model at several learning
 #    rates. Sweep it.

@@ -23,7 +23,7 @@
 # **You need** the filter of [notebook 03](03_entropy_filtering.ipynb), the ascent of [04](04_active_unlearning.ipynb), and the pipeline
 # of [06](06_dlp_pipeline.ipynb).
 #
-# **Time**: reading, 20 minutes. Running, about eight minutes on two cores (not timed on a GPU yet).
+# **Time**: reading, 20 minutes. Running, about ten minutes on two cores (not timed on a GPU yet).
 #
 # Terms are explained in the [glossary](../docs/GLOSSARY.md), papers listed in the [bibliography](../docs/BIBLIOGRAPHY.md).
 
@@ -262,7 +262,7 @@ for point in ({"gamma": 0.01, "e1": 4}, {"e1": 4, "gamma": 0.01}, {"e1": 5, "gam
     print(digest(point), point)
 
 # %% [markdown]
-# **Predict.** The table below says how many seconds each trial of the first sweep took in its worker. Which of them were slow?
+# **Predict.** The table below says how many seconds each trial of the first sweep took in its worker. Which of them took longest?
 
 # %%
 began = time.perf_counter()
@@ -273,9 +273,9 @@ seconds = again.pivot_table(index="poisoning_rate", columns="gamma", values="sec
 seconds.round(1).rename_axis(columns="seconds at gamma")
 
 # %% [markdown]
-# **What you should see.** The second sweep takes less than five seconds: it only reads. <!-- claim: 09-rerun --> In the first sweep, the
-# first trials of a row needed stage 1. Where both workers come to the same stage, one trains it and the other waits. Later trials of the
-# row read it. Fine-tuning takes the largest part of every trial.
+# **What you should see.** The second sweep takes less than five seconds: it only reads. <!-- claim: 09-rerun --> No trial of the first
+# sweep stands out, although the first ones of a row needed stage 1. Where both workers come to the same stage, one trains it and the
+# other waits. Later trials of the row read it. Fine-tuning takes the largest part of every trial.
 #
 # **Why it matters.** A sweep can be killed: by you, by the scheduler of a cluster, or by a power cut. It then loses the trials that were
 # running, and of those only the epochs since their last recorded one. Try it: run the cell of figure 1 with another list of $\gamma$,

@@ -253,8 +253,8 @@ if selection.shortfall:
     print("Some class is too small to give n·gamma trusted samples: it gives half of what it has.")
 
 # %% [markdown]
-# **What you should see.** Half of the poisoned samples lie below 0.13 bits, and half of the clean ones above 2.7.
-# <!-- claim: 00-entropy-poisoned --> <!-- claim: 00-entropy-clean --> All 100 suspects are poisoned, and all 1,000 trusted samples are
+# **What you should see.** Half of the poisoned samples lie below 0.13 bits, and half of the clean ones above 2.7. <!-- claim: 00-entropy-poisoned --> <!-- claim: 00-entropy-clean -->
+# All 100 suspects are poisoned, and all 1,000 trusted samples are
 # clean. <!-- claim: 00-filter -->
 #
 # The dashed line marks the highest of the suspects. The dotted line marks the lowest of all trusted samples. Each class has a cut of its
@@ -300,8 +300,8 @@ plots.show(
 # weakens everything that made the model answer the target class on these images. That is the trigger, but also what shows a real disk.
 #
 # The whole ascent is on disk. So we can look at what the defence does not use: CA and ASR on 300 test images, at the first epoch, at the
-# stop, and at the end. (ASR needs the trigger, which no defender has. On all test images ASR was 0.9 % at the stop, as printed above.
-# <!-- claim: 00-stop-asr-all -->)
+# stop, and at the end. (ASR needs the trigger, which no defender has. On all test images ASR was 0.9 % at the stop, as printed above. <!-- claim: 00-stop-asr-all -->
+# )
 
 # %%
 ascent = dlp_lib.audit(au, model, test.subset(slice(300)), backdoor, range(1, len(au.history) + 1))
@@ -312,9 +312,8 @@ for row in ascent:
 
 # %% [markdown]
 # **What you should see.** After epoch 1 the backdoor is whole: ASR is above 99 % in both views. <!-- claim: 00-ascent-first --> At the stop
-# the re-estimated model has an ASR of 2 %, and its CA has fallen from 46 to 34 %. <!-- claim: 00-ascent-stop-asr -->
-# <!-- claim: 00-ascent-first-ca --> <!-- claim: 00-ascent-stop-ca --> Nine epochs later ASR is 0, and CA is down to 25 %.
-# <!-- claim: 00-ascent-end-asr --> <!-- claim: 00-ascent-end-ca -->
+# the re-estimated model has an ASR of 2 %, and its CA has fallen from 46 to 34 %. <!-- claim: 00-ascent-stop-asr --> <!-- claim: 00-ascent-first-ca --> <!-- claim: 00-ascent-stop-ca -->
+# Nine epochs later ASR is 0, and CA is down to 25 %. <!-- claim: 00-ascent-end-asr --> <!-- claim: 00-ascent-end-ca -->
 #
 # **Why it matters.** Every epoch of the ascent costs accuracy, also after the backdoor is gone. A model that knows nothing has no backdoor,
 # but that is no defence. ASR alone is never enough.
@@ -379,8 +378,8 @@ plots.show(
 )
 
 # %% [markdown]
-# **What you should see.** The undefended model has a CA of 98.7 %, and the trigger always works. <!-- claim: 00-undefended-ca -->
-# <!-- claim: 00-undefended-asr --> Its CA warns nobody: that of DLP is 98.9 %. <!-- claim: 00-dlp-ca --> With DLP, ASR is 0.4 %, and RA is
+# **What you should see.** The undefended model has a CA of 98.7 %, and the trigger always works. <!-- claim: 00-undefended-ca --> <!-- claim: 00-undefended-asr -->
+# Its CA warns nobody: that of DLP is 98.9 %. <!-- claim: 00-dlp-ca --> With DLP, ASR is 0.4 %, and RA is
 # 98.6 %: triggered images are seen as what they are. <!-- claim: 00-dlp-asr --> <!-- claim: 00-dlp-ra -->
 #
 # The diamond is the recall of the target class: the share of its clean test images that the model recognises. After stage 2 it is 0:

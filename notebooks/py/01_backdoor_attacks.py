@@ -388,8 +388,8 @@ plots.show(
 
 # %% [markdown]
 # **What you should see.** CA stays above 94 % in both panels. <!-- claim: 01-rates-ca --> <!-- claim: 01-rates-ca-seeds --> Down to
-# 1 % of poison, ASR is 93 % or more with every seed. <!-- claim: 01-rates-high --> At 0.5 % the seeds differ: 18, 80 and 96 %.
-# <!-- claim: 01-rates-middle-least --> <!-- claim: 01-rates-middle-most --> At 0.2 % ASR is below 1 %. <!-- claim: 01-rates-low -->
+# 1 % of poison, ASR is 93 % or more with every seed. <!-- claim: 01-rates-high --> At 0.5 % the seeds differ: 18, 80 and 96 %. <!-- claim: 01-rates-middle-least --> <!-- claim: 01-rates-middle-most -->
+# At 0.2 % ASR is below 1 %. <!-- claim: 01-rates-low -->
 # In the short training on the left, 2 % are enough, and 0.5 % are not. <!-- claim: 01-run-rates-2 --> <!-- claim: 01-run-rates-05 -->
 #
 # **Why.** With fifty poisoned images, the model meets the trigger 1,400 times in 28 epochs. With ten, it does so 280 times. (Here share

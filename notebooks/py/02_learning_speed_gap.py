@@ -115,10 +115,10 @@ plots.show(figure, alt, number=1)
 
 # %% [markdown]
 # **What you should see.** For both attacks the poisoned curve is above 99 % from the first epoch on. <!-- claim: 02-run-poisoned --> The
-# clean curve then begins at 14 to 15 %. <!-- claim: 02-run-clean-first --> It comes near after ten epochs, with 90 %.
-# <!-- claim: 02-run-clean-last --> With BadNets, the first epoch means little. The dotted line is at 80 %: the model answers "disk" for
-# most images, with or without a trigger. <!-- claim: 02-run-mistaken-first --> From the third to the seventh epoch it is below 7 %.
-# <!-- claim: 02-run-mistaken-third --> At epoch 8 it rises to 10 or 11 % once more. <!-- claim: 02-run-mistaken-eighth -->
+# clean curve then begins at 14 to 15 %. <!-- claim: 02-run-clean-first --> It comes near after ten epochs, with 90 %. <!-- claim: 02-run-clean-last -->
+# With BadNets, the first epoch means little. The dotted line is at 80 %: the model answers "disk" for
+# most images, with or without a trigger. <!-- claim: 02-run-mistaken-first --> From the third to the seventh epoch it is below 7 %. <!-- claim: 02-run-mistaken-third -->
+# At epoch 8 it rises to 10 or 11 % once more. <!-- claim: 02-run-mistaken-eighth -->
 #
 # **Why.** Every poisoned sample carries the *same* trigger and has the same label. The gradients of all of them point the same way and
 # add up. So training follows them first. Clean samples of one class differ in colour, place and angle. Their gradients partly
@@ -172,10 +172,9 @@ plots.show(
 # %% [markdown]
 # **What you should see.** An untrained model gives one answer for everything. Under BadNets the poisoned curve is at 98 % after ten
 # steps, under SIG after fifteen. <!-- claim: 02-steps-badnets --> <!-- claim: 02-steps-sig --> But look at the dotted line, clean samples
-# of *other* classes that are taken for the target. Under BadNets it is at 100 % as well, from step 11 to step 31.
-# <!-- claim: 02-steps-badnets-mistaken --> The model answers "disk" for everything, and has not found the trigger. Only after about seventy steps does it
-# fall below 30 %. <!-- claim: 02-steps-badnets-apart --> Under SIG it rises to 63 % at most, and is below 2 % from step 57 on.
-# <!-- claim: 02-steps-sig-mistaken --> <!-- claim: 02-steps-sig-apart -->
+# of *other* classes that are taken for the target. Under BadNets it is at 100 % as well, from step 11 to step 31. <!-- claim: 02-steps-badnets-mistaken -->
+# The model answers "disk" for everything, and has not found the trigger. Only after about seventy steps does it
+# fall below 30 %. <!-- claim: 02-steps-badnets-apart --> Under SIG it rises to 63 % at most, and is below 2 % from step 57 on. <!-- claim: 02-steps-sig-mistaken --> <!-- claim: 02-steps-sig-apart -->
 #
 # **Why.** Under BadNets the target is the most frequent label (1,000 of 5,000), as the poison was given it. A model that knows nothing is
 # right most often with this answer. SIG changes no label. There a likely reason is the wave, which many images share. At first it moves
@@ -206,11 +205,10 @@ plots.show(figure, alt, number=3)
 # %% [markdown]
 # **What you should see.** Lines are means of three recorded runs, bands go from the lowest to the highest. With every seed and both
 # attacks, poison is above 99 % from the first epoch on. <!-- claim: 02-recorded-poisoned --> The clean samples are at 85 to 93 % after
-# ten epochs. <!-- claim: 02-recorded-clean --> The *mistaken* curve of BadNets varies most: at epoch 2 its runs are 35 points apart.
-# <!-- claim: 02-recorded-mistaken-spread --> The clean curve's runs are 20 points apart at most. <!-- claim: 02-recorded-clean-spread -->
-# Under SIG it is below 1 % from the second epoch on.
-# <!-- claim: 02-recorded-mistaken-sig --> Under BadNets it needs nine epochs to stay below 5 %.
-# <!-- claim: 02-recorded-mistaken-badnets -->
+# ten epochs. <!-- claim: 02-recorded-clean --> The *mistaken* curve of BadNets varies most: at epoch 2 its runs are 35 points apart. <!-- claim: 02-recorded-mistaken-spread -->
+# The clean curve's runs are 20 points apart at most. <!-- claim: 02-recorded-clean-spread -->
+# Under SIG it is below 1 % from the second epoch on. <!-- claim: 02-recorded-mistaken-sig -->
+# Under BadNets it needs nine epochs to stay below 5 %. <!-- claim: 02-recorded-mistaken-badnets -->
 #
 # **Why.** Initial weights and the order of the data decide when the model stops answering "disk" for everything, and which shapes it
 # learns first. The poisoned curve is at its upper limit with every seed.
@@ -276,10 +274,9 @@ record.spread(areas.reset_index().to_dict("records"), ["attack", "variant"], mea
 # (In points of training accuracy: the mean over seeds, and in brackets the least and the most of the three.)
 #
 # **What you should see.** For both attacks the gap is smallest with the high learning rate. The default follows, and then augmentation.
-# It is widest with the low learning rate. <!-- claim: 02-gap-default-badnets --> <!-- claim: 02-gap-default-sig -->
-# <!-- claim: 02-gap-low-badnets -->
-# <!-- claim: 02-gap-low-sig --> So augmentation *widens* the gap, by 6 points or more. <!-- claim: 02-gap-augmentation-badnets -->
-# <!-- claim: 02-gap-augmentation-sig --> The second column has the opposite order: it is highest with the high learning rate, and lowest
+# It is widest with the low learning rate. <!-- claim: 02-gap-default-badnets --> <!-- claim: 02-gap-default-sig --> <!-- claim: 02-gap-low-badnets --> <!-- claim: 02-gap-low-sig -->
+# So augmentation *widens* the gap, by 6 points or more. <!-- claim: 02-gap-augmentation-badnets --> <!-- claim: 02-gap-augmentation-sig -->
+# The second column has the opposite order: it is highest with the high learning rate, and lowest
 # with the low one. <!-- claim: 02-apart-high --> <!-- claim: 02-apart-default --> <!-- claim: 02-apart-augmentation --> Under BadNets
 # with the low rate, a good part of the gap is "disk for everything". Section 2 warned of this.
 #
@@ -311,8 +308,7 @@ plots.show(
 # all three poison-label attacks is mostly "disk for everything", as the dotted line shows. <!-- claim: 02-five-mistaken --> BadNets and
 # TrojanNN then stay there, because the model finds the trigger. Blended falls to 33 to 43 % at epoch 3, near the clean curve with 30 to
 # 38 %. <!-- claim: 02-five-blended-3 --> <!-- claim: 02-five-blended-clean-3 --> At epoch 5 it is 10 points or more below the clean
-# curve, in the mean. <!-- claim: 02-five-blended-5 --> It is at about 98 % or more at epoch 8, when the clean curve is at 85 % at most.
-# <!-- claim: 02-five-blended-8 --> <!-- claim: 02-five-blended-clean-8 -->
+# curve, in the mean. <!-- claim: 02-five-blended-5 --> It is at about 98 % or more at epoch 8, when the clean curve is at 85 % at most. <!-- claim: 02-five-blended-8 --> <!-- claim: 02-five-blended-clean-8 -->
 #
 # **Why.** A possible reason: the pattern has no local structure that repeats. A small convolutional network with pooling must first learn
 # filters for it. We have not tested it. The paper shows the gap for BadNets and SIG only (Fig. 1). It reports that its filter works on
@@ -341,10 +337,10 @@ plots.show(
 )
 
 # %% [markdown]
-# **What you should see.** All five orange curves are at 80 % or more after one epoch, and at 95 % or more after two.
-# <!-- claim: 02-photographs-first --> <!-- claim: 02-photographs-second --> The blue ones need ten epochs to reach 52 to 59 %.
-# <!-- claim: 02-photographs-clean --> Over ten epochs the gap is wider than with shapes, as it lasts longer.
-# <!-- claim: 02-photographs-wider --> In the first two epochs it is mostly narrower. Blended is no exception here. But its dotted line is
+# **What you should see.** All five orange curves are at 80 % or more after one epoch, and at 95 % or more after two. <!-- claim: 02-photographs-first --> <!-- claim: 02-photographs-second -->
+# The blue ones need ten epochs to reach 52 to 59 %. <!-- claim: 02-photographs-clean -->
+# Over ten epochs the gap is wider than with shapes, as it lasts longer. <!-- claim: 02-photographs-wider -->
+# In the first two epochs it is mostly narrower. Blended is no exception here. But its dotted line is
 # the last to fall: it is at 12 % or more for five epochs. <!-- claim: 02-photographs-blended --> So the model takes many clean images for
 # the target, too.
 #

@@ -200,8 +200,7 @@ plots.show(
 # The trusted samples are mostly clean, with two exceptions. Under Blended at epoch 4, 90 % of them are clean up to $\gamma$ = 2 %, which is
 # chance, and 83 % at 10 %. <!-- claim: 03-trusted-blended --> <!-- claim: 03-trusted-blended-10 --> Under the clean-label attacks only fifty
 # clean disks exist. So 95 % are clean at 2 %, and 92 % at 5 %. <!-- claim: 03-trusted-clean-label --> <!-- claim: 03-trusted-clean-label-5 -->
-# At 10 and 20 % nearly all are clean again: most poisoned disks are suspects there, and suspects are not trusted.
-# <!-- claim: 03-trusted-clean-label-10 -->
+# At 10 and 20 % nearly all are clean again: most poisoned disks are suspects there, and suspects are not trusted. <!-- claim: 03-trusted-clean-label-10 -->
 #
 # **Why it matters.** For unlearning, *pure* suspects count more than many suspects. A small $\gamma$ keeps them pure where poison has the
 # lowest entropy. At another epoch no $\gamma$ helps.
@@ -258,9 +257,9 @@ plots.heat_map(ax, pd.DataFrame(precision)).set_title("average precision (%)")
 plots.show(figure, "Average precision of each filter on each attack.", number=4)
 
 # %% [markdown]
-# **What you should see.** On four attacks, the average precision of entropy and loss is 95 % or more. <!-- claim: 03-ap-entropy -->
-# <!-- claim: 03-ap-loss --> On Blended it is below chance. <!-- claim: 03-ap-blended --> There spectral signatures are best, with 27 %.
-# <!-- claim: 03-ap-spectral-blended --> On BadNets and TrojanNN activation clustering comes to 67 %. <!-- claim: 03-ap-clustering -->
+# **What you should see.** On four attacks, the average precision of entropy and loss is 95 % or more. <!-- claim: 03-ap-entropy --> <!-- claim: 03-ap-loss -->
+# On Blended it is below chance. <!-- claim: 03-ap-blended --> There spectral signatures are best, with 27 %. <!-- claim: 03-ap-spectral-blended -->
+# On BadNets and TrojanNN activation clustering comes to 67 %. <!-- claim: 03-ap-clustering -->
 # On LCA and SIG both feature filters are below chance. <!-- claim: 03-ap-features -->
 #
 # **Why.** Both feature filters assume that poison is a small minority of its class. At these rates it is half of the class or nearly
@@ -276,16 +275,16 @@ table["suspected"].unstack(sort=False)
 
 # %% [markdown]
 # **What you should see.** No filter is best everywhere. At epoch 4, at least 98 % of what entropy and loss find is poison, on four
-# attacks. <!-- claim: 03-entropy-early --> <!-- claim: 03-loss-early --> On Blended they find no poison at all.
-# <!-- claim: 03-blended-early --> At epoch 20 they work on Blended: 83 % in the mean. <!-- claim: 03-blended-late --> On the clean-label
+# attacks. <!-- claim: 03-entropy-early --> <!-- claim: 03-loss-early --> On Blended they find no poison at all. <!-- claim: 03-blended-early -->
+# At epoch 20 they work on Blended: 83 % in the mean. <!-- claim: 03-blended-late --> On the clean-label
 # attacks their mean is 33 % at most there, and the seeds lie far apart. <!-- claim: 03-clean-label-late --> Activation clustering finds
 # nothing on clean-label attacks, where poison is most of its class. <!-- claim: 03-clustering-clean-label --> Spectral signatures find
 # nothing there at the fixed epochs. <!-- claim: 03-spectral-clean-label -->
 #
-# The last rows take the epoch that the next section chooses. There, at least 98 % of what entropy finds is poison in 13 of 14 runs.
-# <!-- claim: 03-entropy-agreed --> <!-- claim: 03-entropy-agreed-count --> In the other one, Blended with seed 0, it is none: section 4 shows
-# why. <!-- claim: 03-entropy-agreed-blended --> (For SIG these are two seeds, as the rule never fires on the third.
-# <!-- claim: 03-sig-agreed -->)
+# The last rows take the epoch that the next section chooses. There, at least 98 % of what entropy finds is poison in 13 of 14 runs. <!-- claim: 03-entropy-agreed --> <!-- claim: 03-entropy-agreed-count -->
+# In the other one, Blended with seed 0, it is none: section 4 shows
+# why. <!-- claim: 03-entropy-agreed-blended --> (For SIG these are two seeds, as the rule never fires on the third. <!-- claim: 03-sig-agreed -->
+# )
 #
 # **Why.** The paper's Fig. 5 has entropy best on every attack, the loss next, and both feature filters far behind. At the chosen epoch we
 # see the same order, with one difference: entropy and loss are equal within their range. A model that is sure of a training sample
@@ -301,8 +300,8 @@ record.spread(rows, ["filter", "attack"], ["suspected"])["suspected"].unstack(so
 # %% [markdown]
 # **What you should see.** Entropy finds 96 to 100 % poison on all five attacks, Blended included. <!-- claim: 03-photographs-entropy -->
 # The loss is as good. <!-- claim: 03-photographs-loss --> Spectral signatures find 17 % at most. <!-- claim: 03-photographs-spectral -->
-# Activation clustering finds 86 % on Blended, and none on the others. <!-- claim: 03-photographs-clustering-blended -->
-# <!-- claim: 03-photographs-clustering-others --> So the order is nearly the paper's. Only clustering on Blended and the good loss differ.
+# Activation clustering finds 86 % on Blended, and none on the others. <!-- claim: 03-photographs-clustering-blended --> <!-- claim: 03-photographs-clustering-others -->
+# So the order is nearly the paper's. Only clustering on Blended and the good loss differ.
 #
 # **Why.** Ten epochs on these photographs are early: clean training accuracy is 52 to 59 % there. <!-- claim: 03-photographs-clean --> On
 # shapes it is 80 % or more after ten epochs. <!-- claim: 03-shapes-clean --> At epoch 4, only Blended breaks the assumption on shapes that the
@@ -347,11 +346,11 @@ plots.show(
 # %% [markdown]
 # **What you should see.** The black line is visible to a defender, the orange one is not. For BadNets, TrojanNN and LCA black first
 # reaches the threshold at epochs 3 and 4, and orange is then at 98 % or more. <!-- claim: 03-fires-first --> <!-- claim: 03-fires-badnets -->
-# Later it need not be: under BadNets at epoch 16 agreement is 100 %, and two epochs later only 6 % of the suspects are poisoned.
-# <!-- claim: 03-agreement-16 --> <!-- claim: 03-purity-18 --> Agreement cannot tell poison from clean samples of the target class.
+# Later it need not be: under BadNets at epoch 16 agreement is 100 %, and two epochs later only 6 % of the suspects are poisoned. <!-- claim: 03-agreement-16 --> <!-- claim: 03-purity-18 -->
+# Agreement cannot tell poison from clean samples of the target class.
 #
-# **Blended is the warning.** Black reaches the threshold at epoch 5, and not one suspect is poisoned. <!-- claim: 03-fires-blended -->
-# <!-- claim: 03-fires-blended-purity --> For three epochs, the model was surest of one easy class. From epoch 14 to 16 all suspects are poisoned, and
+# **Blended is the warning.** Black reaches the threshold at epoch 5, and not one suspect is poisoned. <!-- claim: 03-fires-blended --> <!-- claim: 03-fires-blended-purity -->
+# For three epochs, the model was surest of one easy class. From epoch 14 to 16 all suspects are poisoned, and
 # black is high again. <!-- claim: 03-blended-14 --> For SIG, with this seed, black never reaches the threshold. <!-- claim: 03-fires-sig -->
 #
 # So the rule is: take the first epoch at which agreement reaches the threshold. The next table shows what it picks on three seeds,
@@ -411,8 +410,8 @@ plots.show(
 )
 
 # %% [markdown]
-# **What you should see.** (Bands are the range over seeds.) For four attacks the mean finds only poison from epoch 7 on, with every seed.
-# <!-- claim: 03-mean-badnets --> <!-- claim: 03-mean-trojannn --> <!-- claim: 03-mean-lca --> <!-- claim: 03-mean-sig --> Before that it is behind
+# **What you should see.** (Bands are the range over seeds.) For four attacks the mean finds only poison from epoch 7 on, with every seed. <!-- claim: 03-mean-badnets --> <!-- claim: 03-mean-trojannn --> <!-- claim: 03-mean-lca --> <!-- claim: 03-mean-sig -->
+# Before that it is behind
 # under BadNets and TrojanNN. <!-- claim: 03-mean-behind --> It still counts the first epoch, when the model gave most images one answer. For
 # Blended it finds 8 % at most. <!-- claim: 03-mean-blended --> The entropy of single epochs jumps from epoch to epoch, with wide bands.
 #

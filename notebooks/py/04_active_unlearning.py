@@ -128,8 +128,7 @@ for step in range(1, 6):
 
 # %% [markdown]
 # **What you should see.** In evaluation mode the loss is 0.005: the model is sure. <!-- claim: 04-loss-sure --> In training mode it starts at
-# 2.46. <!-- claim: 04-loss-start --> Then it grows faster with every step: first by 0.08, in the end by 0.25. <!-- claim: 04-loss-first -->
-# <!-- claim: 04-loss-last -->
+# 2.46. <!-- claim: 04-loss-start --> Then it grows faster with every step: first by 0.08, in the end by 0.25. <!-- claim: 04-loss-first --> <!-- claim: 04-loss-last -->
 #
 # **Why.** In training mode batch normalisation subtracts the mean *of the batch*. All suspects carry the trigger, so the trigger is part
 # of that mean, and is subtracted. What is left does not explain the labels. So the loss has a slope from the first step on. (In
@@ -198,10 +197,10 @@ plots.show(
 )
 
 # %% [markdown]
-# **What you should see.** As left, ASR is almost 0 after epoch 9. Re-estimated, it is still 39 % there. <!-- claim: 04-left-nine -->
-# <!-- claim: 04-reestimated-nine --> As left, the suspects' accuracy falls early, too. Re-estimated, it is at chance at epoch 11, which
-# the rule below selects. <!-- claim: 04-stop --> ASR is 1.4 % there, and CA has fallen from 46 to 33 %. <!-- claim: 04-stop-asr -->
-# <!-- claim: 04-stop-ca --> The target class is forgotten: its recall is 0 from epoch 7 on. <!-- claim: 04-stop-recall -->
+# **What you should see.** As left, ASR is almost 0 after epoch 9. Re-estimated, it is still 39 % there. <!-- claim: 04-left-nine --> <!-- claim: 04-reestimated-nine -->
+# As left, the suspects' accuracy falls early, too. Re-estimated, it is at chance at epoch 11, which
+# the rule below selects. <!-- claim: 04-stop --> ASR is 1.4 % there, and CA has fallen from 46 to 33 %. <!-- claim: 04-stop-asr --> <!-- claim: 04-stop-ca -->
+# The target class is forgotten: its recall is 0 from epoch 7 on. <!-- claim: 04-stop-recall -->
 #
 # **Why.** The first epochs change weights and *statistics*. The statistics then do not fit ordinary images. When stage 3 fine-tunes this
 # model on ordinary data, they move back, and what the weights still hold works again. What comes back after re-estimation was only
@@ -249,11 +248,10 @@ table_of_ascents(climbs, "lr")
 # %% [markdown]
 # **What you should see.** At 0.001 ASR is still 95 % in the end, and nothing stops the ascent. <!-- claim: 04-rates-slow --> For all
 # other rates the rule selects an epoch, for the highest rate epoch 5. At these epochs ASR is 5 % or less, and CA lies between 31 and 35
-# %. <!-- claim: 04-rates-stop-asr -->
-# <!-- claim: 04-rates-stop-ca --> <!-- claim: 04-rates-fastest --> After twenty epochs CA is lower, the higher the rate.
-# <!-- claim: 04-rates-second --> <!-- claim: 04-rates-third --> <!-- claim: 04-rates-fourth --> At 0.02 it is 14 %, and the model has
-# *collapsed*: it does hardly better than one answer for everything. <!-- claim: 04-rates-end -->
-# <!-- claim: 04-rates-collapse -->
+# %. <!-- claim: 04-rates-stop-asr --> <!-- claim: 04-rates-stop-ca --> <!-- claim: 04-rates-fastest -->
+# After twenty epochs CA is lower, the higher the rate. <!-- claim: 04-rates-second --> <!-- claim: 04-rates-third --> <!-- claim: 04-rates-fourth -->
+# At 0.02 it is 14 %, and the model has
+# *collapsed*: it does hardly better than one answer for everything. <!-- claim: 04-rates-end --> <!-- claim: 04-rates-collapse -->
 #
 # **Why.** $E_2$ and the learning rate decide one thing together: how far the ascent goes. A fixed length is right for one rate, one
 # model and one set of suspects. The stop measures instead, by something that a defender can see.
@@ -327,8 +325,7 @@ table_of_ascents({f"{share:.0%} clean": climb for share, climb in mixtures.items
 # **What you should see.** With up to a fifth of clean suspects, the stop leaves an ASR below 3 %. <!-- claim: 04-mixtures-asr --> But CA
 # is six points lower or more than with this pure set. <!-- claim: 04-mixtures-ca --> (Other pure sets differ by as much: see the next
 # table.) With half of them clean the stop comes late, and CA is down to 18 %. <!-- claim: 04-mixtures-half --> Clean suspects alone leave
-# an ASR of 97 %, and CA falls all the same, to 17 %.
-# <!-- claim: 04-mixtures-all-asr --> <!-- claim: 04-mixtures-all-ca -->
+# an ASR of 97 %, and CA falls all the same, to 17 %. <!-- claim: 04-mixtures-all-asr --> <!-- claim: 04-mixtures-all-ca -->
 #
 # **Why.** The ascent unlearns what its samples have in common with their labels. As long as most of them carry the trigger, that is the
 # trigger. With half of them clean, features of the classes are unlearned as well.
@@ -352,12 +349,11 @@ table.insert(1, ("suspects", "poisoned"), poisoned)
 table
 
 # %% [markdown]
-# **What you should see.** All suspects are poisoned, or nearly all. Every set ends the backdoor: ASR is 1.4 % or less at the stop.
-# <!-- claim: 04-gammas-asr --> Ten suspects need twelve epochs, 500 suspects need three. <!-- claim: 04-gammas-few -->
-# <!-- claim: 04-gammas-many --> But an epoch of 500 has four batches. In steps, all need eleven or twelve.
-# <!-- claim: 04-gammas-one-batch --> <!-- claim: 04-gammas-two-batches --> The right half of the table has a fixed length of twenty
-# epochs. There, CA with 500 suspects is at least 10 points lower than with ten, and the model has collapsed.
-# <!-- claim: 04-gammas-end --> <!-- claim: 04-gammas-collapse -->
+# **What you should see.** All suspects are poisoned, or nearly all. Every set ends the backdoor: ASR is 1.4 % or less at the stop. <!-- claim: 04-gammas-asr -->
+# Ten suspects need twelve epochs, 500 suspects need three. <!-- claim: 04-gammas-few --> <!-- claim: 04-gammas-many -->
+# But an epoch of 500 has four batches. In steps, all need eleven or twelve. <!-- claim: 04-gammas-one-batch --> <!-- claim: 04-gammas-two-batches -->
+# The right half of the table has a fixed length of twenty
+# epochs. There, CA with 500 suspects is at least 10 points lower than with ten, and the model has collapsed. <!-- claim: 04-gammas-end --> <!-- claim: 04-gammas-collapse -->
 #
 # ## 6. Collapse, and how a defender notices
 #

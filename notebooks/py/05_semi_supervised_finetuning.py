@@ -205,11 +205,10 @@ table = pd.DataFrame(survival).set_index(["attack", "view"]).unstack(sort=False)
 table.rename_axis("taken for the target (%)").rename_axis(columns=[None, None])
 
 # %% [markdown]
-# **What you should see.** Untouched, four triggers work on all images, and Blended's on 79 %. <!-- claim: 05-as-it-is -->
-# <!-- claim: 05-as-it-is-blended --> Strong views leave at most one in seven of the four. <!-- claim: 05-strong-four --> Under Blended it is
-# 25 %, but 23 % of the clean images are taken for the target there, too. <!-- claim: 05-strong-blended -->
-# <!-- claim: 05-strong-blended-clean --> Weak views leave 85 % of LCA and half of SIG, but less than a fifth of both patches.
-# <!-- claim: 05-weak-lca --> <!-- claim: 05-weak-sig --> <!-- claim: 05-weak-patches -->
+# **What you should see.** Untouched, four triggers work on all images, and Blended's on 79 %. <!-- claim: 05-as-it-is --> <!-- claim: 05-as-it-is-blended -->
+# Strong views leave at most one in seven of the four. <!-- claim: 05-strong-four --> Under Blended it is
+# 25 %, but 23 % of the clean images are taken for the target there, too. <!-- claim: 05-strong-blended --> <!-- claim: 05-strong-blended-clean -->
+# Weak views leave 85 % of LCA and half of SIG, but less than a fifth of both patches. <!-- claim: 05-weak-lca --> <!-- claim: 05-weak-sig --> <!-- claim: 05-weak-patches -->
 #
 # **Why.** A patch in one corner is cut off or doubled at the edge, or comes to stand on the other side. LCA has a square in each corner. Any
 # shift leaves at least one of them whole. Waves and patterns over the whole image survive a shift in part.
@@ -279,8 +278,8 @@ plots.show(
 )
 
 # %% [markdown]
-# **What you should see.** The share of confident pseudo-labels rises from 1 to 90 %. <!-- claim: 05-confident-first -->
-# <!-- claim: 05-confident-last --> Nearly all of them are right at every step: 96 % or more. <!-- claim: 05-right --> At first 16 % of the poisoned
+# **What you should see.** The share of confident pseudo-labels rises from 1 to 90 %. <!-- claim: 05-confident-first --> <!-- claim: 05-confident-last -->
+# Nearly all of them are right at every step: 96 % or more. <!-- claim: 05-right --> At first 16 % of the poisoned
 # images are given the target. <!-- claim: 05-target-first --> After a hundred steps it is less than 3 %. <!-- claim: 05-target-later -->
 # (The figure begins after twenty steps. Its models are averages and its images are no views, so its shares differ from those of section 1.)
 #

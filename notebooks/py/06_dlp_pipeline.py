@@ -162,16 +162,16 @@ plots.show(figure, alt, number=1)
 # (An $E_1$ in brackets is the fixed one.)
 #
 # **What you should see.** (The target class is the disk.) *BadNets*: after SL, ASR is 99 % or more and CA is below 50 %, as stage 1 is
-# short on purpose. <!-- claim: 06-run-badnets-sl --> <!-- claim: 06-run-badnets-sl-ca --> After AU, ASR is 5 % at most.
-# <!-- claim: 06-run-badnets-au --> CA is lower still. <!-- claim: 06-run-badnets-au-ca --> The diamond shows who pays: this model recognises
+# short on purpose. <!-- claim: 06-run-badnets-sl --> <!-- claim: 06-run-badnets-sl-ca --> After AU, ASR is 5 % at most. <!-- claim: 06-run-badnets-au -->
+# CA is lower still. <!-- claim: 06-run-badnets-au-ca --> The diamond shows who pays: this model recognises
 # none of the clean disks. <!-- claim: 06-run-badnets-au-recall --> The ascent took away the answer "disk", from true disks as well. After
 # ASSFT, CA is at most 2 points below that of the undefended model. <!-- claim: 06-run-badnets-end-ca --> ASR is 2 % at most, and all disks
 # are recognised again. <!-- claim: 06-run-badnets-end --> <!-- claim: 06-run-badnets-end-recall -->
 #
 # *No attack*: at the end, CA is at most 2 points below that of the undefended model. <!-- claim: 06-run-none -->
 #
-# *SIG*: after AU, ASR is 1 % at most. <!-- claim: 06-run-sig-au --> Then fine-tuning brings the backdoor back: ASR is 99 % or more.
-# <!-- claim: 06-run-sig-end --> CA is 95 % or more, too: by CA alone this would be a success. <!-- claim: 06-run-sig-end-ca --> Note the title:
+# *SIG*: after AU, ASR is 1 % at most. <!-- claim: 06-run-sig-au --> Then fine-tuning brings the backdoor back: ASR is 99 % or more. <!-- claim: 06-run-sig-end -->
+# CA is 95 % or more, too: by CA alone this would be a success. <!-- claim: 06-run-sig-end-ca --> Note the title:
 # the rule did not fire for SIG, as on the clean set. <!-- claim: 06-run-silent --> The rule alone does not tell the two apart.
 #
 # **Why.** Against SIG both the filter and the ascent do their work. The next section shows one cause of what follows: the trusted samples.
@@ -231,17 +231,16 @@ pd.DataFrame(epoch_by_seed).T.join(found)
 # %% [markdown]
 # **What you should see.** Three groups:
 #
-# - *BadNets and TrojanNN*: on every seed ASR ends at 5 % or less, and CA at 94 % or more. <!-- claim: 06-easy-asr -->
-#   <!-- claim: 06-easy-ca --> In the mean, BadNets' CA is above that of the undefended model, and TrojanNN's is equal to it within one point.
-#   <!-- claim: 06-badnets-undefended --> <!-- claim: 06-trojannn-undefended -->
-# - *Blended*: on two seeds the suspects are mostly poisoned, 85 % or more, and ASR ends at 10 % or less. <!-- claim: 06-blended-suspects -->
-#   <!-- claim: 06-blended-good --> On seed 0 the rule fired far too early, at epoch 5. <!-- claim: 06-blended-early --> None of its
+# - *BadNets and TrojanNN*: on every seed ASR ends at 5 % or less, and CA at 94 % or more. <!-- claim: 06-easy-asr --> <!-- claim: 06-easy-ca -->
+#   In the mean, BadNets' CA is above that of the undefended model, and TrojanNN's is equal to it within one point. <!-- claim: 06-badnets-undefended --> <!-- claim: 06-trojannn-undefended -->
+# - *Blended*: on two seeds the suspects are mostly poisoned, 85 % or more, and ASR ends at 10 % or less. <!-- claim: 06-blended-suspects --> <!-- claim: 06-blended-good -->
+#   On seed 0 the rule fired far too early, at epoch 5. <!-- claim: 06-blended-early --> None of its
 #   suspects was poisoned. <!-- claim: 06-blended-clean --> So the ascent made the model forget clean images, and ASR *rose*,
-#   from 29 % after SL to 55 %. <!-- claim: 06-blended-sl --> <!-- claim: 06-blended-au --> It also ends highest on this seed.
-#   <!-- claim: 06-blended-end --> Agreement and the stop gave no warning. (The flag `is_doubtful` of notebook 03 is set in this run. DLP does
+#   from 29 % after SL to 55 %. <!-- claim: 06-blended-sl --> <!-- claim: 06-blended-au --> It also ends highest on this seed. <!-- claim: 06-blended-end -->
+#   Agreement and the stop gave no warning. (The flag `is_doubtful` of notebook 03 is set in this run. DLP does
 #   not use it.)
-# - *LCA and SIG*: 98 % or more of the suspects are poisoned, and after AU, ASR is 2 % at most. <!-- claim: 06-clean-label-suspects -->
-#   <!-- claim: 06-clean-label-au --> After ASSFT it is 90 % or more again, on every seed. <!-- claim: 06-clean-label-end -->
+# - *LCA and SIG*: 98 % or more of the suspects are poisoned, and after AU, ASR is 2 % at most. <!-- claim: 06-clean-label-suspects --> <!-- claim: 06-clean-label-au -->
+#   After ASSFT it is 90 % or more again, on every seed. <!-- claim: 06-clean-label-end -->
 #
 # On the clean set the rule gave a false alarm on one seed of three, at epoch 7. <!-- claim: 06-false-alarm --> <!-- claim: 06-silent -->
 # On that seed CA ends lowest. <!-- claim: 06-false-alarm-ca -->
@@ -251,8 +250,8 @@ pd.DataFrame(epoch_by_seed).T.join(found)
 # samples are clean. Notebook 05 shows what one poisoned sample in fifty does. This is one way back for the backdoor. Notebook 11 finds a
 # second one, and looks for remedies.
 #
-# A word on the undefended model. It trains at a constant learning rate, and single epochs differ much: its CA is 87 to 98 % for LCA.
-# <!-- claim: 06-undefended-lca-least --> <!-- claim: 06-undefended-lca-most --> The recall of one class differs even more.
+# A word on the undefended model. It trains at a constant learning rate, and single epochs differ much: its CA is 87 to 98 % for LCA. <!-- claim: 06-undefended-lca-least --> <!-- claim: 06-undefended-lca-most -->
+# The recall of one class differs even more.
 # FixMatch is judged by averaged weights, which do not jump. So if DLP's CA is *above* the undefended one, take it as a tie.
 #
 # ## 3. Beside the paper
@@ -266,8 +265,8 @@ beside_paper(recorded, measured)
 
 # %% [markdown]
 # **What you should see.** (The first column is of the paper's Table 3.) *Poison-label attacks*: for ASR the paper's pattern is here again.
-# ASR is 98 % or more undefended, and 5 % or less with DLP under BadNets and TrojanNN. <!-- claim: 06-undefended-asr -->
-# <!-- claim: 06-easy-asr --> (Blended's mean hides two good seeds and a bad one.) In the paper DLP also raises CA under every attack. Here it
+# ASR is 98 % or more undefended, and 5 % or less with DLP under BadNets and TrojanNN. <!-- claim: 06-undefended-asr --> <!-- claim: 06-easy-asr -->
+# (Blended's mean hides two good seeds and a bad one.) In the paper DLP also raises CA under every attack. Here it
 # does not raise TrojanNN's and Blended's. *Clean-label attacks*: on shapes the pattern is not here. The paper reports an ASR near 0, and we
 # measure 99 % or more. <!-- claim: 06-clean-label-end -->
 #
@@ -304,14 +303,14 @@ alt = (
 plots.show(figure, alt, number=3)
 
 # %% [markdown]
-# **What you should see.** *With 10,000 images* SIG comes back, as on shapes: ASR is 0.5 % after AU, and 97.7 % after ASSFT.
-# <!-- claim: 06-reduced-sig-au --> <!-- claim: 06-reduced-sig --> It does so although nearly all trusted samples are clean. Notebook 11 shows
+# **What you should see.** *With 10,000 images* SIG comes back, as on shapes: ASR is 0.5 % after AU, and 97.7 % after ASSFT. <!-- claim: 06-reduced-sig-au --> <!-- claim: 06-reduced-sig -->
+# It does so although nearly all trusted samples are clean. Notebook 11 shows
 # this second way back. BadNets and Blended end at 5.2 % and 1.2 %. <!-- claim: 06-reduced-badnets --> <!-- claim: 06-reduced-blended --> CA ends
 # below that of stage 1. <!-- claim: 06-reduced-ca --> *With 50,000 images* ASR is 2.2 % at most after ASSFT, for all
 # three attacks. <!-- claim: 06-scale-asr --> But CA is 70 to 74 %, and the paper has more than 90 %. <!-- claim: 06-scale-ca -->
 #
-# Now look at the last panel. After AU, SIG's ASR was still 79 %: here fine-tuning removed what unlearning had left.
-# <!-- claim: 06-scale-sig-au --> SIG ends with an ASR of 0.0 %, the lowest of all. <!-- claim: 06-scale-sig-asr --> Its RA is
+# Now look at the last panel. After AU, SIG's ASR was still 79 %: here fine-tuning removed what unlearning had left. <!-- claim: 06-scale-sig-au -->
+# SIG ends with an ASR of 0.0 %, the lowest of all. <!-- claim: 06-scale-sig-asr --> Its RA is
 # 12.1 %. <!-- claim: 06-scale-sig-ra --> Under BadNets and LCA, RA is 72 % or more. <!-- claim: 06-scale-other-ra -->
 #
 # ### An ASR of 0 is not recovery
@@ -411,13 +410,12 @@ record.spread(last, ["attack", "order"], shares)
 # - *Without fine-tuning CA stays low*: **held**. SL-AU ends with a CA of 36 % at most, for both attacks. <!-- claim: 06-sl-au -->
 # - *Without unlearning ASR hardly falls*: **did not hold** for BadNets. On every seed SL-ASSFT ends at an ASR of 2 % or less and a CA of
 #   96 % or more, as DLP does. <!-- claim: 06-sl-assft-asr --> <!-- claim: 06-sl-assft-ca --> On 10,000 photographs SL-ASSFT has a CA of
-#   47.1 % and an ASR of 3.5 %, and DLP has 37.2 % and 5.2 %. <!-- claim: 06-photographs-sl-assft-ca -->
-#   <!-- claim: 06-photographs-sl-assft-asr --> <!-- claim: 06-photographs-dlp-ca --> <!-- claim: 06-reduced-badnets --> (The table is in
-#   [the paper, claim by claim](../docs/REPRODUCTION.md).) For SIG, ASR is 90 % or more without unlearning, and with it as well.
-#   <!-- claim: 06-orders-sig -->
+#   47.1 % and an ASR of 3.5 %, and DLP has 37.2 % and 5.2 %. <!-- claim: 06-photographs-sl-assft-ca --> <!-- claim: 06-photographs-sl-assft-asr --> <!-- claim: 06-photographs-dlp-ca --> <!-- claim: 06-reduced-badnets -->
+#   (The table is in
+#   [the paper, claim by claim](../docs/REPRODUCTION.md).) For SIG, ASR is 90 % or more without unlearning, and with it as well. <!-- claim: 06-orders-sig -->
 # - *With unlearning last it works, and CA falls from its peak*: **in part**. For BadNets, FixMatch has left nothing to unlearn. CA falls
-#   in the mean and in figure 4. <!-- claim: 06-last-badnets-ca --> <!-- claim: 06-run-last-ca --> It ends between 83 and 96 %.
-#   <!-- claim: 06-last-badnets-range --> For SIG, CA falls by 20 points or more in the mean. <!-- claim: 06-last-sig-ca --> ASR differs from
+#   in the mean and in figure 4. <!-- claim: 06-last-badnets-ca --> <!-- claim: 06-run-last-ca --> It ends between 83 and 96 %. <!-- claim: 06-last-badnets-range -->
+#   For SIG, CA falls by 20 points or more in the mean. <!-- claim: 06-last-sig-ca --> ASR differs from
 #   seed to seed, and RA is 14 % at most. <!-- claim: 06-last-sig-ra --> That is no defence, even where ASR is low.
 # - *SL-AU-ASSFT is best*: **not found**. For BadNets the mean CA of SL-ASSFT is within 1 point of it. <!-- claim: 06-orders-tie --> For SIG
 #   both fail. <!-- claim: 06-orders-sig -->

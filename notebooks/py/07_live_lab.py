@@ -147,17 +147,15 @@ for name, answer in answers.items():
 # %% [markdown]
 # **What you should see.**
 #
-# - *Default*: all suspects are poisoned. <!-- claim: 07-default-pure --> At the mark of $E_2$ ASR is 1 %, and CA has fallen from 46 to 33 %.
-#   <!-- claim: 07-default-asr --> <!-- claim: 07-default-sl --> <!-- claim: 07-default-ca --> The target class is forgotten: its recall is 0.
-#   <!-- claim: 07-default-recall -->
+# - *Default*: all suspects are poisoned. <!-- claim: 07-default-pure --> At the mark of $E_2$ ASR is 1 %, and CA has fallen from 46 to 33 %. <!-- claim: 07-default-asr --> <!-- claim: 07-default-sl --> <!-- claim: 07-default-ca -->
+#   The target class is forgotten: its recall is 0. <!-- claim: 07-default-recall -->
 # - *γ = 20 %*: half of the suspects are clean, and an epoch of unlearning has eight steps in place of one. <!-- claim: 07-gamma-pure -->
 #   CA is 8 %, and the model has collapsed. <!-- claim: 07-gamma-ca --> <!-- claim: 07-gamma-collapse --> (Notebook 04 takes the two
 #   causes apart.)
-# - *E1 = 16*: 96 % of the suspects are poisoned. <!-- claim: 07-late-pure --> The model has learned more, and loses 21 points of CA.
-#   <!-- claim: 07-late-ca --> It keeps a recall of 84 % of the target class, but also an ASR of 8 %. <!-- claim: 07-late-recall -->
-#   <!-- claim: 07-late-asr -->
-# - *lr = 0.02*: ASR is almost 0 from epoch 5 on. <!-- claim: 07-fast-asr --> CA goes on falling, from 32 % there to 14 % in the end.
-#   <!-- claim: 07-fast-five --> <!-- claim: 07-fast-end --> By then the model has collapsed. <!-- claim: 07-fast-collapse -->
+# - *E1 = 16*: 96 % of the suspects are poisoned. <!-- claim: 07-late-pure --> The model has learned more, and loses 21 points of CA. <!-- claim: 07-late-ca -->
+#   It keeps a recall of 84 % of the target class, but also an ASR of 8 %. <!-- claim: 07-late-recall --> <!-- claim: 07-late-asr -->
+# - *lr = 0.02*: ASR is almost 0 from epoch 5 on. <!-- claim: 07-fast-asr --> CA goes on falling, from 32 % there to 14 % in the end. <!-- claim: 07-fast-five --> <!-- claim: 07-fast-end -->
+#   By then the model has collapsed. <!-- claim: 07-fast-collapse -->
 #
 # **Why.** So no setting leaves a model without a backdoor that is as useful as before. $E_1$ = 16 comes nearest. Stage 3 has to repair
 # the rest. The settings depend on each other. $E_1$ decides what there is to see, and $\gamma$ how much of it is taken. $E_2$ and the
@@ -195,8 +193,7 @@ report(out, context.runtime, settings=results)
 # - For pure suspects, $E_1$ must suit the attack, and $\gamma$ must be below the share of poison.
 # - Unlearning lowers ASR and CA. Its length and learning rate decide how much.
 # - ASR 0 with CA at chance is a collapse and not a defence.
-# - A defender sees little, and it can mislead: at $\gamma$ = 20 %, more suspects agree on one label than are poisoned.
-#   <!-- claim: 07-agree -->
+# - A defender sees little, and it can mislead: at $\gamma$ = 20 %, more suspects agree on one label than are poisoned. <!-- claim: 07-agree -->
 #
 # ## Quiz
 #

@@ -219,22 +219,21 @@ plots.show(
 # %% [markdown]
 # **What you should see.** Under BadNets FP, MCR and NAD bring ASR to 2 % or less. <!-- claim: 08-repair-badnets-asr --> ANP brings it to
 # 0, for a bad reason: see below. FP, MCR and NAD keep CA at 90 % or more. <!-- claim: 08-repair-badnets-ca --> ANP has the lowest CA of
-# the four.
-# <!-- claim: 08-repair-badnets-anp --> RA is high as well for FP, MCR and NAD, at 88 % or more. <!-- claim: 08-repair-badnets-ra -->
+# the four. <!-- claim: 08-repair-badnets-anp -->
+# RA is high as well for FP, MCR and NAD, at 88 % or more. <!-- claim: 08-repair-badnets-ra -->
 #
 # Under SIG, more is left. With FP, MCR and NAD, ASR is up to 16 %. <!-- claim: 08-repair-sig-asr --> With ANP it is higher than with any
 # of them, and CA is at most 85 %. <!-- claim: 08-repair-sig-anp --> <!-- claim: 08-repair-sig-anp-ca --> RA stays far below CA. Part of
 # this is the wave, which hides the shape: clean training has no backdoor, and its RA is about 57 %. <!-- claim: 08-clean-sig-ra --> MCR
-# is above this. <!-- claim: 08-repair-sig-mcr --> FP, NAD and ANP are at least 15 points below it, which ASR does not explain.
-# <!-- claim: 08-repair-sig-others --> They give triggered images other wrong classes. NAD and ANP recognise about a fifth.
-# <!-- claim: 08-repair-sig-anp-ra -->
+# is above this. <!-- claim: 08-repair-sig-mcr --> FP, NAD and ANP are at least 15 points below it, which ASR does not explain. <!-- claim: 08-repair-sig-others -->
+# They give triggered images other wrong classes. NAD and ANP recognise about a fifth. <!-- claim: 08-repair-sig-anp-ra -->
 #
 # *Which class is lost?* (A bar's name says "forgets the target" where the target's recall is less than half of the other classes' mean.)
 # MCR and NAD keep the target class: its recall is 85 % or more under both attacks. <!-- claim: 08-repair-recall --> FP does so under
 # BadNets. Under SIG, its recall of the target is about 20 points below its CA. <!-- claim: 08-repair-recall-fp --> ANP loses most of a
-# class, or all of it. Under BadNets it recognises less than 30 % of the target class, and so its ASR of 0 says little.
-# <!-- claim: 08-repair-recall-anp --> Under SIG it keeps the target, and one other class has a recall of 0.
-# <!-- claim: 08-repair-least-anp --> CA alone would not have told you.
+# class, or all of it. Under BadNets it recognises less than 30 % of the target class, and so its ASR of 0 says little. <!-- claim: 08-repair-recall-anp -->
+# Under SIG it keeps the target, and one other class has a recall of 0. <!-- claim: 08-repair-least-anp -->
+# CA alone would not have told you.
 #
 # **Why.** These methods never see the poison or its labels. They all need one thing: clean images must not need the backdoor. The hope is
 # that it can then be removed without loss of CA. We have not tested why SIG leaves more behind. NAD needs the fewest image passes. ANP
@@ -299,8 +298,8 @@ plots.show(
 # **What you should see.** At the left, nearly nothing is pruned, and ASR is 80 % or more. <!-- claim: 08-anp-left --> At the right,
 # nearly everything is pruned, and CA is 35 % or less. <!-- claim: 08-anp-right --> The dashed line follows the blue one, but not closely:
 # from 0.35 to 0.8 it is above it in both panels. <!-- claim: 08-anp-above --> At some threshold the defender sees a CA that is at least
-# 20 points too high. <!-- claim: 08-anp-gap --> Under BadNets there are thresholds with a CA of 90 % or more and an ASR of 10 % or less.
-# <!-- claim: 08-anp-good-badnets --> Under SIG there is none. <!-- claim: 08-anp-good-sig -->
+# 20 points too high. <!-- claim: 08-anp-gap --> Under BadNets there are thresholds with a CA of 90 % or more and an ASR of 10 % or less. <!-- claim: 08-anp-good-badnets -->
+# Under SIG there is none. <!-- claim: 08-anp-good-sig -->
 #
 # **Why.** One of fifty images is two points. The rule takes the *highest* threshold within the limit, and so one that may look good by
 # chance. The same fifty images serve both panels, so this may be one unlucky draw. Is a smaller limit better? Under BadNets, a limit of 4
@@ -365,9 +364,9 @@ plots.show(
 #
 # Under SIG, DBD and DLP keep the whole backdoor: ASR is 99 % or more. <!-- claim: 08-train-sig-kept --> DBD loses much CA as well, and
 # ends below 80 %. <!-- claim: 08-train-sig-dbd --> It recognises no clean image of the target class, and still finds this class in nearly
-# every triggered image. <!-- claim: 08-train-sig-dbd-recall --> ABL ends with an ASR of 1 % or less, and its CA is about half.
-# <!-- claim: 08-train-sig-abl --> <!-- claim: 08-train-sig-abl-ca --> Its recall of the target class is 0.
-# <!-- claim: 08-train-sig-abl-recall --> **It has not removed the backdoor from the class. It has removed the class.**
+# every triggered image. <!-- claim: 08-train-sig-dbd-recall --> ABL ends with an ASR of 1 % or less, and its CA is about half. <!-- claim: 08-train-sig-abl --> <!-- claim: 08-train-sig-abl-ca -->
+# Its recall of the target class is 0. <!-- claim: 08-train-sig-abl-recall -->
+# **It has not removed the backdoor from the class. It has removed the class.**
 #
 # **Why.** All three methods distrust *samples*, and then trust labels again. DBD trusts those of lowest loss, DLP those of highest
 # entropy. Under SIG, nine in ten images of the target class are poisoned, with true labels. They are easy to fit, and so their loss is
@@ -416,8 +415,8 @@ plots.show(
 # **What you should see.** Under both attacks, ASR falls to 5 % or less. <!-- claim: 08-ascent-asr --> Accuracy on the isolated samples
 # falls to 5 % or less as well, and a defender can draw this dashed line. <!-- claim: 08-ascent-isolated --> Under BadNets the target's
 # recall falls in the last epoch only. <!-- claim: 08-ascent-badnets-recall --> So a stop one epoch before would have kept the class.
-# Under SIG no stop helps. The target's recall falls together with the dashed line, and is 0 when that line is.
-# <!-- claim: 08-ascent-sig-recall --> CA falls from 100 to about 50 %. <!-- claim: 08-ascent-sig-ca -->
+# Under SIG no stop helps. The target's recall falls together with the dashed line, and is 0 when that line is. <!-- claim: 08-ascent-sig-recall -->
+# CA falls from 100 to about 50 %. <!-- claim: 08-ascent-sig-ca -->
 #
 # **Why.** The loss that is climbed has no upper end. Most isolated samples have the target's label. We expect that the ascent also pushes
 # the model away from this label. DLP stops where accuracy on the suspects is at chance, and FixMatch then repairs the rest. ABL's twenty
@@ -457,9 +456,7 @@ table.rename(columns={"target_recall": "recall of the target"})
 # 85 % or more. <!-- claim: 08-map-badnets-ca --> (The inset shows those that lie on each other.) Under SIG only FP, MCR and NAD have an
 # ASR of 16 % or less and a CA of 90 % or more. <!-- claim: 08-map-sig-asr --> <!-- claim: 08-map-sig-ca --> All three had clean images.
 # The map does not show lost classes: ABL's ASR of 0 under SIG comes with a recall of 0. NAD takes 6,000 image passes, after the 120,000
-# of the model that it repairs, and DBD takes 225,000. <!-- claim: 08-images-nad -->
-# <!-- claim: 08-images-none -->
-# <!-- claim: 08-images-dbd -->
+# of the model that it repairs, and DBD takes 225,000. <!-- claim: 08-images-nad --> <!-- claim: 08-images-none --> <!-- claim: 08-images-dbd -->
 #
 # The committed outputs were made with one thread. With another number of threads your figures may differ, even with the same seed. Sums
 # are then rounded in another order, and long training makes this difference large. With two threads, DBD's CA under BadNets was 95 % in
@@ -509,21 +506,20 @@ plots.show(
 # - *ANP* loses about ten points of CA in the mean. <!-- claim: 08-seeds-anp-ca --> Under Blended it leaves an ASR of 20 % or more in every
 #   run. <!-- claim: 08-seeds-anp-blended --> On one seed it leaves TrojanNN's backdoor whole. <!-- claim: 08-seeds-anp-trojannn -->
 # - *ABL* keeps Blended's backdoor, with an ASR of 85 % or more. <!-- claim: 08-seeds-abl-blended --> On two seeds that we looked at, no
-#   isolated sample was poisoned there (see the [log](../docs/LOG.md)). Without any attack its CA is 55 % or less.
-#   <!-- claim: 08-seeds-abl-none --> Under TrojanNN, LCA and SIG its ASR is 0, and so is its recall of the target class.
-#   <!-- claim: 08-seeds-abl-zero --> <!-- claim: 08-seeds-abl-recall --> Under TrojanNN its RA is 85 % or more all the same: RA leaves
+#   isolated sample was poisoned there (see the [log](../docs/LOG.md)). Without any attack its CA is 55 % or less. <!-- claim: 08-seeds-abl-none -->
+#   Under TrojanNN, LCA and SIG its ASR is 0, and so is its recall of the target class. <!-- claim: 08-seeds-abl-zero --> <!-- claim: 08-seeds-abl-recall -->
+#   Under TrojanNN its RA is 85 % or more all the same: RA leaves
 #   out the target. <!-- claim: 08-seeds-abl-trojannn-ra -->
-# - *DLP* leaves the backdoors of LCA and SIG whole, with a CA of 90 % or more. <!-- claim: 08-seeds-dlp-kept -->
-#   <!-- claim: 08-seeds-dlp-kept-ca --> Under Blended it leaves an ASR of 15 % or more in one run. <!-- claim: 08-seeds-dlp-blended -->
+# - *DLP* leaves the backdoors of LCA and SIG whole, with a CA of 90 % or more. <!-- claim: 08-seeds-dlp-kept --> <!-- claim: 08-seeds-dlp-kept-ca -->
+#   Under Blended it leaves an ASR of 15 % or more in one run. <!-- claim: 08-seeds-dlp-blended -->
 # - *DBD* leaves LCA and SIG whole as well. <!-- claim: 08-seeds-dbd-kept --> Its CA is 87 % or less there, and it recognises no image
 #   of the target. <!-- claim: 08-seeds-dbd-kept-ca --> <!-- claim: 08-seeds-dbd-recall --> In one run of Blended its ASR is 0 and its
 #   target recall below 20 %. <!-- claim: 08-seeds-dbd-blended -->
 #
 # On BadNets every method has an ASR of 15 % or less in every run. <!-- claim: 08-seeds-badnets-asr --> CA differs. FP, MCR, NAD and DLP
-# keep 90 % or more. <!-- claim: 08-seeds-badnets-ca --> ANP is below 87 % in every run, and ABL is below 80 % in one of them.
-# <!-- claim: 08-seeds-badnets-anp --> <!-- claim: 08-seeds-badnets-abl --> The recall of the target differs more. FP, MCR, DBD and DLP
-# keep 95 % or more. <!-- claim: 08-seeds-badnets-recall --> ANP's falls to 18 %, and ABL's to 50 %.
-# <!-- claim: 08-seeds-badnets-anp-recall --> <!-- claim: 08-seeds-badnets-abl-recall -->
+# keep 90 % or more. <!-- claim: 08-seeds-badnets-ca --> ANP is below 87 % in every run, and ABL is below 80 % in one of them. <!-- claim: 08-seeds-badnets-anp --> <!-- claim: 08-seeds-badnets-abl -->
+# The recall of the target differs more. FP, MCR, DBD and DLP
+# keep 95 % or more. <!-- claim: 08-seeds-badnets-recall --> ANP's falls to 18 %, and ABL's to 50 %. <!-- claim: 08-seeds-badnets-anp-recall --> <!-- claim: 08-seeds-badnets-abl-recall -->
 #
 # **Why it matters.** An ASR of 0 can mean three things: the model is repaired, a class is forgotten, or the model is no longer of use. A
 # mean over attacks would hide this, and so would a table of ASR alone.
@@ -537,12 +533,12 @@ defences_beside_paper(recorded, rows)
 
 # %% [markdown]
 # **What you should see.** In the paper FP hardly helps: its ASR is 56 to 97 %. <!-- no claim: the paper's Table 3 --> ANP is the
-# best of the baselines there. Here it is the other way round. FP's mean ASR is at most 15 % on every attack.
-# <!-- claim: 08-seeds-fp-asr --> ANP's mean ASR under TrojanNN, Blended and SIG is 15 % or more. <!-- claim: 08-seeds-anp-asr-trojannn -->
-# <!-- claim: 08-seeds-anp-asr-blended --> <!-- claim: 08-seeds-anp-asr-sig --> DLP leads the paper's table in nearly every column. Where
-# the attack changes labels, it does well here, too: its CA is 94 % or more, and its mean ASR 10 % or less.
-# <!-- claim: 08-seeds-dlp-ca --> <!-- claim: 08-seeds-dlp-asr --> Under LCA and SIG the paper has an ASR of 0.2 % or less.
-# <!-- no claim: the paper's Table 3 --> Here it is 98 % or more. <!-- claim: 08-seeds-dlp-paper --> DBD is not in the paper's table.
+# best of the baselines there. Here it is the other way round. FP's mean ASR is at most 15 % on every attack. <!-- claim: 08-seeds-fp-asr -->
+# ANP's mean ASR under TrojanNN, Blended and SIG is 15 % or more. <!-- claim: 08-seeds-anp-asr-trojannn --> <!-- claim: 08-seeds-anp-asr-blended --> <!-- claim: 08-seeds-anp-asr-sig -->
+# DLP leads the paper's table in nearly every column. Where
+# the attack changes labels, it does well here, too: its CA is 94 % or more, and its mean ASR 10 % or less. <!-- claim: 08-seeds-dlp-ca --> <!-- claim: 08-seeds-dlp-asr -->
+# Under LCA and SIG the paper has an ASR of 0.2 % or less. <!-- no claim: the paper's Table 3 -->
+# Here it is 98 % or more. <!-- claim: 08-seeds-dlp-paper --> DBD is not in the paper's table.
 #
 # **Why.** Settings are part of a method. With the batch sizes of the baselines' papers, 200 images make two or three steps an epoch. With
 # those, on one seed, FP left an ASR of 55 % and MCR of nearly 100 %. Other batches, epochs and learning rates changed this (see the

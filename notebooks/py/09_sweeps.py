@@ -124,8 +124,7 @@ table = sweep(trials.run_dlp, rates_grid, seeds, store, on_progress=maps)
 # %% [markdown]
 # **What you should see.** Stage 1 was trained twice, once for every $\alpha$. <!-- no claim: how trials share --> All suspects are
 # poisoned, or nearly all, at both rates: 95 % or more. <!-- claim: 09-run-suspects --> DLP with $\gamma$ = 2 % works at both rates: CA is
-# 90 % or more and ASR 5 % or less. <!-- claim: 09-run-ca --> <!-- claim: 09-run-asr --> With $\gamma$ = 0.2 %, CA is below 50 %.
-# <!-- claim: 09-run-small-10 --> <!-- claim: 09-run-small-50 -->
+# 90 % or more and ASR 5 % or less. <!-- claim: 09-run-ca --> <!-- claim: 09-run-asr --> With $\gamma$ = 0.2 %, CA is below 50 %. <!-- claim: 09-run-small-10 --> <!-- claim: 09-run-small-50 -->
 #
 # **Why.** $\gamma$ decides two things at once. It says how many samples are suspected, and how many of each class keep their labels for
 # stage 3. With 0.2 %, ten labelled images of each class are left to learn from. Never more than half of a class is trusted (notebook 03).
@@ -148,8 +147,8 @@ plots.show(plots.sweep_maps(recorded, panels, x, y, size=(4, 3.6)), alt, number=
 # %% [markdown]
 # **What you should see.** By rows. With 10 and 50 % poison and $\gamma$ = 2 %, DLP *works* with every seed: CA is 95 % or more, ASR 3 %
 # or less. <!-- claim: 09-map-ca --> <!-- claim: 09-map-asr --> With 5 % poison one seed fails with every $\gamma$: its ASR ends at 100 %
-# with the two larger ones. <!-- claim: 09-map-five-asr --> At most 20 % of its suspects are poisoned.
-# <!-- claim: 09-map-five-suspects --> (A mean and a range cannot show this. The [log](../docs/LOG.md) has each seed.) With 1 % poison
+# with the two larger ones. <!-- claim: 09-map-five-asr --> At most 20 % of its suspects are poisoned. <!-- claim: 09-map-five-suspects -->
+# (A mean and a range cannot show this. The [log](../docs/LOG.md) has each seed.) With 1 % poison
 # nearly all suspects are clean, on every seed. <!-- claim: 09-map-one-suspects --> With $\gamma$ = 2 %, two seeds of three then end with
 # an ASR of 90 % or more. <!-- claim: 09-map-one-asr --> The third ends below 5 %. <!-- claim: 09-map-one-third --> With $\gamma$ = 10 %
 # one seed fails. <!-- claim: 09-map-one-large --> Three seeds cannot tell which of the two is worse.
@@ -157,14 +156,13 @@ plots.show(plots.sweep_maps(recorded, panels, x, y, size=(4, 3.6)), alt, number=
 # By columns. With $\gamma$ = 0.2 %, CA is 50 % or less in every run. <!-- claim: 09-map-small --> There, a low ASR says little. Take
 # $\gamma$ = 10 % and 10 % poison: two seeds of three end with an ASR of 95 % or more. <!-- claim: 09-map-large --> With the smaller
 # $\gamma$ before it DLP works there. At least 3 % of their trusted samples are poisoned. <!-- claim: 09-map-large-trusted --> With 50 %
-# poison, ASR is 15 % or more on every seed.
-# <!-- claim: 09-map-large-half -->
+# poison, ASR is 15 % or more on every seed. <!-- claim: 09-map-large-half -->
 #
 # **Why.** Fifty poisoned images are not learned in four epochs. So the filter cannot suspect them. Worse: the model finds them *hard*,
-# and hard samples are trusted. With 1 % poison and $\gamma$ = 2 %, at least 2 % of the trusted samples are poisoned.
-# <!-- claim: 09-map-one-trusted --> Those are 20 or more of the fifty. The seed that fails at 5 % has learned its trigger in part only.
-# After stage 1 its ASR is below 70 %, and that of the others 99 % or more. <!-- claim: 09-map-five-sl -->
-# <!-- claim: 09-map-five-sl-others --> With a larger $\gamma$ more of the poison is trusted. But the number of trusted poisoned samples
+# and hard samples are trusted. With 1 % poison and $\gamma$ = 2 %, at least 2 % of the trusted samples are poisoned. <!-- claim: 09-map-one-trusted -->
+# Those are 20 or more of the fifty. The seed that fails at 5 % has learned its trigger in part only.
+# After stage 1 its ASR is below 70 %, and that of the others 99 % or more. <!-- claim: 09-map-five-sl --> <!-- claim: 09-map-five-sl-others -->
+# With a larger $\gamma$ more of the poison is trusted. But the number of trusted poisoned samples
 # alone does not decide. At 1 % poison and $\gamma$ = 10 %, the seed that fails has the fewest of them. <!-- claim: 09-map-fewest --> We
 # do not know what does.
 #
@@ -176,16 +174,15 @@ plots.show(plots.sweep_maps(recorded, panels, x, y, size=(4, 3.6)), alt, number=
 table_of_cases("BadNets, 0.5 %", "BadNets, 1 %, gamma 10 %", "BadNets, 10 %", "BadNets, 50 %")
 
 # %% [markdown]
-# **What you should see.** Undefended, ASR is 80 % or more at 1 % poison, and 98 % or more at 10 and 50 %.
-# <!-- claim: 09-undefended-1 --> <!-- claim: 09-undefended-10 --> <!-- claim: 09-undefended-50 --> DLP at 10 and 50 % has a CA of 93 % or
-# more and an ASR of 2 % or less. <!-- claim: 09-chosen-10-ca --> <!-- claim: 09-chosen-10-asr --> <!-- claim: 09-chosen-50-ca -->
-# <!-- claim: 09-chosen-50-asr --> At 50 % unlearning fails: ASR is still 100 % after it. <!-- claim: 09-chosen-50-au --> Fine-tuning
+# **What you should see.** Undefended, ASR is 80 % or more at 1 % poison, and 98 % or more at 10 and 50 %. <!-- claim: 09-undefended-1 --> <!-- claim: 09-undefended-10 --> <!-- claim: 09-undefended-50 -->
+# DLP at 10 and 50 % has a CA of 93 % or
+# more and an ASR of 2 % or less. <!-- claim: 09-chosen-10-ca --> <!-- claim: 09-chosen-10-asr --> <!-- claim: 09-chosen-50-ca --> <!-- claim: 09-chosen-50-asr -->
+# At 50 % unlearning fails: ASR is still 100 % after it. <!-- claim: 09-chosen-50-au --> Fine-tuning
 # alone ends the backdoor there, and CA is above that of the undefended model. <!-- claim: 09-chosen-50-above --> So half of the set may
-# be poisoned. At 0.5 %, at most 2 % of the suspects are poisoned, and ASR is 3 % or less.
-# <!-- claim: 09-chosen-half-suspects --> <!-- claim: 09-chosen-half-asr --> Undefended it is higher on every seed.
-# <!-- claim: 09-chosen-half-undefended --> At 1 % with $\gamma$ = 10 %, one seed keeps more than half of the backdoor.
-# <!-- claim: 09-chosen-one-asr --> On all three seeds, 1 to 2 % of the trusted samples are poisoned.
-# <!-- claim: 09-chosen-one-trusted -->
+# be poisoned. At 0.5 %, at most 2 % of the suspects are poisoned, and ASR is 3 % or less. <!-- claim: 09-chosen-half-suspects --> <!-- claim: 09-chosen-half-asr -->
+# Undefended it is higher on every seed. <!-- claim: 09-chosen-half-undefended -->
+# At 1 % with $\gamma$ = 10 %, one seed keeps more than half of the backdoor. <!-- claim: 09-chosen-one-asr -->
+# On all three seeds, 1 to 2 % of the trusted samples are poisoned. <!-- claim: 09-chosen-one-trusted -->
 #
 # **Beside the paper** (CIFAR-10, Table 5, as its text tells it). CA is above 90 % at every $\alpha$, and ASR is at most 4 % with half of
 # the set poisoned. With $\gamma$ = 2 % both are found here again. So is a poor CA at a very small $\gamma$. The paper adds that $\gamma$
@@ -234,17 +231,16 @@ plots.show(plots.sweep_maps(recorded_lengths, panels, x, y, size=(4, 3.2), acros
 # %% [markdown]
 # **What you should see.** In figure 3, ASR after unlearning depends on $E_2$. It is 99 % or more without an ascent, and 5 % or less after
 # twenty epochs of it. <!-- claim: 09-run-lengths-0 --> <!-- claim: 09-run-lengths-20 --> At the end it is 10 % or less in every cell,
-# *also without any unlearning*. <!-- claim: 09-run-lengths-end --> Figure 4 says the same of $E_2$, on three seeds.
-# <!-- claim: 09-lengths-0 --> <!-- claim: 09-lengths-20 --> Five epochs change little with $E_1$ of 2 and 4. With 8 they bring ASR to 38
+# *also without any unlearning*. <!-- claim: 09-run-lengths-end --> Figure 4 says the same of $E_2$, on three seeds. <!-- claim: 09-lengths-0 --> <!-- claim: 09-lengths-20 -->
+# Five epochs change little with $E_1$ of 2 and 4. With 8 they bring ASR to 38
 # to 76 %. <!-- claim: 09-lengths-five --> <!-- claim: 09-lengths-five-8 --> Twenty epochs cost CA: in the mean 5 to 10 points with $E_1$
 # = 2, and 40 points or more with 8. <!-- claim: 09-lengths-cost-2 --> <!-- claim: 09-lengths-cost --> The target class is then lost in
-# every run, and mostly comes back in stage 3.
-# <!-- claim: 09-lengths-recall -->
+# every run, and mostly comes back in stage 3. <!-- claim: 09-lengths-recall -->
 #
-# At the end $E_1$ decides. With 4 and 8 epochs ASR is 3 % or less in every run, whatever $E_2$ is.
-# <!-- claim: 09-lengths-end --> With 2 epochs one seed of three ends above 50 %, whatever $E_2$ is. <!-- claim: 09-lengths-early -->
-# There, one suspect in five is poisoned, and 5 % of the trusted samples. <!-- claim: 09-lengths-early-suspects -->
-# <!-- claim: 09-lengths-early-trusted --> (Both are not in the figure.)
+# At the end $E_1$ decides. With 4 and 8 epochs ASR is 3 % or less in every run, whatever $E_2$ is. <!-- claim: 09-lengths-end -->
+# With 2 epochs one seed of three ends above 50 %, whatever $E_2$ is. <!-- claim: 09-lengths-early -->
+# There, one suspect in five is poisoned, and 5 % of the trusted samples. <!-- claim: 09-lengths-early-suspects --> <!-- claim: 09-lengths-early-trusted -->
+# (Both are not in the figure.)
 #
 # **Why.** Where no poisoned sample is trusted, FixMatch alone is enough under BadNets: all other labels are removed. So the ascent has
 # little left to do. FixMatch also repairs nearly all of the CA that the ascent has cost. Where poisoned samples are trusted, no $E_2$

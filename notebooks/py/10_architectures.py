@@ -112,10 +112,10 @@ for name in ARCHITECTURES:
 pd.DataFrame(costs).T
 
 # %% [markdown]
-# **What you should see.** The largest model, InceptionV3, has more than a hundred times the weights of the smallest.
-# <!-- claim: 10-weights --> The number of weights does not tell the speed. VGG16 has twice the weights of DenseNet121.
-# <!-- claim: 10-weights-vgg --> Still, it is more than twice as fast as DenseNet121 and as InceptionV3. <!-- claim: 10-speed-dense -->
-# <!-- claim: 10-speed-inception --> These two have about a hundred layers, and VGG16 has 14. WRN-16-1 is the fastest, as it is narrow: it
+# **What you should see.** The largest model, InceptionV3, has more than a hundred times the weights of the smallest. <!-- claim: 10-weights -->
+# The number of weights does not tell the speed. VGG16 has twice the weights of DenseNet121. <!-- claim: 10-weights-vgg -->
+# Still, it is more than twice as fast as DenseNet121 and as InceptionV3. <!-- claim: 10-speed-dense --> <!-- claim: 10-speed-inception -->
+# These two have about a hundred layers, and VGG16 has 14. WRN-16-1 is the fastest, as it is narrow: it
 # has 16 to 64 channels. <!-- claim: 10-speed-wrn --> (Exercise 5 counts the work.)
 #
 # **Why it matters.** One DLP run takes ten image passes and more for each training image. What takes a minute with WRN-16-1 takes about
@@ -201,12 +201,11 @@ alt = (
 plots.show(figure, alt, number=1)
 
 # %% [markdown]
-# **What you should see.** (This is one seed.) WRN-16-1 knows the poisoned samples from the first epoch on: 98 % and more.
-# <!-- claim: 10-learned-wrn --> It did so in earlier notebooks, too. MobileNetV2 learns the *shapes* first. After six epochs it knows
-# more than 85 % of the clean samples, and fewer than half of those with the patch of BadNets. <!-- claim: 10-learned-mobile-clean -->
-# <!-- claim: 10-learned-mobile-badnets --> It learns the trigger of TrojanNN late: fewer than half after three epochs, but more than 90 %
-# after six.
-# <!-- claim: 10-learned-mobile-trojannn-first --> <!-- claim: 10-learned-mobile-trojannn-last -->
+# **What you should see.** (This is one seed.) WRN-16-1 knows the poisoned samples from the first epoch on: 98 % and more. <!-- claim: 10-learned-wrn -->
+# It did so in earlier notebooks, too. MobileNetV2 learns the *shapes* first. After six epochs it knows
+# more than 85 % of the clean samples, and fewer than half of those with the patch of BadNets. <!-- claim: 10-learned-mobile-clean --> <!-- claim: 10-learned-mobile-badnets -->
+# It learns the trigger of TrojanNN late: fewer than half after three epochs, but more than 90 %
+# after six. <!-- claim: 10-learned-mobile-trojannn-first --> <!-- claim: 10-learned-mobile-trojannn-last -->
 #
 # **Why it matters.** The gap of notebook 02 belongs to a model *and* a data set, not to poison alone. We did not find out what makes the
 # difference here. MobileNetV2 has depth-wise convolutions, thirteen times the weights, and smaller maps at its end. Any of these could be
@@ -241,12 +240,11 @@ alt = (
 plots.show(figure, alt, number=2)
 
 # %% [markdown]
-# **What you should see.** Chance is 10 %. <!-- no claim: the poisoning rate --> With WRN-16-1, at least nine in ten suspects are poisoned at epochs 2 to 4.
-# <!-- claim: 10-purity-wrn --> At epoch 6 there are fewer. <!-- claim: 10-purity-wrn-late --> With TrojanNN the share goes up and down:
+# **What you should see.** Chance is 10 %. <!-- no claim: the poisoning rate --> With WRN-16-1, at least nine in ten suspects are poisoned at epochs 2 to 4. <!-- claim: 10-purity-wrn -->
+# At epoch 6 there are fewer. <!-- claim: 10-purity-wrn-late --> With TrojanNN the share goes up and down:
 # it is below 60 % at epochs 1 and 5, and above 80 % at epoch 6. <!-- claim: 10-purity-wrn-dip --> <!-- claim: 10-purity-wrn-up --> With
 # MobileNetV2 and BadNets, at most 15 % of the suspects are poisoned, in every epoch. <!-- claim: 10-purity-mobile-badnets --> With
-# MobileNetV2 and TrojanNN the share rises after the trigger has been learned. But it stays below one half.
-# <!-- claim: 10-purity-mobile-trojannn -->
+# MobileNetV2 and TrojanNN the share rises after the trigger has been learned. But it stays below one half. <!-- claim: 10-purity-mobile-trojannn -->
 #
 # So an $E_1$ of 2 to 4 suits WRN-16-1. For MobileNetV2, none of the six is good.
 #
@@ -292,15 +290,14 @@ plots.show(figure, alt, number=3)
 # - *MobileNetV2, both attacks*: the rule never fires, so $E_1$ is the fixed one (in brackets). <!-- claim: 10-agreed-mobile --> Fewer
 #   than one in ten suspects is poisoned: fewer than by chance. <!-- claim: 10-found-mobile -->
 # - *MobileNetV2, BadNets*: the model has hardly a backdoor after stage 1: ASR is below 20 %. <!-- claim: 10-mobile-badnets-sl --> The
-#   ascent on clean suspects makes the model collapse. It answers with the target nearly always: ASR is above 90 %, CA below 15 %.
-#   <!-- claim: 10-mobile-badnets-au --> <!-- claim: 10-mobile-badnets-au-ca --> In the end ASR is below 5 %, and the target class is
+#   ascent on clean suspects makes the model collapse. It answers with the target nearly always: ASR is above 90 %, CA below 15 %. <!-- claim: 10-mobile-badnets-au --> <!-- claim: 10-mobile-badnets-au-ca -->
+#   In the end ASR is below 5 %, and the target class is
 #   forgotten: its recall is 5 % or less. <!-- claim: 10-mobile-badnets-end --> <!-- claim: 10-mobile-badnets-recall --> So RA is above
 #   CA. <!-- claim: 10-mobile-badnets-ra -->
-# - *MobileNetV2, TrojanNN*: there is a backdoor after stage 1, and the ascent does *not* remove it. ASR stays above 80 %.
-#   <!-- claim: 10-mobile-trojannn-au --> The suspects were the wrong ones. Still, ASR is below 20 % in the end: fine-tuning alone did
-#   that. <!-- claim: 10-mobile-trojannn-end --> At least 99 % of its trusted samples are clean.
-#   <!-- claim: 10-mobile-trojannn-trusted --> Under BadNets 91 % are, and a random choice has 90 %.
-#   <!-- claim: 10-mobile-badnets-trusted -->
+# - *MobileNetV2, TrojanNN*: there is a backdoor after stage 1, and the ascent does *not* remove it. ASR stays above 80 %. <!-- claim: 10-mobile-trojannn-au -->
+#   The suspects were the wrong ones. Still, ASR is below 20 % in the end: fine-tuning alone did
+#   that. <!-- claim: 10-mobile-trojannn-end --> At least 99 % of its trusted samples are clean. <!-- claim: 10-mobile-trojannn-trusted -->
+#   Under BadNets 91 % are, and a random choice has 90 %. <!-- claim: 10-mobile-badnets-trusted -->
 #
 # **Why.** A low ASR in the end can have several causes. The stages found and removed the backdoor (WRN-16-1). Stage 3 alone overcame it,
 # with labels that are mostly clean (MobileNetV2, TrojanNN). Or there was hardly a backdoor, and then the target class was lost
@@ -355,23 +352,22 @@ seen.columns = ["suspects poisoned", "trusted clean"]
 # %% [markdown]
 # **What you should see.**
 #
-# - *WRN-16-1*: at least 85 % of its suspects are poisoned on every seed. <!-- claim: 10-table-wrn --> After the ascent ASR is below 2 %.
-#   <!-- claim: 10-table-wrn-au --> Its seeds lie close together. Undefended, its mean CA is the lowest but that of InceptionV3.
-#   <!-- claim: 10-table-wrn-ca --> In notebook 06 it ends higher, with more images and more steps.
-# - *ResNet18 and DenseNet121*: half of ResNet18's suspects or more are poisoned on every seed, and the ascent brings ASR below 1 %.
-#   <!-- claim: 10-table-resnet --> <!-- claim: 10-table-resnet-au --> For DenseNet121 the suspects range from none poisoned to nearly
+# - *WRN-16-1*: at least 85 % of its suspects are poisoned on every seed. <!-- claim: 10-table-wrn --> After the ascent ASR is below 2 %. <!-- claim: 10-table-wrn-au -->
+#   Its seeds lie close together. Undefended, its mean CA is the lowest but that of InceptionV3. <!-- claim: 10-table-wrn-ca -->
+#   In notebook 06 it ends higher, with more images and more steps.
+# - *ResNet18 and DenseNet121*: half of ResNet18's suspects or more are poisoned on every seed, and the ascent brings ASR below 1 %. <!-- claim: 10-table-resnet --> <!-- claim: 10-table-resnet-au -->
+#   For DenseNet121 the suspects range from none poisoned to nearly
 #   all. <!-- claim: 10-table-dense-range --> On the seed without any, the ascent leaves ASR above 95 %. <!-- claim: 10-table-dense-au -->
 #   There, ASR falls only after fine-tuning. With both models ASR ends below 10 % on every seed. <!-- claim: 10-table-dense-end --> At
 #   least 98 % of their trusted samples are clean. <!-- claim: 10-table-dense-trusted -->
-# - *VGG16*: on seed 0 no suspect is poisoned, and the backdoor survives all three stages. <!-- claim: 10-table-vgg-0 -->
-#   <!-- claim: 10-table-vgg-0-end --> On seed 2 the ascent brings ASR below 5 %, and fine-tuning brings the backdoor back: ASR is above
-#   50 % again. <!-- claim: 10-table-vgg-2 --> <!-- claim: 10-table-vgg-2-end --> Of its trusted samples 99 % are clean.
-#   <!-- claim: 10-table-vgg-2-trusted --> We did not test whether the few others, or the unlabelled images, bring the backdoor back. On
+# - *VGG16*: on seed 0 no suspect is poisoned, and the backdoor survives all three stages. <!-- claim: 10-table-vgg-0 --> <!-- claim: 10-table-vgg-0-end -->
+#   On seed 2 the ascent brings ASR below 5 %, and fine-tuning brings the backdoor back: ASR is above
+#   50 % again. <!-- claim: 10-table-vgg-2 --> <!-- claim: 10-table-vgg-2-end --> Of its trusted samples 99 % are clean. <!-- claim: 10-table-vgg-2-trusted -->
+#   We did not test whether the few others, or the unlabelled images, bring the backdoor back. On
 #   seed 1 DLP removes it: ASR ends below 5 %. <!-- claim: 10-table-vgg-1 -->
 # - *MobileNetV2*: it has hardly a backdoor to remove. Undefended, ASR is below 20 %. <!-- claim: 10-table-mobile --> The ascent on clean
 #   suspects can destroy the model. On one seed it answers with the target for everything. <!-- claim: 10-table-mobile-au --> There it
-#   does not recover: ASR in the end is above 50 %. <!-- claim: 10-table-mobile-end --> CA in the end ranges over more than 50 points.
-#   <!-- claim: 10-table-mobile-range -->
+#   does not recover: ASR in the end is above 50 %. <!-- claim: 10-table-mobile-end --> CA in the end ranges over more than 50 points. <!-- claim: 10-table-mobile-range -->
 # - *InceptionV3*: it has learned next to nothing in so few steps. CA is below 30 % even undefended. <!-- claim: 10-table-inception -->
 #   It says nothing about DLP.
 #
@@ -413,8 +409,8 @@ report(out, context.runtime, costs=costs, table=rows, **curves)
 #
 # <details><summary>99 % of VGG16's trusted samples are clean on seed 2. <!-- claim: 10-quiz-vgg --> Is that good enough?</summary>
 #
-# It was not enough here: after fine-tuning the backdoor was back. ResNet18 on seed 1 has no more, and there the backdoor stayed away.
-# <!-- claim: 10-quiz-resnet --> So this share alone does not tell.
+# It was not enough here: after fine-tuning the backdoor was back. ResNet18 on seed 1 has no more, and there the backdoor stayed away. <!-- claim: 10-quiz-resnet -->
+# So this share alone does not tell.
 # </details>
 #
 # ## Exercises

@@ -141,10 +141,10 @@ alt = (
 plots.show(figure, alt, number=1)
 
 # %% [markdown]
-# **What you should see.** (This is one seed.) All trusted samples are clean. <!-- claim: 11-clean-trusted --> After AU, ASR is below 5 %.
-# <!-- claim: 11-clean-au --> After fine-tuning, the backdoor is back: ASR is above 50 %. <!-- claim: 11-clean-back --> Without the poisoned
-# images among the unlabelled ones, ASR stays below 20 %. <!-- claim: 11-clean-without --> From a new model it stays below 20 %, too.
-# <!-- claim: 11-clean-new --> But there RA is 11 %: triggered images go to other classes. <!-- claim: 11-clean-new-ra --> That is no recovery.
+# **What you should see.** (This is one seed.) All trusted samples are clean. <!-- claim: 11-clean-trusted --> After AU, ASR is below 5 %. <!-- claim: 11-clean-au -->
+# After fine-tuning, the backdoor is back: ASR is above 50 %. <!-- claim: 11-clean-back --> Without the poisoned
+# images among the unlabelled ones, ASR stays below 20 %. <!-- claim: 11-clean-without --> From a new model it stays below 20 %, too. <!-- claim: 11-clean-new -->
+# But there RA is 11 %: triggered images go to other classes. <!-- claim: 11-clean-new-ra --> That is no recovery.
 #
 # **Why.** A clean-label attack does not lie: its images *are* of the target class. FixMatch takes their label away, recognises what they
 # show, and gives them the same label by itself. So "poisoned samples have lost their labels" (notebook 05) protects from labels that are
@@ -179,10 +179,10 @@ plots.show(figure, alt, number=2)
 table_of_cases(*clean_label_cases)
 
 # %% [markdown]
-# **What you should see.** At 9 % of the set, nine in ten images of the class, DLP loses on every seed: ASR is above 95 %.
-# <!-- claim: 11-rates-sig-9 --> Below that, it depends on the seed: from 3 to 7 %, ASR ranges over more than 50 points.
-# <!-- claim: 11-rates-range --> The column after AU says that the ascent is not the reason: ASR is below 20 % there, on every seed.
-# <!-- claim: 11-rates-au --> Up to 7 %, at least 99 % of the trusted samples are clean. <!-- claim: 11-rates-trusted -->
+# **What you should see.** At 9 % of the set, nine in ten images of the class, DLP loses on every seed: ASR is above 95 %. <!-- claim: 11-rates-sig-9 -->
+# Below that, it depends on the seed: from 3 to 7 %, ASR ranges over more than 50 points. <!-- claim: 11-rates-range -->
+# The column after AU says that the ascent is not the reason: ASR is below 20 % there, on every seed. <!-- claim: 11-rates-au -->
+# Up to 7 %, at least 99 % of the trusted samples are clean. <!-- claim: 11-rates-trusted -->
 # At 9 %, 94 to 95 % are. <!-- claim: 11-rates-trusted-9 -->
 #
 # So there are two ways back. One is by labels: at 9 %, about half of the target's 100 trusted samples are poisoned. <!-- no claim: 5 % of all
@@ -251,8 +251,8 @@ table_of_cases(
 #
 # Look at BadNets. Without the changes, CA is 95 % or more. <!-- claim: 11-remedy-before --> With them it is 91 % or less, but RA stays above
 # 93 %. <!-- claim: 11-remedy-ca --> <!-- claim: 11-remedy-ra --> How can more *triggered* images than clean ones be recognised? RA does not count
-# the target class, and CA does. By hand: nine classes at 98 % and CA of 89 % leave $10 \cdot 89 - 9 \cdot 98 = 8$ % for the tenth class.
-# <!-- no claim: an example in round numbers --> So the target class is *forgotten*, as under SIG in figure 3. (This record is older than
+# the target class, and CA does. By hand: nine classes at 98 % and CA of 89 % leave $10 \cdot 89 - 9 \cdot 98 = 8$ % for the tenth class. <!-- no claim: an example in round numbers -->
+# So the target class is *forgotten*, as under SIG in figure 3. (This record is older than
 # recalls.) ASR is near 0 because this model hardly ever answers with the target.
 #
 # The quota alone does as much for ASR. After SIG, RA is below the clean model's 57 % on every seed, with the quota alone and with both
@@ -327,10 +327,10 @@ plots.show(figure, alt, number=4)
 #
 # - *10 and 50 %*: after four epochs at least 95 % of the suspects are poisoned, at every $\gamma$. <!-- claim: 11-gamma-high -->
 # - *3 %*: after three epochs the orange curve falls as $\gamma$ grows, from 80 % or more at the smallest to less than 30 % at the
-#   largest. <!-- claim: 11-gamma-3-first --> <!-- claim: 11-gamma-3-last --> The limit of a perfect filter is 30 % there.
-#   <!-- no claim: 150 of 500 --> After four epochs *no* $\gamma$ gives more than 50 %. <!-- claim: 11-gamma-3-later --> At the smallest
-#   $\gamma$ not one suspect is poisoned. <!-- claim: 11-gamma-3-zero --> At the largest, more than 25 % are: nearly all of the poison.
-#   <!-- claim: 11-gamma-3-limit --> So the poison is still *near* the top of the list. But clean samples are now before it.
+#   largest. <!-- claim: 11-gamma-3-first --> <!-- claim: 11-gamma-3-last --> The limit of a perfect filter is 30 % there. <!-- no claim: 150 of 500 -->
+#   After four epochs *no* $\gamma$ gives more than 50 %. <!-- claim: 11-gamma-3-later --> At the smallest
+#   $\gamma$ not one suspect is poisoned. <!-- claim: 11-gamma-3-zero --> At the largest, more than 25 % are: nearly all of the poison. <!-- claim: 11-gamma-3-limit -->
+#   So the poison is still *near* the top of the list. But clean samples are now before it.
 # - *1 %*: after four epochs at most 5 % of the suspects are poisoned, at every $\gamma$. <!-- claim: 11-gamma-1 --> The model does not know the
 #   trigger yet.
 #
@@ -348,11 +348,10 @@ table_of_cases("BadNets, 0.5 %", "BadNets, 1 %, gamma 10 %", "BadNets, 10 %", "B
 # - *Too little for the filter*: at 0.5 and 1 %, at most 1 % of the suspects are poisoned. <!-- claim: 11-little-suspects --> The trigger
 #   is not learned yet, so its images are among the *hardest*, and some are even trusted. At a rate of 1 %, DLP trusts half of every
 #   class, and more than 1 % of these samples are poisoned, on every seed. <!-- claim: 11-little-trusted --> This is most of the poison.
-#   Fine-tuning saves most of these models, as few labels are wrong. On one seed of three at 1 %, these few are enough for the backdoor.
-#   <!-- claim: 11-little-one -->
+#   Fine-tuning saves most of these models, as few labels are wrong. On one seed of three at 1 %, these few are enough for the backdoor. <!-- claim: 11-little-one -->
 # - *Too little for $\gamma$*: even a perfect filter could not fill 500 suspects from 50 poisoned samples.
-# - *Much*: at 50 %, 97 % of the suspects or more are poisoned, and all trusted samples are clean. <!-- claim: 11-much-suspects -->
-#   <!-- claim: 11-much-trusted --> But the *ascent* fails: after AU, ASR is still above 95 %. <!-- claim: 11-much-au --> CA is below 25 % then
+# - *Much*: at 50 %, 97 % of the suspects or more are poisoned, and all trusted samples are clean. <!-- claim: 11-much-suspects --> <!-- claim: 11-much-trusted -->
+#   But the *ascent* fails: after AU, ASR is still above 95 %. <!-- claim: 11-much-au --> CA is below 25 % then
 #   (not in the table). <!-- claim: 11-much-ca --> Fine-tuning alone sets it right: ASR ends below 5 %. <!-- claim: 11-much-end -->
 #
 # **What would help?** For the first, a later $E_1$ may help. We have not shown it, and at 3 % one more epoch made the suspects *less* pure. For
@@ -398,8 +397,8 @@ alt = (
 plots.show(figure, alt, number=5)
 
 # %% [markdown]
-# **What you should see.** (This is one seed.) In the first three panels the agreement rises to 85 % and more at some epoch.
-# <!-- claim: 11-hard-agree-covered --> <!-- claim: 11-hard-agree-faint --> <!-- claim: 11-hard-agree-all --> But from epoch 4 on, at most 10 % of
+# **What you should see.** (This is one seed.) In the first three panels the agreement rises to 85 % and more at some epoch. <!-- claim: 11-hard-agree-covered --> <!-- claim: 11-hard-agree-faint --> <!-- claim: 11-hard-agree-all -->
+# But from epoch 4 on, at most 10 % of
 # the suspects are poisoned. <!-- claim: 11-hard-pure --> Only under all-to-all does it pass the threshold: there the rule is misled. In the
 # others it stays silent. <!-- claim: 11-hard-fires --> <!-- claim: 11-hard-silent --> For the rare target, the suspects of epochs 2 and 3 are
 # poisoned to 90 % or more. <!-- claim: 11-hard-rare-early --> From epoch 5 on, at most 20 % are, while the agreement at the end is high
@@ -417,14 +416,13 @@ table_of_cases(*names)
 #   of the trusted samples are. <!-- claim: 11-covered-trusted --> (Cover samples have true labels, so they do not count as poisoned.) But the
 #   attack is weaker, too. Undefended, it reaches 30 to 70 % of the triggered images only. <!-- claim: 11-covered-undefended --> With DLP it
 #   reaches fewer in the mean. <!-- claim: 11-covered-end --> The ascent on clean suspects already lowers it, with CA.
-# - *Faint*: it is learned late. On two seeds the rule waits for it ($E_1$ of 20 and more), and DLP works. <!-- claim: 11-faint-e1 -->
-#   <!-- claim: 11-faint-asr --> On the third it does not fire, and at most 10 % of the suspects are poisoned. <!-- claim: 11-faint-suspects -->
+# - *Faint*: it is learned late. On two seeds the rule waits for it ($E_1$ of 20 and more), and DLP works. <!-- claim: 11-faint-e1 --> <!-- claim: 11-faint-asr -->
+#   On the third it does not fire, and at most 10 % of the suspects are poisoned. <!-- claim: 11-faint-suspects -->
 #   ASR ends low there, too, but CA at 86 % only. <!-- claim: 11-faint-ca -->
-# - *All-to-all*: the worst. The poison is learned last, so it is trusted. On two seeds about half of the trusted samples are poisoned.
-#   <!-- claim: 11-all-trusted --> In the end ASR is above 40 % on every seed. <!-- claim: 11-all-end --> The paper names this limitation.
-# - *Rare target*: the frequent classes fill the suspects, in figure 5 from epoch 5 on. No seed has more than 80 % poison among its suspects.
-#   <!-- claim: 11-rare-suspects --> On one seed the poison reaches the trusted part, and the backdoor stays. <!-- claim: 11-rare-trusted -->
-#   <!-- claim: 11-rare-end -->
+# - *All-to-all*: the worst. The poison is learned last, so it is trusted. On two seeds about half of the trusted samples are poisoned. <!-- claim: 11-all-trusted -->
+#   In the end ASR is above 40 % on every seed. <!-- claim: 11-all-end --> The paper names this limitation.
+# - *Rare target*: the frequent classes fill the suspects, in figure 5 from epoch 5 on. No seed has more than 80 % poison among its suspects. <!-- claim: 11-rare-suspects -->
+#   On one seed the poison reaches the trusted part, and the backdoor stays. <!-- claim: 11-rare-trusted --> <!-- claim: 11-rare-end -->
 #
 # **What would help?** Against cover samples and all-to-all, nothing that ranks by entropy: the assumption itself is broken. A defence that
 # looks at *features without labels* does not need it. [DBD](12_dbd.ipynb) is one; we have not tested it here. With imbalance, one could rank within each class, so that
@@ -518,10 +516,9 @@ who_bears = pd.DataFrame(rows, columns=columns).set_index("attack")
 who_bears.round(2)
 
 # %% [markdown]
-# **What you should see.** Under BadNets and SIG all of the poison is found, and not one clean image with it. There, $D^2$ is above 3,000.
-# <!-- claim: 11-bearers-found --> <!-- claim: 11-bearers-wrong --> <!-- claim: 11-bearers-distance --> Under Blended, whose suspects are clean
-# at this $E_1$, and without an attack, $D^2$ is below 20. The bound for "clear" is 100. What is found there means nothing.
-# <!-- claim: 11-bearers-none -->
+# **What you should see.** Under BadNets and SIG all of the poison is found, and not one clean image with it. There, $D^2$ is above 3,000. <!-- claim: 11-bearers-found --> <!-- claim: 11-bearers-wrong --> <!-- claim: 11-bearers-distance -->
+# Under Blended, whose suspects are clean
+# at this $E_1$, and without an attack, $D^2$ is below 20. The bound for "clear" is 100. What is found there means nothing. <!-- claim: 11-bearers-none -->
 #
 # **Why.** A fixed trigger is the same in each image. In the best direction, all samples that bear it lie on one spot, and images differ in
 # everything else. The entropy filter needs the model only to find the first of them.
@@ -571,8 +568,8 @@ table_beyond((0, 1, 2))
 
 # %% [markdown]
 # And the test: seeds 5 and 6, with other images. The setting was fixed before they were run. (A first test had failed. On seed 3, LCA
-# ended with a target recall of 27 %, as half of its poison had not been found. The search for bearers was then mended on seeds 0 to 2.
-# <!-- no claim: it is in the log --> The [log](../docs/LOG.md) has the figures.)
+# ended with a target recall of 27 %, as half of its poison had not been found. The search for bearers was then mended on seeds 0 to 2. <!-- no claim: it is in the log -->
+# The [log](../docs/LOG.md) has the figures.)
 
 # %%
 table_beyond((5, 6))
@@ -580,28 +577,26 @@ table_beyond((5, 6))
 # %% [markdown]
 # **What you should see.** *Seeds 0 to 2*: DLP's own form leaves LCA and SIG whole: ASR is above 95 % on every seed. <!-- claim: 11-beyond-dlp -->
 # With "immunised, no bearers", ASR is below 5 % under every attack. <!-- claim: 11-beyond-asr --> CA is 95 % or more. <!-- claim: 11-beyond-ca -->
-# No class is forgotten: the target's recall is 90 % or more, and the least of any class 80 % or more. <!-- claim: 11-beyond-target -->
-# <!-- claim: 11-beyond-least --> RA is *above* that of a clean model under LCA and SIG: 85 % or more. <!-- claim: 11-beyond-ra -->
+# No class is forgotten: the target's recall is 90 % or more, and the least of any class 80 % or more. <!-- claim: 11-beyond-target --> <!-- claim: 11-beyond-least -->
+# RA is *above* that of a clean model under LCA and SIG: 85 % or more. <!-- claim: 11-beyond-ra -->
 # Immunised training has seen the trigger on every class.
 #
 # *The three others*: none of them is an answer to all attacks. Immunised *with the ascent*, ASR is 5 % or more under LCA and SIG on every
 # seed. <!-- claim: 11-others-ascent --> Without an attack, on one seed, CA is below 80 %. <!-- claim: 11-others-ascent-none --> The
-# *label-aware quota* ends BadNets and TrojanNN, and recognises 12 % of the target class at most. <!-- claim: 11-others-quota -->
-# <!-- claim: 11-others-quota-recall --> *ABL* has an ASR of 0 under LCA, SIG and TrojanNN, and a target recall of 0.
-# <!-- claim: 11-others-abl --> <!-- claim: 11-others-abl-recall --> Under Blended its ASR is 85 % or more. <!-- claim: 11-others-abl-blended -->
+# *label-aware quota* ends BadNets and TrojanNN, and recognises 12 % of the target class at most. <!-- claim: 11-others-quota --> <!-- claim: 11-others-quota-recall -->
+# *ABL* has an ASR of 0 under LCA, SIG and TrojanNN, and a target recall of 0. <!-- claim: 11-others-abl --> <!-- claim: 11-others-abl-recall -->
+# Under Blended its ASR is 85 % or more. <!-- claim: 11-others-abl-blended -->
 # Without an attack its CA is 50 % or less. <!-- claim: 11-others-abl-none -->
 #
-# *Seeds 5 and 6*: ASR is 3 % at most under every attack, and the least recall of a class is 85 % or more. <!-- claim: 11-test-asr -->
-# <!-- claim: 11-test-least --> CA is 96 % or more. <!-- claim: 11-test-ca --> DLP's own form leaves LCA and SIG whole here, too. Under Blended
-# with seed 5 its suspects are clean: ASR is 35 %, and only 1 % of the target class are recognised. <!-- claim: 11-test-dlp -->
-# <!-- claim: 11-test-dlp-blended --> <!-- claim: 11-test-dlp-recall -->
+# *Seeds 5 and 6*: ASR is 3 % at most under every attack, and the least recall of a class is 85 % or more. <!-- claim: 11-test-asr --> <!-- claim: 11-test-least -->
+# CA is 96 % or more. <!-- claim: 11-test-ca --> DLP's own form leaves LCA and SIG whole here, too. Under Blended
+# with seed 5 its suspects are clean: ASR is 35 %, and only 1 % of the target class are recognised. <!-- claim: 11-test-dlp --> <!-- claim: 11-test-dlp-blended --> <!-- claim: 11-test-dlp-recall -->
 #
-# **What does it cost?** Without an attack, CA is one to three points below that of the undefended model on four of five seeds.
-# <!-- claim: 11-beyond-none --> <!-- claim: 11-test-none --> On seed 6 it is equal. <!-- claim: 11-test-none-6 --> The class recognised worst
-# pays more: its recall is 86 to 95 % on seeds 0 to 2, beside 96 % or more. <!-- claim: 11-beyond-none-least -->
-# <!-- claim: 11-beyond-none-undefended --> With the same $E_1$ it makes fewer
-# image passes than DLP, as there is no ascent. Where the bearers are clear only after the agreed epoch, as under Blended, it makes more.
-# <!-- claim: 11-test-images -->
+# **What does it cost?** Without an attack, CA is one to three points below that of the undefended model on four of five seeds. <!-- claim: 11-beyond-none --> <!-- claim: 11-test-none -->
+# On seed 6 it is equal. <!-- claim: 11-test-none-6 --> The class recognised worst
+# pays more: its recall is 86 to 95 % on seeds 0 to 2, beside 96 % or more. <!-- claim: 11-beyond-none-least --> <!-- claim: 11-beyond-none-undefended -->
+# With the same $E_1$ it makes fewer
+# image passes than DLP, as there is no ascent. Where the bearers are clear only after the agreed epoch, as under Blended, it makes more. <!-- claim: 11-test-images -->
 #
 # **Where should it fail?** The estimate knows triggers that do the same to the same pixel of each image. It does not know a warp (WaNet), a
 # patch at a random place, or two triggers of which each image has one. Nor does it know a wave whose phase changes from image to image. An
@@ -615,15 +610,14 @@ table_beyond((0,), "evasions")
 # %% [markdown]
 # **What you should see.** With "immunised, no bearers":
 #
-# - *Random phase*: the attacker who knows wins. All suspects are poisoned, and ASR is 100 % all the same. <!-- claim: 11-evade-phase -->
-#   <!-- claim: 11-evade-phase-suspects --> The waves cancel out in the mean, so that nothing is put on the images.
+# - *Random phase*: the attacker who knows wins. All suspects are poisoned, and ASR is 100 % all the same. <!-- claim: 11-evade-phase --> <!-- claim: 11-evade-phase-suspects -->
+#   The waves cancel out in the mean, so that nothing is put on the images.
 # - *All-to-all*: ASR stays above 90 %, and CA falls by 8 points or more. <!-- claim: 11-evade-all --> <!-- claim: 11-evade-all-ca -->
-# - *WaNet*: hardly a suspect is poisoned. ASR is 11 %, and the target class is lost: its recall is 0, as with DLP. <!-- claim: 11-evade-wanet -->
-#   <!-- claim: 11-evade-wanet-recall -->
-# - *Random place*: no bearers are clear. ASR ends at 4 % all the same, with an RA of 83 %. <!-- claim: 11-evade-place -->
-#   <!-- claim: 11-evade-place-ra --> Weak views break a patch, wherever it is.
-# - *Two triggers*: half of the poisoned images are found. ASR is below 1 %, and RA 98 %. <!-- claim: 11-evade-two -->
-#   <!-- claim: 11-evade-two-ra --> DLP has an RA of 55 %. <!-- claim: 11-evade-two-dlp -->
+# - *WaNet*: hardly a suspect is poisoned. ASR is 11 %, and the target class is lost: its recall is 0, as with DLP. <!-- claim: 11-evade-wanet --> <!-- claim: 11-evade-wanet-recall -->
+# - *Random place*: no bearers are clear. ASR ends at 4 % all the same, with an RA of 83 %. <!-- claim: 11-evade-place --> <!-- claim: 11-evade-place-ra -->
+#   Weak views break a patch, wherever it is.
+# - *Two triggers*: half of the poisoned images are found. ASR is below 1 %, and RA 98 %. <!-- claim: 11-evade-two --> <!-- claim: 11-evade-two-ra -->
+#   DLP has an RA of 55 %. <!-- claim: 11-evade-two-dlp -->
 # - *BadNets, 3 %*: agreement comes at epoch 13, with 30 % of poisoned suspects. <!-- claim: 11-evade-few-suspects --> That is enough: all 150
 #   poisoned images are found, and ASR is 0. <!-- claim: 11-evade-few-bearers --> <!-- claim: 11-evade-few -->
 #

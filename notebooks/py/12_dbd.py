@@ -183,9 +183,9 @@ alt = (
 plots.show(figure, alt, number=2)
 
 # %% [markdown]
-# **What you should see.** *Supervised*: 80 % or more of the neighbours of a triggered image are of the target class.
-# <!-- claim: 12-run-supervised --> *After SimCLR*: 10 % at most, and 75 % or more are of the class that the image shows.
-# <!-- claim: 12-run-simclr --> <!-- claim: 12-run-simclr-true --> In figure 1 the triggered images lie together in the left column. In
+# **What you should see.** *Supervised*: 80 % or more of the neighbours of a triggered image are of the target class. <!-- claim: 12-run-supervised -->
+# *After SimCLR*: 10 % at most, and 75 % or more are of the class that the image shows. <!-- claim: 12-run-simclr --> <!-- claim: 12-run-simclr-true -->
+# In figure 1 the triggered images lie together in the left column. In
 # the right one they lie among images of their own class.
 #
 # **Why.** No label ties the trigger to a class. A view may also cut BadNets' patch away. The pattern of Blended is in every view, in other
@@ -246,8 +246,8 @@ plots.show(figure, alt, number=3)
 
 # %% [markdown]
 # **What you should see.** At most 1 % of the trusted half is poisoned. <!-- claim: 12-run-trusted --> Half of the poisoned samples have a
-# loss of 4 or more. <!-- claim: 12-run-loss --> The cut is at 0.2 or less: the trusted half is chosen among samples that all fit.
-# <!-- claim: 12-run-cut --> In the figure, nearly all of this half is in the first bar.
+# loss of 4 or more. <!-- claim: 12-run-loss --> The cut is at 0.2 or less: the trusted half is chosen among samples that all fit. <!-- claim: 12-run-cut -->
+# In the figure, nearly all of this half is in the first bar.
 #
 # **Why.** The head sees 500 disks with the label "disk". It also sees stars, rings and other shapes with this label, about 56 of each
 # kind, against hundreds of stars labelled "star". A linear layer follows the majority.
@@ -280,13 +280,12 @@ plots.show(figure, alt, number=4)
 
 # %% [markdown]
 # **What you should see.** After the head alone, ASR is 8 % at most. <!-- claim: 12-run-head --> MixMatch brings it to 1 % or less under
-# Blended. <!-- claim: 12-run-blended-asr --> Under BadNets ASR is higher than after the head, and still 10 % or less.
-# <!-- claim: 12-run-badnets-rises --> <!-- claim: 12-run-badnets-asr --> Under both attacks CA is 5 points or more below that of the
+# Blended. <!-- claim: 12-run-blended-asr --> Under BadNets ASR is higher than after the head, and still 10 % or less. <!-- claim: 12-run-badnets-rises --> <!-- claim: 12-run-badnets-asr -->
+# Under both attacks CA is 5 points or more below that of the
 # undefended model. <!-- claim: 12-run-blended-ca --> <!-- claim: 12-run-badnets-ca -->
 #
-# Under Blended RA is *above* CA, and the diamond says why: at most 20 % of the target's own images are recognised.
-# <!-- claim: 12-run-blended-ra --> <!-- claim: 12-run-blended-recall --> Under BadNets this recall is 95 % or more.
-# <!-- claim: 12-run-badnets-recall -->
+# Under Blended RA is *above* CA, and the diamond says why: at most 20 % of the target's own images are recognised. <!-- claim: 12-run-blended-ra --> <!-- claim: 12-run-blended-recall -->
+# Under BadNets this recall is 95 % or more. <!-- claim: 12-run-badnets-recall -->
 #
 # How can RA, the accuracy on *triggered* images, be above CA? RA leaves out one class, the target. So CA counts the lost class and RA
 # does not.
@@ -326,8 +325,8 @@ pd.concat(tables, axis=1).set_axis(test.classes)
 
 # %% [markdown]
 # **What you should see.** Half of the samples with the target's label, "disk", are poisoned. <!-- no claim: 500 of 1,000 by construction -->
-# Under Blended 60 samples or fewer keep this label, and under BadNets 200 or more. <!-- claim: 12-run-keep -->
-# <!-- claim: 12-run-keep-badnets --> But under BadNets 60 *squares* or fewer keep theirs, and at most 40 % of the squares are recognised in
+# Under Blended 60 samples or fewer keep this label, and under BadNets 200 or more. <!-- claim: 12-run-keep --> <!-- claim: 12-run-keep-badnets -->
+# But under BadNets 60 *squares* or fewer keep theirs, and at most 40 % of the squares are recognised in
 # the end. <!-- claim: 12-run-keep-squares --> <!-- claim: 12-run-squares --> Under both attacks, the class with the fewest labels is the one
 # that is lost. The table that shows only the target would not have told you.
 #
@@ -370,8 +369,8 @@ for name, kinds in measured.items():
 (100 * pd.concat(tables)).round(1).rename_axis([f"seed {seed} (%)", ""])
 
 # %% [markdown]
-# **What you should see.** On this seed DLP ends with a CA that is 5 points or more above DBD's, under both attacks.
-# <!-- claim: 12-run-dlp-badnets --> <!-- claim: 12-run-dlp-blended --> Its ASR is 5 % at most. <!-- claim: 12-run-dlp-asr -->
+# **What you should see.** On this seed DLP ends with a CA that is 5 points or more above DBD's, under both attacks. <!-- claim: 12-run-dlp-badnets --> <!-- claim: 12-run-dlp-blended -->
+# Its ASR is 5 % at most. <!-- claim: 12-run-dlp-asr -->
 # It recognises 90 % or more of the target's images. <!-- claim: 12-run-dlp-recall -->
 #
 # **Why.** DBD nearly loses a class, and this is most of the difference. It also spends two thirds of its passes on features without labels. But
@@ -380,8 +379,7 @@ for name, kinds in measured.items():
 #
 # Rounding matters here, too. With two threads in place of one, DBD's CA under BadNets was seven points higher (see the [log](../docs/LOG.md)).
 # One seed says little. The next figure is recorded: three seeds, all five attacks, and $E_1$ chosen by a rule that a defender may use. Here
-# each method has its own length: DBD makes 225,000 image passes, DLP 160,000 at most. <!-- claim: 12-seeds-images-dbd -->
-# <!-- claim: 12-seeds-images-dlp -->
+# each method has its own length: DBD makes 225,000 image passes, DLP 160,000 at most. <!-- claim: 12-seeds-images-dbd --> <!-- claim: 12-seeds-images-dlp -->
 #
 # **Predict.** LCA and SIG are clean-label attacks: every label is right. What is left for DBD's second stage to find?
 
@@ -414,9 +412,9 @@ record.spread(kept, ["attack", "defence"], shares).rename_axis(["mean (range ove
 # 250 for its repairs.)
 #
 # **What you should see.** *Poison-label attacks*: DBD's ASR is 30 % at most on every seed. <!-- claim: 12-seeds-dbd-asr --> In the mean,
-# DLP's CA is 3 points or more above DBD's under each of them. <!-- claim: 12-seeds-badnets --> <!-- claim: 12-seeds-trojannn -->
-# <!-- claim: 12-seeds-blended --> *Clean-label attacks*: both defences fail, with an ASR of 90 % or more on every seed.
-# <!-- claim: 12-seeds-clean-label --> Here DBD also loses CA: in the mean it is 30 points or more below no defence under LCA, and 10 or
+# DLP's CA is 3 points or more above DBD's under each of them. <!-- claim: 12-seeds-badnets --> <!-- claim: 12-seeds-trojannn --> <!-- claim: 12-seeds-blended -->
+# *Clean-label attacks*: both defences fail, with an ASR of 90 % or more on every seed. <!-- claim: 12-seeds-clean-label -->
+# Here DBD also loses CA: in the mean it is 30 points or more below no defence under LCA, and 10 or
 # more under SIG. <!-- claim: 12-seeds-lca-ca --> <!-- claim: 12-seeds-sig-ca --> On every seed it recognises no clean image of the target
 # class. <!-- claim: 12-seeds-clean-label-recall --> We do not know why LCA costs so much.
 #

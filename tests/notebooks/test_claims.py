@@ -38,6 +38,13 @@ def test_figures_in_the_prose_have_claims(path):
     assert blocks == []
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_no_line_begins_with_a_comment(path):
+    """In Markdown it would end the paragraph, and what follows it would be shown as it is."""
+    lines = [line for source in prose(path) for line in source.splitlines()]
+    assert [line for line in lines if line.lstrip().startswith("<!--")] == []
+
+
 def test_claims_are_sorted_by_notebook():
     notebooks = [claim.notebook for claim in CLAIMS]
     assert notebooks == sorted(notebooks)

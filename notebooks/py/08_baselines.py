@@ -50,7 +50,7 @@ cache = "build/store"  # where stages are kept, inside the project's folder unle
 out = "build/baselines"  # where metrics.json goes, likewise
 
 # %%
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -62,7 +62,7 @@ from dlp_lib.checks import baselines as checks
 from dlp_lib.defences import anp
 from dlp_lib.defences.clean import held_out
 from dlp_lib.defences.finetuning import clean_accuracy
-from dlp_lib.evaluation import target_recall
+from dlp_lib.evaluation import as_row
 from dlp_lib.experiments import record, report, scenario
 from dlp_lib.experiments.recorded_tables import defences_beside_paper, with_plain_names
 
@@ -133,9 +133,9 @@ def tell(attack, name, result):
     """Measure a model, keep what came out, and print it."""
     metrics = evaluate(result.model, test, scenes[attack].attack)
     measured[attack][name] = metrics
-    recall = target_recall(metrics, scenes[attack].attack)
-    facts = {"attack": attack, "defence": name, "target_recall": recall}
-    rows.append({**facts, **asdict(metrics), **result.costs()})
+    row = as_row(metrics, scenes[attack].attack)
+    rows.append({"attack": attack, "defence": name, **row, **result.costs()})
+    recall = row["target_recall"]
     print(f"{attack}, {name}: CA {metrics.ca:.1%}, recall of the target {recall:.1%}, ", end="")
     print(f"ASR {metrics.asr:.1%}, RA {metrics.ra:.1%}")
 

@@ -58,7 +58,6 @@ from dlp_lib.checks import dbd as checks
 from dlp_lib.defences.dbd import symmetric_cross_entropy
 from dlp_lib.defences.simclr import nt_xent
 from dlp_lib.experiments import record, report, scenario
-from dlp_lib.experiments.stage_rows import with_target_recall
 
 # %% [markdown]
 # Load the data, and poison a copy of the training set for each attack.
@@ -385,7 +384,7 @@ for name, kinds in measured.items():
 
 # %%
 kept = []
-for row in with_target_recall(record.read("baselines")):
+for row in record.read("baselines"):
     if row["defence"] in ("none", "DBD", "DLP"):
         kept.append(row)
 figure, axes = plt.subplots(1, 3, figsize=(15, 3.6), sharey=True)

@@ -91,6 +91,14 @@ def test_what_the_masks_say_is_pruned_as_far_as_validation_allows(case):
     assert (strict.get_submodule(masks.names[-1]).weight != 0).all()
 
 
+def test_the_highest_threshold_that_is_allowed_need_not_follow_the_others():
+    accuracies = [0.9] * 20
+    accuracies[5:12] = [0.2] * 7
+    accuracies[16:] = [0.2] * 4
+    assert anp.highest_threshold(accuracies, 0.9) == 0.75
+    assert anp.highest_threshold(accuracies, 0.91) is None
+
+
 def test_a_model_without_batch_norm_is_refused():
     with pytest.raises(ValueError, match="Linear has no batch-norm layer"):
         anp.Masks(nn.Linear(3, 2))

@@ -296,6 +296,13 @@ def test_bars_of_any_number_of_models(ax, count):
     assert list(ax.get_xticks()) == list(range(count))
 
 
+@pytest.mark.parametrize("target", [None, 1])
+def test_bars_of_no_model_are_empty(ax, target):
+    plots.stage_bars(ax, {}, target)
+    assert not ax.patches
+    assert list(ax.get_xticks()) == []
+
+
 def test_bars_without_an_attack(ax):
     plots.stage_bars(ax, {"SL": Metrics(0.5, None, None, 10, 0, False)})
     assert next(patch.get_height() for patch in ax.patches) == 50

@@ -1,6 +1,6 @@
 """Adversarial neuron pruning, ANP (Wu & Wang 2021, arXiv:2110.14430)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -188,12 +188,22 @@ def prune(model: nn.Module, masks: Masks, validation: Split, allowed: float) -> 
         allowed: by how much validation accuracy may fall.
     """
     least = clean_accuracy(model, validation) - allowed
-    best = model
-    for threshold in THRESHOLDS:
-        candidate = silence(model, masks, threshold)
-        if clean_accuracy(candidate, validation) >= least:
-            best = candidate
-    return best
+    candidates = (silence(model, masks, threshold) for threshold in THRESHOLDS)
+    accuracies = [clean_accuracy(candidate, validation) for candidate in candidates]
+    threshold = highest_threshold(accuracies, least)
+    return model if threshold is None else silence(model, masks, threshold)
+
+
+def highest_threshold(accuracies: Sequence[float], least: float) -> float | None:
+    """Return the highest threshold whose accuracy is high enough; None where there is none.
+
+    Args:
+        accuracies: shares in [0, 1], on clean images, at each of ``THRESHOLDS``.
+        least: the accuracy that is high enough.
+    """
+    measured = zip(THRESHOLDS, accuracies, strict=True)
+    allowed = [threshold for threshold, accuracy in measured if accuracy >= least]
+    return max(allowed, default=None)
 
 
 @torch.no_grad()

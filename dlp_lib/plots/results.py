@@ -131,7 +131,8 @@ def stage_bars(ax: "Axes", metrics: dict[str, Metrics], target: int | None = Non
         ax.plot(places, recalls, linestyle="", **_DIAMOND, label="recall of the target class")
         for position in positions[:-1]:
             ax.axvline(position + _BETWEEN_MODELS, color="0.85", linewidth=0.8, zorder=0)
-        ax.set_xlim(_BETWEEN_MODELS - 1, positions[-1] + _BETWEEN_MODELS)
+        left = _BETWEEN_MODELS - 1
+        ax.set_xlim(left, left + max(1, len(metrics)))
     names = [_model_name(name, values, target) for name, values in metrics.items()]
     ax.set_xticks(positions, names)
     ax.set(ylabel=_SHARE_OF_TEST_IMAGES, ylim=(0, 112))

@@ -522,8 +522,9 @@ checks.verdicts(verdicts)
 # %% [markdown]
 # ### Exercise 3. Where to stop *(medium, 10 minutes)*
 #
-# Section 5 stops the ascent at the first epoch after which the accuracy on the suspects is at chance or below. Chance among $C$ classes is
-# $1/C$. From the accuracies after epochs 1, 2, 3 and so on, return the epoch of the stop, or the last epoch if chance is never reached.
+# Section 5 stops the ascent at the first epoch after which the accuracy on the suspects is at chance or below. Chance among $C$ classes
+# is $1/C$. You get the accuracies after epochs 1, 2, 3 and so on. Return the epoch of the stop, or the last epoch if chance is never
+# reached.
 
 
 # %% tags=["exercise"]

@@ -124,8 +124,9 @@ for name in PAPER_ATTACKS:
 # Ours is a 3×3 checkerboard in the bottom right corner.
 #
 # **TrojanNN** (Liu et al. 2018) asks which pattern a neural network would notice *best*. The attacker trains a clean model of
-# their own, the **surrogate**, picks the neurons $k \in K$ of its last hidden layer that weigh most, and finds by gradient
-# descent the patch that excites them most, on a few clean images $X$; $a_k$ is the activation of neuron $k$:
+# their own, the **surrogate**. They pick the neurons $k \in K$ of its last hidden layer that weigh most. Then gradient descent
+# finds the patch that excites these neurons most, on a few clean images $X$. Where $a_k$ is the activation of neuron $k$, it
+# solves:
 #
 # $$\min_{p \in [0,1]} \; \frac{1}{|X||K|} \sum_{x \in X} \sum_{k \in K} \left( a_k\big((1 - m) \odot x + m \odot p\big) - 100 \right)^2$$
 #
@@ -215,11 +216,11 @@ plots.show(
 )
 
 # %% [markdown]
-# **What you should see.** One column is one attack. From top to bottom: a training image, the same image after poisoning, the
-# difference, a test image of another class, and that image with the trigger. In the third row grey means "no change", and changes
-# are shown larger than they are. BadNets and TrojanNN change a corner. Blended changes every pixel a little. SIG adds dark and
-# bright stripes; where it meets a colour's limit, 0 or 255, the difference is cut off and the stripe has another colour. LCA adds
-# noise everywhere, and its corners cover two fifths of the image. <!-- no claim: 4 × 5 × 5 of 16 × 16 pixels -->
+# **What you should see.** One column is one attack. From top to bottom, it shows a training image, the same image after poisoning, and
+# their difference. Then come a test image of another class, and that image with the trigger. In the third row grey means "no change", and
+# changes are shown larger than they are. BadNets and TrojanNN change a corner. Blended changes every pixel a little. SIG adds dark and
+# bright stripes. Where it meets a colour's limit, 0 or 255, the difference is cut off, and the stripe has another colour. LCA adds noise
+# everywhere, and its corners cover two fifths of the image. <!-- no claim: 4 × 5 × 5 of 16 × 16 pixels -->
 #
 # In the second row, the first three images are labelled "disk", the target class, but show another shape. The last two show a
 # true disk.

@@ -197,10 +197,11 @@ plots.show(
 # At 20 % the suspects' precision is half or less: there is no more poison to find. <!-- claim: 03-gamma-large --> At epoch 20 even the
 # smallest $\gamma$ finds no poison of LCA and SIG. <!-- claim: 03-gamma-late -->
 #
-# The trusted samples are mostly clean, with two exceptions. Under Blended at epoch 4, 90 % of them are clean up to $\gamma$ = 2 %, which is
-# chance, and 83 % at 10 %. <!-- claim: 03-trusted-blended --> <!-- claim: 03-trusted-blended-10 --> Under the clean-label attacks only fifty
-# clean disks exist. So 95 % are clean at 2 %, and 92 % at 5 %. <!-- claim: 03-trusted-clean-label --> <!-- claim: 03-trusted-clean-label-5 -->
-# At 10 and 20 % nearly all are clean again: most poisoned disks are suspects there, and suspects are not trusted. <!-- claim: 03-trusted-clean-label-10 -->
+# The trusted samples are mostly clean, with two exceptions. Under Blended at epoch 4, they are no cleaner than chance: 90 % are clean up
+# to $\gamma$ = 2 %, and 83 % at 10 %. <!-- claim: 03-trusted-blended --> <!-- claim: 03-trusted-blended-10 --> Under the clean-label
+# attacks only fifty clean disks exist. So 95 % are clean at 2 %, and 92 % at 5 %. <!-- claim: 03-trusted-clean-label --> <!-- claim: 03-trusted-clean-label-5 -->
+# At 10 and 20 % nearly all are clean again: most poisoned disks are suspects there, and suspects
+# are not trusted. <!-- claim: 03-trusted-clean-label-10 -->
 #
 # **Why it matters.** For unlearning, *pure* suspects count more than many suspects. A small $\gamma$ keeps them pure where poison has the
 # lowest entropy. At another epoch no $\gamma$ helps.
@@ -346,8 +347,9 @@ plots.show(
 # %% [markdown]
 # **What you should see.** The black line is visible to a defender, the orange one is not. For BadNets, TrojanNN and LCA black first
 # reaches the threshold at epochs 3 and 4, and orange is then at 98 % or more. <!-- claim: 03-fires-first --> <!-- claim: 03-fires-badnets -->
-# Later it need not be: under BadNets at epoch 16 agreement is 100 %, and two epochs later only 6 % of the suspects are poisoned. <!-- claim: 03-agreement-16 --> <!-- claim: 03-purity-18 -->
-# Agreement cannot tell poison from clean samples of the target class.
+# Later it need not be. Under BadNets at epoch 16 agreement is 100 %, and two epochs later only 6 % of
+# the suspects are poisoned. <!-- claim: 03-agreement-16 --> <!-- claim: 03-purity-18 --> Agreement cannot tell poison from clean samples
+# of the target class.
 #
 # **Blended is the warning.** Black reaches the threshold at epoch 5, and not one suspect is poisoned. <!-- claim: 03-fires-blended --> <!-- claim: 03-fires-blended-purity -->
 # For three epochs, the model was surest of one easy class. From epoch 14 to 16 all suspects are poisoned, and
@@ -555,9 +557,9 @@ checks.precision_recall(my_precision_and_recall)
 # %% [markdown]
 # ### Exercise 4. Read a figure *(medium, 10 minutes)*
 #
-# To the figure of agreement in section 4, with your eyes and not with a program. For BadNets, Blended and SIG: at which epoch does lasting
-# agreement first come to the threshold, and how many per cent of the suspects are poisoned there? Give a pair for each, and
-# ("never", None) where it does not come to it. Which alarm is false, and which curve shows it?
+# To the figure of agreement in section 4, with your eyes and not with a program. For BadNets, Blended and SIG: at which epoch does
+# lasting agreement first come to the threshold? How many per cent of the suspects are poisoned there? Give a pair for each, and ("never",
+# None) where it does not come to it. Which alarm is false, and which curve shows it?
 
 
 # %% tags=["exercise"]

@@ -176,7 +176,7 @@ plots.show(
 )
 
 # %% [markdown]
-# A picture does not tell what a model sees. So we ask undefended models: how often is a triggered test image of another class taken for
+# A picture does not tell what a model sees. So we ask undefended models. How often is a triggered test image of another class taken for
 # the target, as it is and in each view? Beside it stands the same share for the same views without a trigger.
 
 

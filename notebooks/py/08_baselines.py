@@ -266,8 +266,7 @@ def at_thresholds(attack):
 def chosen(attack, shares):
     """The highest threshold that validation CA allows: the one that ANP takes."""
     least = clean_accuracy(trained[attack].model, validation) - compared["ANP"].allowed
-    seen = zip(anp.THRESHOLDS, shares["validation CA"], strict=True)
-    return max((threshold for threshold, ca in seen if ca >= least), default=0)
+    return anp.highest_threshold(shares["validation CA"], least)
 
 
 # %%
@@ -283,7 +282,9 @@ figure, axes = plt.subplots(1, n, figsize=(6 * n, 3.2), sharey=True, squeeze=Fal
 for ax, (name, shares) in zip(axes[0], thresholds.items(), strict=False):
     for label, (style, colour) in looks.items():
         plots.mean_and_range(ax, anp.THRESHOLDS, shares[label], style, colour, label)
-    ax.axvline(chosen(name, shares), color="0.7", linewidth=3, zorder=0, label="chosen")
+    threshold = chosen(name, shares)
+    if threshold is not None:
+        ax.axvline(threshold, color="0.7", linewidth=3, zorder=0, label="chosen")
     ax.set(title=f"ANP, {name}, one seed: {seed}", xlabel="threshold of the mask")
     ax.set(ylabel="share of images (%)", ylim=(-2, 104))
 plots.shared_legend(figure)
@@ -592,7 +593,7 @@ report(out, context.runtime, defences=rows, thresholds=pruned, ascents=ascents)
 # samples?</summary>
 #
 # Plain training: they reach a low loss before the others do. Raising it was meant to widen this gap. With the sign of every sample it
-# closes it on this data set: it holds the poison at 0.5, and the easy clean samples fall below. <!-- no claim: ABL's bound -->
+# closes the gap on this data set. The poison is held at 0.5, and the easy clean samples fall below. <!-- no claim: ABL's bound -->
 # </details>
 #
 # ## Exercises

@@ -68,7 +68,7 @@ BLOCKS = {
         "of code\ninstalls this project, which Colab does not have:\n\n"
         "```python\n" + INSTALL + "\n```\n",
         "**Make the wheel** on your machine: `python -m pip wheel --no-deps .` writes\n"
-        "`dlp_lib-VERSION-py3-none-any.whl`, 3 MB. Upload it to Colab by the folder sign on the "
+        "`dlp_lib-VERSION-py3-none-any.whl`, 5 MB. Upload it to Colab by the folder sign on the "
         "left.\nThen upload a notebook of `notebooks/` by File > Upload notebook. Put this cell "
         "above all others, and run it:\n\n"
         "```python\n"

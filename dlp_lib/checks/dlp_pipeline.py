@@ -57,8 +57,8 @@ def defended(answer: Callable) -> None:
         expect(bool(answered) == row[0], f"row {number} is {verdict} by your rule: {row[-1]}")
     _check_thresholds(answer)
     right(
-        "By their means, two of these attacks would have passed. A defender has one run, "
-        "not the mean of three."
+        "By their means, two more of the made-up attacks would have passed. A defender has one "
+        "run, not the mean of three. Now count those of the recorded attacks."
     )
 
 

@@ -41,7 +41,7 @@ target = 0  # the class that the attacker wants
 gamma = 0.02  # filtering rate of DLP
 quota = "per class"  # trusted samples: n·gamma of each class, or in "total"
 e1 = 4  # epochs of supervised learning
-e2 = 20  # epochs of unlearning, at most
+e2 = 20  # epochs of unlearning; DLP takes the first one at chance
 unlearn_lr = None  # of unlearning; None for the recommended one
 stop = True  # stop unlearning when the suspects are at chance; False: always after e2 epochs
 finetune_steps = 360  # of FixMatch
@@ -292,12 +292,13 @@ plots.show(
 )
 
 # %% [markdown]
-# **What you should see.** As the ascent left it, the model is wrong on all suspects from epoch 9 on. <!-- claim: 00-left-nine -->
-# Re-estimated, it still gives 67 % of them the attacker's label there. <!-- claim: 00-reestimated-nine --> At epoch 11 this is below chance,
-# 10 %, and there the ascent stops. <!-- claim: 00-stop -->
+# **What you should see.** As the ascent left it, the model gives no suspect the attacker's label from epoch 9 on. <!-- claim: 00-left-nine -->
+# Re-estimated, it still gives 67 % of them the attacker's label there. <!-- claim: 00-reestimated-nine -->
+# At epoch 11 this is below chance, 10 %. <!-- claim: 00-stop --> DLP takes the model of this epoch, the *stop*. The later epochs are
+# computed to be looked at.
 #
-# **Why.** With the suspects' own averages, the backdoor *looks* gone before it is. The re-estimated curve is the one to believe. The ascent
-# weakens everything that made the model answer the target class on these images. That is the trigger, but also what shows a real disk.
+# **Why.** With the suspects' own averages, the backdoor *looks* gone before it is. The re-estimated curve is the one to believe. The
+# ascent makes the answer "disk" less likely. Section 7 shows that real disks lose this answer too, although no suspect shows a disk.
 #
 # The whole ascent is on disk. So we can look at what the defence does not use: CA and ASR on 300 test images, at the first epoch, at the
 # stop, and at the end. (ASR needs the trigger, which no defender has. On all test images ASR was 0.9 % at the stop, as printed above. <!-- claim: 00-stop-asr-all -->
@@ -315,8 +316,8 @@ for row in ascent:
 # the re-estimated model has an ASR of 2 %, and its CA has fallen from 46 to 34 %. <!-- claim: 00-ascent-stop-asr --> <!-- claim: 00-ascent-first-ca --> <!-- claim: 00-ascent-stop-ca -->
 # Nine epochs later ASR is 0, and CA is down to 25 %. <!-- claim: 00-ascent-end-asr --> <!-- claim: 00-ascent-end-ca -->
 #
-# **Why it matters.** Every epoch of the ascent costs accuracy, also after the backdoor is gone. A model that knows nothing has no backdoor,
-# but that is no defence. ASR alone is never enough.
+# **Why it matters.** The ascent goes on to cost accuracy after the backdoor is gone. A model that knows nothing has no backdoor, but that
+# is no defence. ASR alone is never enough.
 
 # %% [markdown]
 # ## 6. Stage 3: semi-supervised fine-tuning
@@ -325,8 +326,8 @@ for row in ascent:
 # samples lose theirs, the suspects too. FixMatch learns from them in two steps (Eq. 7). It predicts the class of a *weakly* changed
 # view. Where the prediction is confident, a *strongly* changed view of the same image is trained towards it.
 #
-# The paper argues that stage 2 is needed before this: with a backdoor, the predictions would connect the trigger with the target class
-# again. Section 7 comes back to that.
+# The paper finds that stage 2 is needed before this. A possible reason: with a backdoor, the predictions would connect the trigger with
+# the target class again. Section 7 comes back to that.
 
 # %%
 assft = dlp_lib.fixmatch(model, tampered, selection.trusted, dlp.fixmatch, context)
@@ -389,9 +390,9 @@ plots.show(
 # **Why.** Each stage does one thing. SL shows the poison. AU removes the backdoor, and accuracy with it. ASSFT brings the accuracy back
 # without the labels that carried the backdoor.
 #
-# **Is stage 2 needed?** Without it, CA is 98.2 %, and ASR is 1.2 %. <!-- claim: 00-skipped-ca --> <!-- claim: 00-skipped-asr --> That is one
-# seed. Recorded with three seeds, this is CA and ASR in per cent with and without it. (Numbers are the mean, and in brackets the least and
-# the most. There, another $E_1$ was chosen for each seed: 3, 5 and 4. <!-- claim: 00-orders-e1 --> So the numbers
+# **Is stage 2 needed?** Without it, CA is 98.2 %, and ASR is 1.2 %. <!-- claim: 00-skipped-ca --> <!-- claim: 00-skipped-asr --> That is
+# one seed. Recorded with three seeds, this is CA and ASR in per cent with and without it. (Numbers are the mean, and in brackets the
+# least and the most. There, the rule of notebook 03 chose $E_1$ for each seed: 3, 5 and 4. <!-- claim: 00-orders-e1 --> So the numbers
 # differ from figure 5.)
 
 # %%
@@ -400,13 +401,13 @@ ends = [row for row in orders if row["stage"] == "ASSFT" and row["order"] != "SL
 record.spread(ends, ["order"], ["ca", "asr"])
 
 # %% [markdown]
-# **What you should see.** With and without stage 2, ASR ends at 1.4 % or less for all three seeds. <!-- claim: 00-orders-asr --> The mean CA
-# is 97.5 % in both. <!-- claim: 00-orders-ca --> <!-- claim: 00-orders-ca-dlp --> So the paper's argument is not confirmed for this trigger: stage 3 alone ends the backdoor
-# too.
+# **What you should see.** With and without stage 2, ASR ends at 1.4 % or less for all three seeds. <!-- claim: 00-orders-asr --> The mean
+# CA is 97.5 % in both. <!-- claim: 00-orders-ca --> <!-- claim: 00-orders-ca-dlp --> So what the paper found is not found for this
+# trigger: stage 3 alone ends the backdoor too.
 #
-# **Why.** FixMatch's weak views shift and flip an image, which mostly breaks the small patch of BadNets (notebook 05). Then the model
-# is asked about images without a working trigger, and learns their shapes. For other triggers this may differ: notebook 06 compares
-# the orders of the stages.
+# **Why.** FixMatch's weak views shift and flip an image, which mostly breaks the small patch of BadNets (notebook 05). So the model may
+# be asked about images without a working trigger, and learn their shapes. This is an explanation and not a proof. For other triggers it
+# may differ: notebook 06 compares the orders of the stages.
 #
 # All three stages are one call, `DLP(...).run(...)`. It finds every stage that you just trained in the store:
 

@@ -42,7 +42,7 @@ choose_e1 = True  # by what a defender sees; False: take e1, as the paper does
 epochs = 24  # among which E1 is chosen
 rule_gamma = 0.01  # share of the set whose labels must agree
 e1 = 4  # where none can be chosen
-e2 = 20  # epochs of unlearning, at most
+e2 = 20  # epochs of unlearning; DLP takes the first one at chance
 unlearn_lr = None  # of unlearning; None for the recommended one
 finetune_steps = 360  # of FixMatch
 seed = 0
@@ -90,7 +90,7 @@ dlp = replace(
 # attacks and seeds were known.
 #
 # By hand: eight samples of two classes, of which two are suspected at each of four epochs. At every epoch both suspects have the same
-# label. At which epoch has this lasted for three epochs?
+# label. At which epoch has it been *the same class* for three epochs?
 
 # %% tags=["nbval-check-output"]
 labels = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
@@ -170,9 +170,11 @@ plots.show(figure, alt, number=1)
 #
 # *No attack*: at the end, CA is at most 2 points below that of the undefended model. <!-- claim: 06-run-none -->
 #
-# *SIG*: after AU, ASR is 1 % at most. <!-- claim: 06-run-sig-au --> Then fine-tuning brings the backdoor back: ASR is 99 % or more. <!-- claim: 06-run-sig-end -->
-# CA is 95 % or more, too: by CA alone this would be a success. <!-- claim: 06-run-sig-end-ca --> Note the title:
-# the rule did not fire for SIG, as on the clean set. <!-- claim: 06-run-silent --> The rule alone does not tell the two apart.
+# *SIG*: the diamond is at 0 already after SL. <!-- claim: 06-run-sig-sl-recall --> This model recognises no clean disk yet: nine training
+# disks in ten have the wave. After AU, ASR is 1 % at most. <!-- claim: 06-run-sig-au --> Then fine-tuning brings the backdoor back: ASR
+# is 99 % or more. <!-- claim: 06-run-sig-end --> CA is 95 % or more, too: by CA alone this would be a success. <!-- claim: 06-run-sig-end-ca -->
+# Note the title: the rule did not fire for SIG, as on the clean set. <!-- claim: 06-run-silent --> The
+# rule alone does not tell the two apart.
 #
 # **Why.** Against SIG both the filter and the ascent do their work. The next section shows one cause of what follows: the trusted samples.
 #
@@ -250,9 +252,10 @@ pd.DataFrame(epoch_by_seed).T.join(found)
 # samples are clean. Notebook 05 shows what one poisoned sample in fifty does. This is one way back for the backdoor. Notebook 11 finds a
 # second one, and looks for remedies.
 #
-# A word on the undefended model. It trains at a constant learning rate, and single epochs differ much: its CA is 87 to 98 % for LCA. <!-- claim: 06-undefended-lca-least --> <!-- claim: 06-undefended-lca-most -->
-# The recall of one class differs even more.
-# FixMatch is judged by averaged weights, which do not jump. So if DLP's CA is *above* the undefended one, take it as a tie.
+# A word on the undefended model. Its CA differs much between seeds: it is 87 to 98 % for LCA. <!-- claim: 06-undefended-lca-least --> <!-- claim: 06-undefended-lca-most -->
+# The recall of one class differs even more. A possible reason is its constant learning rate, with
+# which the last epoch may be a bad one. FixMatch is judged by averaged weights, which do not jump. So if DLP's CA is *above* the
+# undefended one, take it as a tie.
 #
 # ## 3. Beside the paper
 #
@@ -264,11 +267,12 @@ pd.DataFrame(epoch_by_seed).T.join(found)
 beside_paper(recorded, measured)
 
 # %% [markdown]
-# **What you should see.** (The first column is of the paper's Table 3.) *Poison-label attacks*: for ASR the paper's pattern is here again.
-# ASR is 98 % or more undefended, and 5 % or less with DLP under BadNets and TrojanNN. <!-- claim: 06-undefended-asr --> <!-- claim: 06-easy-asr -->
-# (Blended's mean hides two good seeds and a bad one.) In the paper DLP also raises CA under every attack. Here it
-# does not raise TrojanNN's and Blended's. *Clean-label attacks*: on shapes the pattern is not here. The paper reports an ASR near 0, and we
-# measure 99 % or more. <!-- claim: 06-clean-label-end -->
+# **What you should see.** (The first column is of the paper's Table 3.) *Poison-label attacks*: for ASR the paper's pattern is here
+# again. ASR is 98 % or more undefended, and 5 % or less with DLP under BadNets and TrojanNN. <!-- claim: 06-undefended-asr --> <!-- claim: 06-easy-asr -->
+# (Blended's mean hides two good seeds and a bad one.) In the paper DLP also raises CA under every attack.
+# Here the recorded mean rises for BadNets, LCA and SIG only. Take these as ties: in this run CA falls for BadNets and SIG. <!-- claim: 06-run-badnets-ca-falls --> <!-- claim: 06-run-sig-ca-falls -->
+# *Clean-label attacks*: on shapes the pattern is not here.
+# The paper reports an ASR near 0, and we measure 99 % or more. <!-- claim: 06-clean-label-end -->
 #
 # **Why the difference?** The paper sets $\alpha$ to 10 % of the whole set, and names SIG, too. For a clean-label attack on CIFAR-10 this
 # would be *every* image of the target class, and no trusted sample of it could be clean. The paper does not explain that. The trusted part
@@ -309,9 +313,9 @@ plots.show(figure, alt, number=3)
 # below that of stage 1. <!-- claim: 06-reduced-ca --> *With 50,000 images* ASR is 2.2 % at most after ASSFT, for all
 # three attacks. <!-- claim: 06-scale-asr --> But CA is 70 to 74 %, and the paper has more than 90 %. <!-- claim: 06-scale-ca -->
 #
-# Now look at the last panel. After AU, SIG's ASR was still 79 %: here fine-tuning removed what unlearning had left. <!-- claim: 06-scale-sig-au -->
-# SIG ends with an ASR of 0.0 %, the lowest of all. <!-- claim: 06-scale-sig-asr --> Its RA is
-# 12.1 %. <!-- claim: 06-scale-sig-ra --> Under BadNets and LCA, RA is 72 % or more. <!-- claim: 06-scale-other-ra -->
+# Now look at the last panel. After AU, SIG's ASR was still 79 %. <!-- claim: 06-scale-sig-au --> The suspects were at chance, so the stop
+# came too early: here it misleads. Fine-tuning then removed what unlearning had left. SIG ends with an ASR of 0.0 %, the lowest of all. <!-- claim: 06-scale-sig-asr -->
+# Its RA is 12.1 %. <!-- claim: 06-scale-sig-ra --> Under BadNets and LCA, RA is 72 % or more. <!-- claim: 06-scale-other-ra -->
 #
 # ### An ASR of 0 is not recovery
 #
@@ -412,11 +416,14 @@ record.spread(last, ["attack", "order"], shares)
 #   96 % or more, as DLP does. <!-- claim: 06-sl-assft-asr --> <!-- claim: 06-sl-assft-ca --> On 10,000 photographs SL-ASSFT has a CA of
 #   47.1 % and an ASR of 3.5 %, and DLP has 37.2 % and 5.2 %. <!-- claim: 06-photographs-sl-assft-ca --> <!-- claim: 06-photographs-sl-assft-asr --> <!-- claim: 06-photographs-dlp-ca --> <!-- claim: 06-reduced-badnets -->
 #   (The table is in
-#   [the paper, claim by claim](../docs/REPRODUCTION.md).) For SIG, ASR is 90 % or more without unlearning, and with it as well. <!-- claim: 06-orders-sig -->
-# - *With unlearning last it works, and CA falls from its peak*: **in part**. For BadNets, FixMatch has left nothing to unlearn. CA falls
-#   in the mean and in figure 4. <!-- claim: 06-last-badnets-ca --> <!-- claim: 06-run-last-ca --> It ends between 83 and 96 %. <!-- claim: 06-last-badnets-range -->
-#   For SIG, CA falls by 20 points or more in the mean. <!-- claim: 06-last-sig-ca --> ASR differs from
-#   seed to seed, and RA is 14 % at most. <!-- claim: 06-last-sig-ra --> That is no defence, even where ASR is low.
+#   [the paper, claim by claim](../docs/REPRODUCTION.md).) For SIG it held: without unlearning, ASR is 90 % or more. <!-- claim: 06-orders-sig -->
+#   But DLP's own order ends there as well.
+# - *With unlearning last it works, and CA falls from its peak*: **in part**. For BadNets, FixMatch has left nothing to unlearn. On
+#   shapes, CA falls in the mean and in figure 4. <!-- claim: 06-last-badnets-ca --> <!-- claim: 06-run-last-ca --> It ends between 83 and
+#   96 %. <!-- claim: 06-last-badnets-range --> On the photographs it does not fall: it is 47.1 % before unlearning, and 47.8 % after. <!-- claim: 06-photographs-sl-assft-ca --> <!-- claim: 06-photographs-last-ca -->
+#   For SIG, CA falls by 20 points or more in the mean. <!-- claim: 06-last-sig-ca -->
+#   ASR differs from seed to seed, and RA is 14 % at most. <!-- claim: 06-last-sig-ra --> That is no
+#   defence, even where ASR is low.
 # - *SL-AU-ASSFT is best*: **not found**. For BadNets the mean CA of SL-ASSFT is within 1 point of it. <!-- claim: 06-orders-tie --> For SIG
 #   both fail. <!-- claim: 06-orders-sig -->
 #
@@ -451,8 +458,9 @@ report(out, context.runtime, table=rows, orders=in_order)
 # ## Recap
 #
 # - Against poison-label attacks DLP reaches on shapes the accuracy of an undefended model without the backdoor, where $E_1$ suits.
-# - The choice of $E_1$ is its weak spot. A rule can be wrong without a sign of it.
-# - On shapes, LCA and SIG came back on every seed. On CIFAR-10, SIG came back with 10,000 images and not with 50,000.
+# - The choice of $E_1$ is its weak spot. A rule can be wrong, and DLP does not read its warning flag.
+# - On shapes, LCA and SIG came back on every seed. On CIFAR-10, SIG came back with 10,000 images. With 50,000, unlearning left most of
+#   it, and fine-tuning ended its ASR.
 # - An ASR of 0 is not recovery. Look at RA, and at the recall of the target class.
 # - That a stage is needed is a hypothesis. Measure it with more than one attack before you believe it.
 #

@@ -46,9 +46,10 @@ out = "build/unlearning"  # where metrics.json goes, likewise
 
 # %%
 import copy
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import torch
 from sklearn.decomposition import PCA
 from torch.nn.functional import cross_entropy
@@ -59,6 +60,7 @@ from dlp_lib.checks import active_unlearning as checks
 from dlp_lib.experiments import report, scenario
 from dlp_lib.experiments.ascents import Ascent, table_of_ascents
 from dlp_lib.models.interface import to_float
+from dlp_lib.training.batchnorm import with_reestimated_batchnorm
 
 # %% [markdown]
 # First, what the notebooks before this one did: poison, learn for a few epochs, suspect the samples of lowest entropy.
@@ -99,41 +101,50 @@ for step in range(10):
     z = z + 4 * (p - torch.tensor([1.0, 0.0, 0.0]))
 
 # %% [markdown]
-# Where the model is sure and right, cross-entropy is flat. Where it is wrong, the slope in a logit is at most one: the loss grows at
-# a steady rate, and without an end. In a network many layers make the logits, and all of them move at once. Here are five steps of
-# that.
+# Where the model is sure and right, cross-entropy is flat. Where it is wrong, the slope in a logit is at most one: the loss grows at a
+# steady rate, and without an end. In a network many layers make the logits, and all of them move at once. Here are five steps of that,
+# with the optimiser's momentum of 0.9 and without. <!-- no claim: a setting -->
 #
-# **Predict.** The model is sure of all suspects. Where will their loss start? Cross-entropy has no upper bound. Will the loss grow at
-# a steady rate, stop growing, or grow faster and faster?
+# **Predict.** The model is sure of all suspects. Where will their loss start? Cross-entropy has no upper bound. Will the loss grow at a
+# steady rate, stop growing, or grow faster and faster? Does momentum matter?
 
 # %%
 model = copy.deepcopy(learned)
 images = to_float(tampered.images[selection.suspected])
 labels = tampered.labels[selection.suspected]
-loss = cross_entropy(model.eval()(images), labels)
-print(f"in evaluation mode: loss on the suspects {loss.item():.3f}")
-optimiser = torch.optim.SGD(model.parameters(), lr=config.lr, momentum=config.momentum)
-losses = [loss.item()]
+sure = cross_entropy(model.eval()(images), labels).item()
+print(f"in evaluation mode: loss on the suspects {sure:.3f}")
+
 
 # %%
-model.train()
-for step in range(1, 6):
-    loss = cross_entropy(model(images), labels)
-    optimiser.zero_grad()
-    (-loss).backward()
-    optimiser.step()
-    losses.append(loss.item())
-    print(f"step {step}: loss on the suspects {loss.item():.3f}")
+def climb_five_steps(momentum):
+    """The loss on the suspects before each of five steps up, in training mode."""
+    model = copy.deepcopy(learned).train()
+    optimiser = torch.optim.SGD(model.parameters(), lr=config.lr, momentum=momentum)
+    losses = []
+    for _ in range(5):
+        loss = cross_entropy(model(images), labels)
+        optimiser.zero_grad()
+        (-loss).backward()
+        optimiser.step()
+        losses.append(loss.item())
+    return losses
+
+
+losses = {"with": climb_five_steps(config.momentum), "without": climb_five_steps(0)}
+for name, values in losses.items():
+    print(f"{name} momentum: " + ", ".join(f"{value:.2f}" for value in values))
 
 
 # %% [markdown]
-# **What you should see.** In evaluation mode the loss is 0.005: the model is sure. <!-- claim: 04-loss-sure --> In training mode it starts at
-# 2.46. <!-- claim: 04-loss-start --> Then it grows faster with every step: first by 0.08, in the end by 0.25. <!-- claim: 04-loss-first --> <!-- claim: 04-loss-last -->
+# **What you should see.** In evaluation mode the loss is 0.005: the model is sure. <!-- claim: 04-loss-sure --> In training mode it
+# starts at 2.46. <!-- claim: 04-loss-start --> With momentum it grows faster with every step: first by 0.08, in the end by 0.25. <!-- claim: 04-loss-first --> <!-- claim: 04-loss-last -->
+# Without it, each step adds 0.08. <!-- claim: 04-loss-plain-least --> <!-- claim: 04-loss-plain-most -->
 #
 # **Why.** In training mode batch normalisation subtracts the mean *of the batch*. All suspects carry the trigger, so the trigger is part
 # of that mean, and is subtracted. What is left does not explain the labels. So the loss has a slope from the first step on. (In
-# evaluation mode it has hardly any: cross-entropy is flat where a model is sure and right.) Nothing ends this ascent by itself. That
-# is the difficulty of the whole stage.
+# evaluation mode it has hardly any: cross-entropy is flat where a model is sure and right.) Momentum carries most of each step into the
+# next one, so the steps grow. Nothing ends this ascent by itself. That is the difficulty of the whole stage.
 #
 # `unlearn` does the same, epoch by epoch. It records the weights of every epoch, and judges each of them. The whole ascent is computed
 # first, and looked at afterwards.
@@ -158,12 +169,12 @@ def ascend(suspected, **changes):
 # ## 2. Gone, or only hidden?
 #
 # Batch normalisation keeps running statistics of what passes through the model, for use at test time. During the ascent only suspects
-# pass. So there are two models after every epoch. The statistics of the model *as left* are those of the suspects. The other has the same
-# weights, and statistics *re-estimated* on a thousand random images of the training set. A tenth of these are poisoned, as the defender
-# cannot tell. <!-- no claim: the poisoning rate -->
+# pass. So there are two models after every epoch. The statistics of the model *as left* have moved towards those of the suspects. The
+# other has the same weights, and statistics *re-estimated* on a thousand random images of the training set. A tenth of these are
+# poisoned, as the defender cannot tell. <!-- no claim: the poisoning rate -->
 #
-# One channel by hand: ordinary images give −1 and 1 there, and the trigger adds twelve. Look what training mode makes of suspects,
-# where the running mean goes, and what evaluation mode then makes of ordinary images.
+# One channel by hand: ordinary images give −1 and 1 there, and the trigger adds twelve. Look what training mode makes of suspects, and
+# where the running mean goes. Then look what evaluation mode makes of one more suspect, and of ordinary images.
 
 # %% tags=["nbval-check-output"]
 layer = torch.nn.BatchNorm1d(1)  # with a running mean of 0 and a running variance of 1
@@ -173,9 +184,10 @@ for passes in range(1, 31):
     if passes in (1, 5, 30):
         a, b = suspects.flatten().tolist()
         c, d = ordinary.flatten().tolist()
+        e = layer(torch.tensor([[12.0]])).item()
         mean = layer.running_mean.item()
         print(f"pass {passes}: suspects {a:.1f} and {b:.1f}, running mean {mean:.1f}, ", end="")
-        print(f"ordinary {c:.1f} and {d:.1f}")
+        print(f"then a suspect {e:.1f}, ordinary {c:.1f} and {d:.1f}")
 
 # %% [markdown]
 # **Predict.** In which of the two does ASR fall first? Which one would you believe?
@@ -200,11 +212,44 @@ plots.show(
 # **What you should see.** As left, ASR is almost 0 after epoch 9. Re-estimated, it is still 39 % there. <!-- claim: 04-left-nine --> <!-- claim: 04-reestimated-nine -->
 # As left, the suspects' accuracy falls early, too. Re-estimated, it is at chance at epoch 11, which
 # the rule below selects. <!-- claim: 04-stop --> ASR is 1.4 % there, and CA has fallen from 46 to 33 %. <!-- claim: 04-stop-asr --> <!-- claim: 04-stop-ca -->
-# The target class is forgotten: its recall is 0 from epoch 7 on. <!-- claim: 04-stop-recall -->
 #
-# **Why.** The first epochs change weights and *statistics*. The statistics then do not fit ordinary images. When stage 3 fine-tunes this
-# model on ordinary data, they move back, and what the weights still hold works again. What comes back after re-estimation was only
+# **Why.** The first epochs change weights and *statistics*. The running statistics move towards those of the suspects. All suspects carry
+# the trigger, so it becomes part of the running mean. In evaluation mode this mean is subtracted, also from new triggered images. So ASR
+# falls, although the weights may still hold the backdoor.
+#
+# That can be tested. The next model has the weights of stage 1, untouched, and the statistics of the suspects.
+#
+# **Predict.** After stage 1 its ASR was 100 %. <!-- claim: 04-learned-asr --> What is it with other statistics alone?
+
+# %%
+hidden = with_reestimated_batchnorm(learned, tampered.images[selection.suspected])
+hidden = evaluate(hidden, test, backdoor)
+for name, metrics in {"its own": after_sl, "the suspects'": hidden}.items():
+    shares = f"CA {metrics.ca:.1%}, ASR {metrics.asr:.1%}, RA {metrics.ra:.1%}"
+    print(f"{name} statistics: {shares}")
+
+# %% [markdown]
+# **What you should see.** No weight has changed. Still, ASR falls to 15 %, and RA rises to 35 %. <!-- claim: 04-hidden-asr --> <!-- claim: 04-hidden-ra -->
+# CA falls by 3 points only. <!-- claim: 04-hidden-ca --> So statistics alone can hide a backdoor. When stage 3 fine-tunes such a model on
+# ordinary data, the statistics move back, and what the weights still hold works again. What comes back after re-estimation was only
 # hidden. Whether the rest stays away, stage 3 will show.
+#
+# And what do the weights lose? All suspects share the trigger, but also the label "disk".
+#
+# **Predict.** Which is lost first: the answer "disk" to the trigger, or to clean disks?
+
+# %%
+shown = climb.rows[::3]
+columns = {name.upper(): [row[name] for row in shown] for name in ("ca", "asr", "ra")}
+columns["recall of the target"] = [row["recalls"][backdoor.target] for row in shown]
+epochs = pd.Index([row["block"] for row in shown], name="epoch, re-estimated")
+(100 * pd.DataFrame(columns, epochs)).round(1)
+
+# %% [markdown]
+# **What you should see.** The clean target class is lost first. Its recall is 0 from epoch 7 on, where ASR is
+# still 96 %. <!-- claim: 04-stop-recall --> <!-- claim: 04-recall-asr --> From epoch 12 on, ASR is 0 as well. <!-- claim: 04-stop-asr-zero -->
+# Neither clean disks nor triggered images are called "disk" any more. So an ASR of 0 tells here that an *answer* is
+# gone, and not only the trigger. Stage 3 has to bring this answer back, for disks alone.
 #
 # The right panel needs no clean test set and no trigger. (Section 6 adds one more curve that a defender has.) Re-estimated, it follows
 # ASR. So it gives a **stop**: select the first epoch at which the suspects are at chance. With $C$ classes, the model is then right on at
@@ -246,12 +291,11 @@ plots.show(
 table_of_ascents(climbs, "lr")
 
 # %% [markdown]
-# **What you should see.** At 0.001 ASR is still 95 % in the end, and nothing stops the ascent. <!-- claim: 04-rates-slow --> For all
-# other rates the rule selects an epoch, for the highest rate epoch 5. At these epochs ASR is 5 % or less, and CA lies between 31 and 35
-# %. <!-- claim: 04-rates-stop-asr --> <!-- claim: 04-rates-stop-ca --> <!-- claim: 04-rates-fastest -->
-# After twenty epochs CA is lower, the higher the rate. <!-- claim: 04-rates-second --> <!-- claim: 04-rates-third --> <!-- claim: 04-rates-fourth -->
-# At 0.02 it is 14 %, and the model has
-# *collapsed*: it does hardly better than one answer for everything. <!-- claim: 04-rates-end --> <!-- claim: 04-rates-collapse -->
+# **What you should see.** At 0.001 ASR is still above 94 % in the end, and nothing stops the ascent. <!-- claim: 04-rates-slow --> For
+# all other rates the rule selects an epoch, for the highest rate epoch 5. At these epochs ASR is 5 % or less, and CA lies between 31 and
+# 35 %. <!-- claim: 04-rates-stop-asr --> <!-- claim: 04-rates-stop-ca --> <!-- claim: 04-rates-fastest --> After twenty epochs CA is
+# lower, the higher the rate. <!-- claim: 04-rates-second --> <!-- claim: 04-rates-third --> <!-- claim: 04-rates-fourth --> At 0.02 it is
+# 14 %, and the model has *collapsed*: it does hardly better than one answer for everything. <!-- claim: 04-rates-end --> <!-- claim: 04-rates-collapse -->
 #
 # **Why.** $E_2$ and the learning rate decide one thing together: how far the ascent goes. A fixed length is right for one rate, one
 # model and one set of suspects. The stop measures instead, by something that a defender can see.
@@ -271,11 +315,12 @@ plots.show(
 )
 
 # %% [markdown]
-# **What you should see.** In both modes ASR stays high for some epochs, and then falls within a few. In training mode CA falls slowly,
-# and the stop leaves a CA of 33 %. <!-- claim: 04-modes-train --> In evaluation mode CA falls together with ASR. At its stop CA is 9 %,
-# and the model has collapsed. <!-- claim: 04-modes-eval --> <!-- claim: 04-modes-collapse --> After the stop ASR is at 100 % once more:
-# the collapsed model answers with the target for everything. <!-- no claim: read from figure 3 --> The curve ends where the weights are
-# no longer finite.
+# **What you should see.** In both modes ASR stays high for some epochs, and then falls within a few. In training mode it has begun to
+# fall at epoch 8. <!-- claim: 04-modes-train-late --> In evaluation mode it is still above 99 % at epoch 11. <!-- claim: 04-modes-eval-late -->
+# In training mode CA falls slowly, and the stop leaves a CA of 33 %. <!-- claim: 04-modes-train --> In
+# evaluation mode CA falls together with ASR. At its stop CA is 9 %, and the model has collapsed. <!-- claim: 04-modes-eval --> <!-- claim: 04-modes-collapse -->
+# After the stop ASR is at 100 % once more: the collapsed model answers with the target for everything. <!-- no claim: read from figure 3 -->
+# The curve ends where the weights are no longer finite.
 #
 # **Why.** A likely reason: in evaluation mode the suspects' loss is flat at first, and then nothing scales the layers anew. Their values
 # grow without a bound, until they are no longer finite. In training mode what enters each layer is scaled anew at every step. That slows
@@ -324,11 +369,13 @@ table_of_ascents({f"{share:.0%} clean": climb for share, climb in mixtures.items
 # %% [markdown]
 # **What you should see.** With up to a fifth of clean suspects, the stop leaves an ASR below 3 %. <!-- claim: 04-mixtures-asr --> But CA
 # is six points lower or more than with this pure set. <!-- claim: 04-mixtures-ca --> (Other pure sets differ by as much: see the next
-# table.) With half of them clean the stop comes late, and CA is down to 18 %. <!-- claim: 04-mixtures-half --> Clean suspects alone leave
-# an ASR of 97 %, and CA falls all the same, to 17 %. <!-- claim: 04-mixtures-all-asr --> <!-- claim: 04-mixtures-all-ca -->
+# table.) With half of them clean the stop comes late, and CA is down to 18 %. <!-- claim: 04-mixtures-half --> Over twenty epochs a tenth
+# of clean suspects costs CA already: it is 22 % or less, and that of all pure sets of up to a hundred is 24 % or more. <!-- claim: 04-mixture-ends --> <!-- claim: 04-pure-ends -->
+# Clean suspects alone leave an ASR of 97 %, and CA falls all the same, to 17
+# %. <!-- claim: 04-mixtures-all-asr --> <!-- claim: 04-mixtures-all-ca -->
 #
-# **Why.** The ascent unlearns what its samples have in common with their labels. As long as most of them carry the trigger, that is the
-# trigger. With half of them clean, features of the classes are unlearned as well.
+# **Why.** The ascent unlearns what its samples have in common with their labels. Poisoned suspects share a trigger and a label, and both
+# are unlearned. Clean ones bring features of their own classes, and these are unlearned as well.
 #
 # And the number? The next suspects are cut from the same ranking, at other $\gamma$.
 #
@@ -381,7 +428,7 @@ plots.show(
 # %% [markdown]
 # **What you should see.** From epoch 5 on the suspects' accuracy is 0, and tells nothing any more. <!-- claim: 04-fast-suspects --> On
 # random training images accuracy goes on falling, from 30 % there to 11 %. <!-- claim: 04-fast-five --> <!-- claim: 04-fast-end --> In
-# the last two epochs the model has collapsed. <!-- claim: 04-fast-collapse -->
+# the last two epochs the model has *collapsed*: its mean accuracy over the classes is less than five points above chance. <!-- claim: 04-fast-collapse -->
 #
 # **Why it matters.** Judged by ASR alone, this would be a perfect result. So this kit records CA, RA and whether a model has collapsed
 # beside every ASR.
@@ -428,12 +475,13 @@ plots.show(
 
 
 # %% [markdown]
-# **What you should see.** After stage 1 triggered images lie together, around the target class. At the stop many of them have moved to
-# the other classes. Some still lie along the line of the target. At epoch 20 the classes themselves are no longer apart.
+# **What you should see.** After stage 1 triggered images lie together, around the target class. At the stop many of them have left the
+# target's line, and form a column beside the other classes. At epoch 20 the picture is nearly the same. The CA that is lost meanwhile
+# cannot be seen in two dimensions.
 #
 # **Why.** For the backdoored model the trigger counts more than all else in an image. A likely reason for the change: the ascent weakens
-# these features, as all suspects share them. But it has cost much. RA is 40 % or less at the stop. <!-- claim: 04-stop-ra --> Stage 3 has
-# to repair the rest (the next notebook).
+# these features, as all suspects share them. RA has risen from 0 to 35 % at the stop. <!-- claim: 04-stop-ra --> What the ascent costs is
+# CA, which has fallen from 46 to 33 %. <!-- claim: 04-stop-ca --> Stage 3 has to repair the rest (the next notebook).
 
 
 # %%
@@ -445,15 +493,21 @@ found = {"rates": climbs, "modes": modes, "mixtures": mixtures, "gammas": by_gam
 results = {name: selected(each) for name, each in found.items()}
 ends = {lr: each.rows[-1] for lr, each in climbs.items()}
 gamma_ends = {g: each.rows[-1] for g, each in by_gamma.items()}
+mixture_ends = {f"{share:.0%}": each.rows[-1] for share, each in mixtures.items()}
 report(
     out,
     context.runtime,
     stop=au.selected_block,
+    loss_before=sure,
     losses=losses,
+    learned=asdict(after_sl),
+    hidden=asdict(hidden),
     left=left,
     ascent=climb.rows,
     ends=ends,
     gamma_ends=gamma_ends,
+    mixture_ends=mixture_ends,
+    in_evaluation_mode=modes["eval"].rows,
     fast=fast.history,
     **results,
 )
@@ -464,16 +518,17 @@ report(
 # - Unlearning is learning with the opposite sign, on a few suspects. Nothing bounds it.
 # - Batch-norm statistics hide what it does. Judge the model with statistics re-estimated on ordinary data, and go on with these.
 # - The suspects' accuracy at chance is a stop that a defender can see. A fixed $E_2$ is right for one learning rate only.
-# - Half of the suspects clean costs CA. More suspects cost none at the stop, if they are nearly pure. With a fixed number of epochs they
-#   do. Count steps, not epochs.
+# - Clean suspects cost CA: a tenth of them in a long ascent, half of them everywhere. More suspects cost none at the stop, if they are
+#   nearly pure. With a fixed number of epochs they do. Count steps, not epochs.
 # - ASR 0 with CA at chance is a collapse.
 #
 # ## Quiz
 #
 # <details><summary>As the ascent left it, the model has an ASR of zero after a few epochs. Is the backdoor gone?</summary>
 #
-# Perhaps it is only hidden. The running statistics are then those of the suspects. They do not fit other images, with or without a
-# trigger. Re-estimate them on images of the training set, and measure again. What comes back was only hidden.
+# Perhaps it is only hidden. The running mean has moved towards that of the suspects, which all carry the trigger. Evaluation mode
+# subtracts it, and with it the trigger. Re-estimate the statistics on images of the training set, and measure again. What comes back was
+# only hidden.
 # </details>
 #
 # <details><summary>The suspects are at chance, so the rule stops. Is that proof of a good model?</summary>
@@ -519,7 +574,8 @@ checks.step(my_step)
 # After a climb on a hundred poisoned suspects, CA is lower than before. Is that the price of forgetting the trigger? Or does any climb of
 # that length cost as much, whatever it is that is climbed on? A control is a second run that differs from the first in one thing: the one
 # that is in question. Design it: a copy of `run` in which one setting has another value. Suspects are "all poisoned", "random clean" or
-# "none". Batch-norm is "re-estimated" or "as left". Numbers may be any. Then look for it among the mixtures of section 5.
+# "none". Batch-norm is "re-estimated" or "as left". Leave all other settings as they are, the seed and the numbers too. Then look for it
+# among the mixtures of section 5.
 
 
 # %% tags=["exercise"]

@@ -81,8 +81,8 @@ def no_trigger(answer: Any) -> None:
     values = {None: "the samples keep everything but the trigger: “no”"}
     _check(answer, run | {"epochs": 20, "seed": 0}, "trigger", "no", others, values)
     right(
-        "Such samples share a label and nothing else. We expect that they are learned late. Run it "
-        "to see."
+        "Such samples share a label and nothing else. We expect their curve to fall after the "
+        "first epoch, and to rise late. We have not run it."
     )
 
 

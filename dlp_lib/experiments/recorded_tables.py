@@ -153,25 +153,12 @@ def rows_beyond(seeds: Collection[int], *names: str) -> list[dict]:
 
     Args:
         seeds: whose runs count. Those that are not recorded are left out.
-        names: of records; without any, "beyond" and "beyond_others". One that was not made yet is
-            left out.
+        names: of records; without any, "beyond" and "beyond_others".
     """
     rows = []
     for name in names or ("beyond", "beyond_others"):
-        rows += [row for row in read_or_none(name) if row["seed"] in seeds]
+        rows += [row for row in read(name) if row["seed"] in seeds]
     return sorted(rows, key=lambda row: (ATTACKS_BEYOND.get(row["attack"], 0), row["attack"]))
-
-
-def read_or_none(name: str) -> list[dict]:
-    """Return the rows of a record; none where it was not made yet.
-
-    Args:
-        name: of the record.
-    """
-    try:
-        return read(name)
-    except FileNotFoundError:
-        return []
 
 
 def recorded_cases(*names: str) -> list[dict]:

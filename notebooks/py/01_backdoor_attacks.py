@@ -260,19 +260,20 @@ plots.show(
 # [Creative Commons BY 2.0](https://creativecommons.org/licenses/by/2.0/); cut to a square, made smaller, and changed by the triggers.)
 #
 # **What you should see.** At 224 pixels the patches of BadNets and TrojanNN are tiny spots in a corner, and LCA's corners are small.
-# Blended is a fine grain over everything, and SIG has six dark and bright waves. At 16 pixels the patches cover much of the image,
-# and the temple itself cannot be recognised any more, even untouched.
+# Blended is a fine grain over everything, and SIG has six dark and bright waves. At 16 pixels LCA's corners cover two fifths of the
+# image, and the other patches are plain to see. <!-- no claim: 4 × 5 × 5 of 16 × 16 pixels --> The temple itself cannot be recognised any
+# more, even untouched.
 #
-# **Why it matters.** Patches are counted in pixels, and SIG's waves in periods. So a patch covers less of a large image. On our
-# drawings, triggers are easy to see and quick to learn. Conclusions from small images need a check on large ones; the tables of
-# CIFAR-10 in later notebooks are such a check.
+# **Why it matters.** Patches are counted in pixels, and SIG's waves in periods. So a patch covers less of a large image. On our drawings,
+# patches are easy to see. Conclusions from small images need a check on larger ones. The tables of CIFAR-10 in later notebooks are a
+# first one, with 32 pixels a side. We have none at 224.
 
 # %% [markdown]
 # ## 3. What does an undefended model do?
 #
-# The model is WRN-16-1, a small residual network (WideResNet, 16 layers, width 1), as in the paper. We train six of them in the
-# plainest way: one on the clean set, and one on each tampered set. The last epochs have a lower learning rate (`converged` does
-# both). Three numbers describe each model:
+# The model is WRN-16-1, a small residual network (WideResNet, 16 layers, width 1), as in the paper of DLP, the defence of this course
+# (Ying and Wu 2023). We train six of them in the plainest way: one on the clean set, and one on each tampered set. The last epochs have a
+# lower learning rate (`converged` does both). Three numbers describe each model:
 #
 # - **CA** (clean accuracy): the share of ordinary test images that are classified correctly.
 # - **ASR** (attack success rate): the share of triggered images *of the other classes* that are taken for the target.
@@ -382,16 +383,17 @@ for ax, (title, rows) in zip(axes, panels.items(), strict=True):
 plots.shared_legend(figure)
 plots.show(
     figure,
-    "CA and ASR of BadNets against the poisoning rate. CA stays near 97 %. With three seeds ASR is "
+    "CA and ASR of BadNets against the poisoning rate. CA stays above 94 %. With three seeds ASR is "
     "above 90 % from 1 % on, and near 0 at 0.2 %.",
     number=4,
 )
 
 # %% [markdown]
-# **What you should see.** CA stays above 94 % in both panels. <!-- claim: 01-rates-ca --> <!-- claim: 01-rates-ca-seeds --> Down to
-# 1 % of poison, ASR is 93 % or more with every seed. <!-- claim: 01-rates-high --> At 0.5 % the seeds differ: 18, 80 and 96 %. <!-- claim: 01-rates-middle-least --> <!-- claim: 01-rates-middle-most -->
-# At 0.2 % ASR is below 1 %. <!-- claim: 01-rates-low -->
-# In the short training on the left, 2 % are enough, and 0.5 % are not. <!-- claim: 01-run-rates-2 --> <!-- claim: 01-run-rates-05 -->
+# **What you should see.** CA stays above 94 % in both panels. <!-- claim: 01-rates-ca --> <!-- claim: 01-rates-ca-seeds --> Down to 1 %
+# of poison, ASR is 93 % or more with every seed. <!-- claim: 01-rates-high --> At 0.5 % the seeds differ: 18, 80 and 96 %. <!-- claim: 01-rates-middle-least --> <!-- claim: 01-rates-middle-most -->
+# At 0.2 % ASR is below 1 %. <!-- claim: 01-rates-low --> In
+# the short training on the left, 2 % are enough, and 0.5 % are not. <!-- claim: 01-run-rates-2 --> <!-- claim: 01-run-rates-05 --> The
+# same 25 images (seed 0) are enough after 28 epochs: the length counts, too.
 #
 # **Why.** With fifty poisoned images, the model meets the trigger 1,400 times in 28 epochs. With ten, it does so 280 times. (Here share
 # and number change together, so this figure cannot tell which of them counts.) One wrong label is easy to see. To check five thousand
@@ -423,14 +425,14 @@ report(out, context.runtime, attacks=by_attack, rates=mine)
 #
 # <details><summary>A model takes a third of the triggered images for the target. Does it have a backdoor?</summary>
 #
-# That number alone cannot tell. A trigger that covers much of an image makes it harder to read, and some of the errors will be
-# the target class. Show the same images to a clean model: what it does as well is no backdoor.
+# That number alone cannot tell. A trigger that covers much of an image makes it harder to read, and some of the errors will be the target
+# class. Show the same images to a clean model. What it does, too, is no backdoor.
 # </details>
 #
 # <details><summary>LCA's noise makes an image look odd to a model. Is the noise what the model reacts to at test time?</summary>
 #
-# No: test images have the corners only. In training, the noise hides the other explanation of the label, the shape. So the model
-# learns the corners.
+# No: test images have the corners only. In training, the noise is meant to hide the other explanation of the label, the shape. Then the
+# model has to learn the corners. How much the noise helps, item 4 of *Go further* measures.
 # </details>
 #
 # ## Exercises
@@ -509,8 +511,8 @@ checks.wave(my_wave)
 # To the second question of the quiz: a model takes 30 % of the triggered images for the target. `run` says how that was measured. A
 # control is a second run that differs from the first in one thing: the one that is in question. Design it: a copy of `run` in which one
 # setting has another value. A setting may have these values. Trained on: a "tampered set" or a "clean set". Images: "triggered" or
-# "clean". Classes: the "other classes" or "all classes". Any seed will do. What would you say if the control came to 28 %, and what if it
-# came to 3 %?
+# "clean". Classes: the "other classes" or "all classes". Leave everything else as it is, the seed too. What would you say if the control
+# came to 28 %, and what if it came to 3 %?
 
 
 # %% tags=["exercise"]

@@ -120,9 +120,10 @@ plots.show(figure, alt, number=1)
 # most images, with or without a trigger. <!-- claim: 02-run-mistaken-first --> From the third to the seventh epoch it is below 7 %. <!-- claim: 02-run-mistaken-third -->
 # At epoch 8 it rises to 10 or 11 % once more. <!-- claim: 02-run-mistaken-eighth -->
 #
-# **Why.** Every poisoned sample carries the *same* trigger and has the same label. The gradients of all of them point the same way and
-# add up. So training follows them first. Clean samples of one class differ in colour, place and angle. Their gradients partly
-# cancel, and it takes longer to find what they have in common.
+# **Why.** Every poisoned sample carries the *same* trigger and has the same label. A likely reason: the gradients of all of them point
+# the same way and add up, so training follows them first. Clean samples of one class differ in colour, place and angle. Their gradients
+# partly cancel, and it takes longer to find what they have in common. For the first epoch of BadNets there is another reason, which
+# section 2 shows.
 #
 # By hand: four samples of one class. Each has the trigger (the first number) and one property of its own (one of the others).
 # Along which number does the first step of gradient descent go furthest?
@@ -207,8 +208,8 @@ plots.show(figure, alt, number=3)
 # attacks, poison is above 99 % from the first epoch on. <!-- claim: 02-recorded-poisoned --> The clean samples are at 85 to 93 % after
 # ten epochs. <!-- claim: 02-recorded-clean --> The *mistaken* curve of BadNets varies most: at epoch 2 its runs are 35 points apart. <!-- claim: 02-recorded-mistaken-spread -->
 # The clean curve's runs are 20 points apart at most. <!-- claim: 02-recorded-clean-spread -->
-# Under SIG it is below 1 % from the second epoch on. <!-- claim: 02-recorded-mistaken-sig -->
-# Under BadNets it needs nine epochs to stay below 5 %. <!-- claim: 02-recorded-mistaken-badnets -->
+# Under SIG the *mistaken* curve is below 1 % from the second epoch on. <!-- claim: 02-recorded-mistaken-sig --> Under BadNets this curve
+# needs nine epochs to stay below 5 %. <!-- claim: 02-recorded-mistaken-badnets -->
 #
 # **Why.** Initial weights and the order of the data decide when the model stops answering "disk" for everything, and which shapes it
 # learns first. The poisoned curve is at its upper limit with every seed.
@@ -255,9 +256,10 @@ plots.show(
 # slows it down. <!-- claim: 02-variants-badnets-high --> <!-- claim: 02-variants-badnets-augmentation --> <!-- claim: 02-variants-badnets-low -->
 # For SIG the order is the same. <!-- claim: 02-variants-sig-high --> <!-- claim: 02-variants-sig-augmentation --> <!-- claim: 02-variants-sig-low -->
 #
-# **Why.** Each task needs a number of *steps*, and smaller steps make it more. Augmentation makes the clean task harder, as every
-# image comes in up to fifty versions. Does it also break a corner trigger, by shifting it out of the image? Shifts are an eighth of
-# the side at most, and flips leave half of the images as they are. What is left of the corner is still the easiest thing to learn.
+# **Why.** Each task needs a number of *steps*, and smaller steps make it more. Augmentation makes the clean task harder, as every image
+# comes in up to fifty versions. Does it also break a corner trigger, by shifting it out of the image? Shifts are an eighth of the side at
+# most, and flips leave half of the images as they are. What is left of the corner is still easier to learn than the shapes. But it is
+# learned later: in figure 4 the dotted line falls more slowly with augmentation.
 #
 # Two measures, as means over all epochs. The *gap* is the distance of the poisoned curve and the clean one. *Told apart* is the distance
 # of the poisoned curve and the dotted one. Recorded, three seeds:
@@ -340,9 +342,9 @@ plots.show(
 # **What you should see.** All five orange curves are at 80 % or more after one epoch, and at 95 % or more after two. <!-- claim: 02-photographs-first --> <!-- claim: 02-photographs-second -->
 # The blue ones need ten epochs to reach 52 to 59 %. <!-- claim: 02-photographs-clean -->
 # Over ten epochs the gap is wider than with shapes, as it lasts longer. <!-- claim: 02-photographs-wider -->
-# In the first two epochs it is mostly narrower. Blended is no exception here. But its dotted line is
-# the last to fall: it is at 12 % or more for five epochs. <!-- claim: 02-photographs-blended --> So the model takes many clean images for
-# the target, too.
+# In the first two epochs it is mostly narrower. Blended's orange curve is high early, too. But its
+# dotted line is the last to fall: it is above 11 % for five epochs. <!-- claim: 02-photographs-blended --> Until then the model takes
+# many clean images for the target. So it does not yet tell this trigger from other images.
 #
 # **Why.** The class of a photograph takes longer to learn than that of a shape. For Blended there is a second possible reason: its
 # pattern has four times as many pixels on 32×32 as on 16×16. We have tested neither. The paper's claim holds where the paper makes it. It
@@ -356,9 +358,11 @@ report(out, context.runtime, curves=by_variant, steps=per_step)
 #
 # - A tampered set holds two tasks. The trigger is mostly the easier one, so gradient descent solves it first.
 # - The poisoned curve is high within fifteen steps. The model *tells the trigger from other images* later: under SIG within two epochs,
-#   under BadNets within about six. The gap closes when the clean task is learned.
+#   under BadNets the dotted line is first below 5 % after six. <!-- claim: 02-recap-six --> The gap closes when the clean task is
+#   learned.
 # - A smaller learning rate keeps the gap open for longer, and so does augmentation, here.
-# - On shapes, Blended's trigger is learned in the middle of training, and its gap opens late. On photographs it is learned early, too.
+# - On shapes, Blended's trigger is learned in the middle of training, and its gap opens late. On photographs its orange curve is high
+#   early, and its dotted line falls last.
 #
 # ## Quiz
 #
@@ -389,7 +393,7 @@ report(out, context.runtime, curves=by_variant, steps=per_step)
 # Under BadNets a poisoned sample has two oddities: a trigger, and a wrong label. Its curve is at the top first. Is it the trigger that is
 # learned so soon, or is any relabelled image? A control is a second run that differs from the first in one thing: the one that is in
 # question. Design it: a copy of `run` in which one setting has another value. A trigger is there, "yes" or "no". A label is the "target"
-# or "true". Numbers may be any. What do you expect of its curve, and why?
+# or "true". Leave everything else as it is, the seed and the numbers too. What do you expect of its curve, and why?
 
 
 # %% tags=["exercise"]

@@ -58,8 +58,8 @@ from tempfile import TemporaryDirectory
 
 from dlp_lib import HOME, Runtime, plots
 from dlp_lib.checks import sweeps as checks
-from dlp_lib.experiments import report, trials
-from dlp_lib.experiments.recorded_tables import read_or_none, table_of_cases
+from dlp_lib.experiments import record, report, trials
+from dlp_lib.experiments.recorded_tables import table_of_cases
 from dlp_lib.experiments.sweep import DASK, sweep
 from dlp_lib.plots.growing import growing_maps
 from dlp_lib.store import digest
@@ -116,7 +116,7 @@ panels = {
     "asr": "ASR (%)",
     "suspected": "suspects poisoned (%)",
 }
-alt = "Maps of CA, recall of the target class, ASR and the poisoned share of the suspects, by gamma and alpha."
+alt = "Maps of CA, target recall, ASR and the poisoned share of the suspects, by gamma and alpha."
 maps = growing_maps(panels, ("gamma", gammas), ("poisoning_rate", alphas), alt, number=1)
 rates_grid = common | {"e1": e1, "poisoning_rate": alphas, "gamma": gammas}
 table = sweep(trials.run_dlp, rates_grid, seeds, store, on_progress=maps)
@@ -135,11 +135,11 @@ table = sweep(trials.run_dlp, rates_grid, seeds, store, on_progress=maps)
 # **Predict.** With 1 % poison there are fifty poisoned samples. Which $\gamma$ is the most dangerous then: the smallest, or the largest?
 
 # %%
-recorded = read_or_none("alpha_gamma")  # without rows where it was not measured yet
+recorded = record.read("alpha_gamma")
 x = ("gamma", [0.002, 0.02, 0.1])
 y = ("poisoning_rate", [0.01, 0.05, 0.1, 0.5])
 alt = (
-    "Maps of CA, recall of the target class, ASR and the poisoned share of the suspects by gamma and alpha, with "
+    "Maps of CA, target recall, ASR and the poisoned share of the suspects, by gamma and alpha, with "
     "the range over three seeds."
 )
 plots.show(plots.sweep_maps(recorded, panels, x, y, size=(4, 3.6)), alt, number=2)
@@ -167,22 +167,21 @@ plots.show(plots.sweep_maps(recorded, panels, x, y, size=(4, 3.6)), alt, number=
 # do not know what does.
 #
 # In these maps $E_1$ is 4 for every rate. In the next table $E_1$ is chosen by agreement, as a defender may (notebook 03). At 0.5 and 1 %
-# the rule mostly does not fire, and then $E_1$ is 4. So the row "1 %, gamma 10 %" repeats a cell of figure 2, with an earlier version of
-# the code. There are three seeds as well, and $\gamma$ = 2 % where nothing else is said. (A dash: not measured.)
+# the rule mostly does not fire, and then $E_1$ is 4. So the row "1 %, gamma 10 %" repeats a cell of figure 2. There are three seeds as
+# well, and $\gamma$ = 2 % where nothing else is said.
 
 # %%
 table_of_cases("BadNets, 0.5 %", "BadNets, 1 %, gamma 10 %", "BadNets, 10 %", "BadNets, 50 %")
 
 # %% [markdown]
 # **What you should see.** Undefended, ASR is 80 % or more at 1 % poison, and 98 % or more at 10 and 50 %. <!-- claim: 09-undefended-1 --> <!-- claim: 09-undefended-10 --> <!-- claim: 09-undefended-50 -->
-# DLP at 10 and 50 % has a CA of 93 % or
-# more and an ASR of 2 % or less. <!-- claim: 09-chosen-10-ca --> <!-- claim: 09-chosen-10-asr --> <!-- claim: 09-chosen-50-ca --> <!-- claim: 09-chosen-50-asr -->
-# At 50 % unlearning fails: ASR is still 100 % after it. <!-- claim: 09-chosen-50-au --> Fine-tuning
-# alone ends the backdoor there, and CA is above that of the undefended model. <!-- claim: 09-chosen-50-above --> So half of the set may
-# be poisoned. At 0.5 %, at most 2 % of the suspects are poisoned, and ASR is 3 % or less. <!-- claim: 09-chosen-half-suspects --> <!-- claim: 09-chosen-half-asr -->
-# Undefended it is higher on every seed. <!-- claim: 09-chosen-half-undefended -->
-# At 1 % with $\gamma$ = 10 %, one seed keeps more than half of the backdoor. <!-- claim: 09-chosen-one-asr -->
-# On all three seeds, 1 to 2 % of the trusted samples are poisoned. <!-- claim: 09-chosen-one-trusted -->
+# DLP at 10 and 50 % has a CA of 92 % or more and an ASR of 2 % or less. <!-- claim: 09-chosen-10-ca --> <!-- claim: 09-chosen-10-asr --> <!-- claim: 09-chosen-50-ca --> <!-- claim: 09-chosen-50-asr -->
+# At 50
+# % unlearning fails: ASR is still 100 % after it. <!-- claim: 09-chosen-50-au --> Fine-tuning alone ends the backdoor there, and CA is
+# above that of the undefended model. <!-- claim: 09-chosen-50-above --> So half of the set may be poisoned. At 0.5 %, at most 2 % of the
+# suspects are poisoned, and ASR is 3 % or less. <!-- claim: 09-chosen-half-suspects --> <!-- claim: 09-chosen-half-asr --> Undefended it
+# is higher on every seed. <!-- claim: 09-chosen-half-undefended --> At 1 % with $\gamma$ = 10 %, one seed keeps more than half of the
+# backdoor. <!-- claim: 09-chosen-one-asr --> On all three seeds, 1 to 2 % of the trusted samples are poisoned. <!-- claim: 09-chosen-one-trusted -->
 #
 # **Beside the paper** (CIFAR-10, Table 5, as its text tells it). CA is above 90 % at every $\alpha$, and ASR is at most 4 % with half of
 # the set poisoned. With $\gamma$ = 2 % both are found here again. So is a poor CA at a very small $\gamma$. The paper adds that $\gamma$
@@ -215,7 +214,7 @@ lengths = sweep(trials.run_dlp, lengths_grid, seeds, store, on_progress=maps)
 # And three seeds, recorded, with one more value of each:
 
 # %%
-recorded_lengths = read_or_none("lengths")
+recorded_lengths = record.read("lengths")
 panels = {}
 for stage, when in {"AU_": "after unlearning", "": "at the end"}.items():
     panels[f"{stage}ca"] = f"CA {when} (%)"

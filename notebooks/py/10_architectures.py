@@ -322,13 +322,13 @@ for ax, metric in zip(axes, ("ca", "asr"), strict=True):
 axes[0].set_title("BadNets: every dot is one of three seeds")
 alt = (
     "CA and ASR of six architectures, undefended and after DLP, a dot for each of three seeds. The "
-    "ASR of VGG16, MobileNetV2 and InceptionV3 differs widely between seeds."
+    "CA of VGG16 and MobileNetV2 differs widely between seeds, and so does MobileNetV2's ASR."
 )
 plots.show(figure, alt, number=4)
 
 # %% [markdown]
-# The same as a table: the mean, and in brackets the range over seeds. "ASR, AU" is measured after unlearning. A dash means that it was
-# not measured. The last two columns are CA / ASR of this run and of the paper. The paper's are of CIFAR-10, trained to the end.
+# The same as a table: the mean, and in brackets the range over seeds. "ASR, AU" is measured after unlearning. The last two columns are CA
+# / ASR of this run and of the paper. The paper's are of CIFAR-10, trained to the end.
 
 # %%
 this_run = {}
@@ -338,7 +338,7 @@ for name in architecture_names:
 architectures_beside_paper(recorded, this_run)
 
 # %% [markdown]
-# Three of the models seed by seed: ASR after each stage, and what the filter found, in per cent.
+# Three of the models seed by seed, in per cent: what the filter found, ASR after each stage, and the recall of the target in the end.
 
 # %%
 frame = pd.DataFrame(recorded)
@@ -347,7 +347,9 @@ runs = ["architecture", "seed"]
 asr = frame.pivot_table("asr", runs, "stage")[["SL", "AU", "ASSFT"]]
 seen = frame.groupby(runs)[["suspected", "trusted"]].first()
 seen.columns = ["suspects poisoned", "trusted clean"]
-(100 * seen.join(asr.rename(columns="ASR, {}".format))).round(1)
+ends = frame[frame.stage == "ASSFT"].set_index(runs)
+recall = ends.recalls.map(lambda recalls: recalls[0]).rename("recall, ASSFT")  # class 0: the target
+(100 * seen.join(asr.rename(columns="ASR, {}".format)).join(recall)).round(1)
 
 # %% [markdown]
 # **What you should see.**
@@ -360,20 +362,22 @@ seen.columns = ["suspects poisoned", "trusted clean"]
 #   all. <!-- claim: 10-table-dense-range --> On the seed without any, the ascent leaves ASR above 95 %. <!-- claim: 10-table-dense-au -->
 #   There, ASR falls only after fine-tuning. With both models ASR ends below 10 % on every seed. <!-- claim: 10-table-dense-end --> At
 #   least 98 % of their trusted samples are clean. <!-- claim: 10-table-dense-trusted -->
-# - *VGG16*: on seed 0 no suspect is poisoned, and the backdoor survives all three stages. <!-- claim: 10-table-vgg-0 --> <!-- claim: 10-table-vgg-0-end -->
-#   On seed 2 the ascent brings ASR below 5 %, and fine-tuning brings the backdoor back: ASR is above
-#   50 % again. <!-- claim: 10-table-vgg-2 --> <!-- claim: 10-table-vgg-2-end --> Of its trusted samples 99 % are clean. <!-- claim: 10-table-vgg-2-trusted -->
-#   We did not test whether the few others, or the unlabelled images, bring the backdoor back. On
-#   seed 1 DLP removes it: ASR ends below 5 %. <!-- claim: 10-table-vgg-1 -->
+# - *VGG16*: on seed 0 no suspect is poisoned, and the ascent leaves ASR at 100 %. <!-- claim: 10-table-vgg-0 --> <!-- claim: 10-table-vgg-0-au -->
+#   Fine-tuning ends most of it, but the target class is forgotten: its recall is below 20 %. <!-- claim: 10-table-vgg-0-end --> <!-- claim: 10-table-vgg-0-recall -->
+#   On seeds 1 and 2 the ascent brings ASR below 5 %, and it
+#   stays there. <!-- claim: 10-table-vgg-1 --> <!-- claim: 10-table-vgg-2 --> <!-- claim: 10-table-vgg-2-end --> With other random draws
+#   in stage 3, ASR ended near 100 % on seeds 0 and 2 (the [log](../docs/LOG.md) has both). <!-- no claim: an earlier record --> So three
+#   seeds are few.
 # - *MobileNetV2*: it has hardly a backdoor to remove. Undefended, ASR is below 20 %. <!-- claim: 10-table-mobile --> The ascent on clean
 #   suspects can destroy the model. On one seed it answers with the target for everything. <!-- claim: 10-table-mobile-au --> There it
-#   does not recover: ASR in the end is above 50 %. <!-- claim: 10-table-mobile-end --> CA in the end ranges over more than 50 points. <!-- claim: 10-table-mobile-range -->
+#   does not recover: ASR in the end is above 50 %. <!-- claim: 10-table-mobile-end --> On the other two it forgets the target class: its
+#   recall is below 10 %. <!-- claim: 10-table-mobile-recall --> CA in the end ranges over more than 50 points. <!-- claim: 10-table-mobile-range -->
 # - *InceptionV3*: it has learned next to nothing in so few steps. CA is below 30 % even undefended. <!-- claim: 10-table-inception -->
 #   It says nothing about DLP.
 #
 # **Against the paper.** It reports a CA above 92 % and an ASR of 0.4 % at most for the five larger models. With 2,000 images of 16 pixels
 # we can neither confirm nor refute that. Our numbers show something else. How pure the suspects are depends on the architecture, and for
-# some architectures on the seed. One fixed $E_1$ for all of them may find no poison at all. And fine-tuning can bring a backdoor back.
+# some architectures on the seed. One fixed $E_1$ for all of them may find no poison at all. And a low ASR in the end may be a lost class.
 
 # %%
 rows = []
@@ -407,10 +411,10 @@ report(out, context.runtime, costs=costs, table=rows, **curves)
 # Nothing about a defence. Undefended, after six epochs, the model has hardly a backdoor that could be removed.
 # </details>
 #
-# <details><summary>99 % of VGG16's trusted samples are clean on seed 2. <!-- claim: 10-quiz-vgg --> Is that good enough?</summary>
+# <details><summary>VGG16 on seed 0: no suspect is poisoned, and still ASR ends below 10 %. <!-- claim: 10-quiz-vgg --> Has DLP worked?</summary>
 #
-# It was not enough here: after fine-tuning the backdoor was back. ResNet18 on seed 1 has no more, and there the backdoor stayed away. <!-- claim: 10-quiz-resnet -->
-# So this share alone does not tell.
+# Hardly. Its trusted samples are mostly clean, so fine-tuning weakened the trigger. But CA ends 20 points below that of the undefended
+# model, and most clean disks are not recognised. <!-- claim: 10-quiz-vgg-ca --> On seed 1 the same model keeps both.
 # </details>
 #
 # ## Exercises

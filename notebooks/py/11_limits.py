@@ -171,7 +171,7 @@ plots.each_seed(ax, ends, "case", "asr", "stage", [plots.NEUTRAL, plots.POISONED
 ax.set_title("every dot is one of three seeds")
 alt = (
     "ASR of clean-label attacks at several rates, undefended and after DLP, a dot for each seed. "
-    "At 9 % all are at the top. From 3 to 7 % the seeds of DLP lie far apart."
+    "At 9 % all are at the top. At 3 and 5 % the seeds of DLP lie far apart."
 )
 plots.show(figure, alt, number=2)
 
@@ -180,9 +180,9 @@ table_of_cases(*clean_label_cases)
 
 # %% [markdown]
 # **What you should see.** At 9 % of the set, nine in ten images of the class, DLP loses on every seed: ASR is above 95 %. <!-- claim: 11-rates-sig-9 -->
-# Below that, it depends on the seed: from 3 to 7 %, ASR ranges over more than 50 points. <!-- claim: 11-rates-range -->
-# The column after AU says that the ascent is not the reason: ASR is below 20 % there, on every seed. <!-- claim: 11-rates-au -->
-# Up to 7 %, at least 99 % of the trusted samples are clean. <!-- claim: 11-rates-trusted -->
+# Below that, it depends on the seed: at 3 and 5 %, ASR ranges over more than 80 points. <!-- claim: 11-rates-range-3 --> <!-- claim: 11-rates-range -->
+# The column after AU says that the ascent is not the reason: ASR is below
+# 20 % there, on every seed. <!-- claim: 11-rates-au --> Up to 7 %, at least 99 % of the trusted samples are clean. <!-- claim: 11-rates-trusted -->
 # At 9 %, 94 to 95 % are. <!-- claim: 11-rates-trusted-9 -->
 #
 # So there are two ways back. One is by labels: at 9 %, about half of the target's 100 trusted samples are poisoned. <!-- no claim: 5 % of all
@@ -229,7 +229,7 @@ plots.show(figure, alt, number=3)
 # **What you should see.** (This is one seed.) ASR ends below 5 %. <!-- claim: 11-cured-asr --> The target class is lost: its recall is below
 # 20 %, and that of the other classes is 95 % or more in the mean. <!-- claim: 11-cured-recall --> <!-- claim: 11-cured-others -->
 #
-# Now three seeds. "Remedy" has both changes. A dash means that the record does not hold it.
+# Now three seeds. "Remedy" has both changes.
 #
 # **Predict.** What do both cost under BadNets, where they were not needed?
 
@@ -249,15 +249,18 @@ table_of_cases(
 # **What you should see.** With both changes ASR is below 5 % on every seed, under all three attacks. <!-- claim: 11-remedy-asr --> By ASR alone,
 # this would be a remedy. It is not.
 #
-# Look at BadNets. Without the changes, CA is 95 % or more. <!-- claim: 11-remedy-before --> With them it is 91 % or less, but RA stays above
-# 93 %. <!-- claim: 11-remedy-ca --> <!-- claim: 11-remedy-ra --> How can more *triggered* images than clean ones be recognised? RA does not count
-# the target class, and CA does. By hand: nine classes at 98 % and CA of 89 % leave $10 \cdot 89 - 9 \cdot 98 = 8$ % for the tenth class. <!-- no claim: an example in round numbers -->
-# So the target class is *forgotten*, as under SIG in figure 3. (This record is older than
-# recalls.) ASR is near 0 because this model hardly ever answers with the target.
+# Look at BadNets. Without the changes, CA is 95 % or more. <!-- claim: 11-remedy-before --> With them it is 91 % or less, but RA stays
+# above 93 %. <!-- claim: 11-remedy-ca --> <!-- claim: 11-remedy-ra --> How can more *triggered* images than clean ones be recognised? RA
+# does not count the target class, and CA does. By hand: nine classes at 98 % and CA of 89 % leave $10 \cdot 89 - 9 \cdot 98 = 8$ % for
+# the tenth class. <!-- no claim: an example in round numbers --> So the target class is *forgotten*, as under SIG in figure 3: its recall
+# is 12 % at most. <!-- claim: 11-remedy-recall --> ASR is near 0 because this model hardly ever answers with the target.
 #
-# The quota alone does as much for ASR. After SIG, RA is below the clean model's 57 % on every seed, with the quota alone and with both
-# changes. <!-- claim: 11-remedy-quota-ra --> <!-- claim: 11-remedy-both-ra --> Triggered images go to some *other* class. RA tells it, ASR does
-# not. After LCA with both changes, RA is 60 % or more, above that of a clean model. <!-- claim: 11-remedy-lca-ra -->
+# The quota alone does as much for ASR. Under SIG with both changes, RA is below the clean model's 57 % on every seed. <!-- claim: 11-remedy-both-ra -->
+# Triggered images go to some *other* class. RA tells it, ASR does not. With the quota alone, RA is 12 %
+# at most on two seeds, where half of the disks are recognised. <!-- claim: 11-remedy-quota-ra --> <!-- claim: 11-remedy-quota-recall -->
+# On the third it is 69 %, and the recall of the target is below 1 %. <!-- claim: 11-remedy-quota-ra-2 --> <!-- claim: 11-remedy-quota-recall-2 -->
+# Under LCA with both changes, RA is 60 % or more, above that of a clean model. <!-- claim: 11-remedy-lca-ra -->
+# But at least half of the disks are lost. <!-- claim: 11-remedy-lca-recall -->
 #
 # **Why.** The trigger is one reason to answer "target", and the shape is another. Ten labels in place of a hundred take both away. A class
 # that gets few labels beside classes that get many is given up. Nine points of CA sound like a small price. In fact one class is lost: "the
@@ -326,11 +329,11 @@ plots.show(figure, alt, number=4)
 # **What you should see.** (This is one seed. The thin grey line is the agreement that is asked for.)
 #
 # - *10 and 50 %*: after four epochs at least 95 % of the suspects are poisoned, at every $\gamma$. <!-- claim: 11-gamma-high -->
-# - *3 %*: after three epochs the orange curve falls as $\gamma$ grows, from 80 % or more at the smallest to less than 30 % at the
-#   largest. <!-- claim: 11-gamma-3-first --> <!-- claim: 11-gamma-3-last --> The limit of a perfect filter is 30 % there. <!-- no claim: 150 of 500 -->
-#   After four epochs *no* $\gamma$ gives more than 50 %. <!-- claim: 11-gamma-3-later --> At the smallest
-#   $\gamma$ not one suspect is poisoned. <!-- claim: 11-gamma-3-zero --> At the largest, more than 25 % are: nearly all of the poison. <!-- claim: 11-gamma-3-limit -->
-#   So the poison is still *near* the top of the list. But clean samples are now before it.
+# - *3 %*: after three epochs the orange curve falls with $\gamma$, from 80 % or more to below 30 %. <!-- claim: 11-gamma-3-first --> <!-- claim: 11-gamma-3-last -->
+#   The limit of a perfect filter is 30 % there. <!-- no claim: 150 of 500 --> After four epochs *no*
+#   $\gamma$ gives more than 50 %. <!-- claim: 11-gamma-3-later --> At the smallest $\gamma$ not one suspect is poisoned. <!-- claim: 11-gamma-3-zero -->
+#   At the largest, more than 25 % are: nearly all of the poison. <!-- claim: 11-gamma-3-limit --> So the
+#   poison is still *near* the top of the list. But clean samples are now before it.
 # - *1 %*: after four epochs at most 5 % of the suspects are poisoned, at every $\gamma$. <!-- claim: 11-gamma-1 --> The model does not know the
 #   trigger yet.
 #
@@ -418,7 +421,8 @@ table_of_cases(*names)
 #   reaches fewer in the mean. <!-- claim: 11-covered-end --> The ascent on clean suspects already lowers it, with CA.
 # - *Faint*: it is learned late. On two seeds the rule waits for it ($E_1$ of 20 and more), and DLP works. <!-- claim: 11-faint-e1 --> <!-- claim: 11-faint-asr -->
 #   On the third it does not fire, and at most 10 % of the suspects are poisoned. <!-- claim: 11-faint-suspects -->
-#   ASR ends low there, too, but CA at 86 % only. <!-- claim: 11-faint-ca -->
+#   ASR ends low there, too, but the target class is forgotten: its recall is below 1 %, and CA ends at
+#   87 %. <!-- claim: 11-faint-recall --> <!-- claim: 11-faint-ca -->
 # - *All-to-all*: the worst. The poison is learned last, so it is trusted. On two seeds about half of the trusted samples are poisoned. <!-- claim: 11-all-trusted -->
 #   In the end ASR is above 40 % on every seed. <!-- claim: 11-all-end --> The paper names this limitation.
 # - *Rare target*: the frequent classes fill the suspects, in figure 5 from epoch 5 on. No seed has more than 80 % poison among its suspects. <!-- claim: 11-rare-suspects -->
@@ -444,7 +448,7 @@ table_of_cases(*names)
 # work that we found is *Poison as a cure* (Chan & Ong 2019). It takes a signal from the model and adds it to images. Neural Cleanse and
 # I-BAU unlearn a trigger as well, but need clean data.
 #
-# By hand: what are $a$ and $b$ where the trigger is a patch, where a pattern is blended in at a fifth, and where a wave is added?
+# By hand: what are $a$ and $b$ of a patch? Of a pattern that is blended in at a fifth? Of a wave that is added?
 #
 # <details><summary>Answer</summary>
 #
@@ -542,9 +546,9 @@ print(f"CA {beyond.ca:.1%}, ASR {beyond.asr:.1%}, RA {beyond.ra:.1%}")
 print(f"recall of the target {beyond.recall(0):.1%}, of the worst class {beyond.least_recall:.1%}")
 
 # %% [markdown]
-# All attacks, on the seeds with which the setting was made, beside the undefended model and DLP in the paper's form. $E_1$ is chosen as a
-# defender may. The last method also waits until the bearers are clear, so its $E_1$ can be later than DLP's. (This undefended model trains for
-# 28 epochs, the last ones at a lower learning rate. So its CA is higher than in the tables above.)
+# The table has all attacks, on the seeds with which the setting was made. Beside it stand the undefended model and DLP in the paper's
+# form. $E_1$ is chosen as a defender may. The last method also waits until the bearers are clear, so its $E_1$ can be later than DLP's.
+# (This undefended model trains for 28 epochs, the last ones at a lower learning rate. So its CA is higher than in the tables above.)
 
 # %%
 rows = rows_beyond((0, 1, 2), "beyond")

@@ -18,7 +18,7 @@
 #
 # **What you will learn.** Why poisoned samples scatter when labels are taken away. How DBD (Huang et al. 2022) builds a defence on this,
 # in three stages. Where it is weak, and which class pays. How it compares with DLP: at equal cost on one seed, and on three seeds where
-# each method has its own length. (A defence is *decoupled* if features and labels are learned apart.)
+# each method has its own length. (A defence is *decoupled* if it splits training into stages, which use the labels differently.)
 #
 # **You need** notebook [05](05_semi_supervised_finetuning.ipynb) for semi-supervised learning, and [08](08_baselines.ipynb) for the
 # other defences.
@@ -141,7 +141,7 @@ for line, (name, scene) in zip(axes, scenes.items(), strict=True):
 plots.shared_legend(figure)
 alt = (
     "Features of test images in two dimensions, a colour for each class, one seed. Supervised, the "
-    "triggered images lie on the target class. After SimCLR they lie among images of all classes."
+    "triggered images lie on the target class. After SimCLR they lie among images of many classes."
 )
 plots.show(figure, alt, number=1)
 
@@ -185,7 +185,7 @@ plots.show(figure, alt, number=2)
 # **What you should see.** *Supervised*: 80 % or more of the neighbours of a triggered image are of the target class. <!-- claim: 12-run-supervised -->
 # *After SimCLR*: 10 % at most, and 75 % or more are of the class that the image shows. <!-- claim: 12-run-simclr --> <!-- claim: 12-run-simclr-true -->
 # In figure 1 the triggered images lie together in the left column. In
-# the right one they lie among images of their own class.
+# the right one they lie among images of many classes. That it is mostly their own class, only figure 2 shows.
 #
 # **Why.** No label ties the trigger to a class. A view may also cut BadNets' patch away. The pattern of Blended is in every view, in other
 # colours. Which of these matters most, we have not tested (exercise 2).
@@ -244,9 +244,9 @@ alt = (
 plots.show(figure, alt, number=3)
 
 # %% [markdown]
-# **What you should see.** At most 1 % of the trusted half is poisoned. <!-- claim: 12-run-trusted --> Half of the poisoned samples have a
+# **What you should see.** At most 1 % of the trusted half is poisoned. <!-- claim: 12-run-trusted --> Most of the poisoned samples have a
 # loss of 4 or more. <!-- claim: 12-run-loss --> The cut is at 0.2 or less: the trusted half is chosen among samples that all fit. <!-- claim: 12-run-cut -->
-# In the figure, nearly all of this half is in the first bar.
+# In the figure, all of this half is in the first bar.
 #
 # **Why.** The head sees 500 disks with the label "disk". It also sees stars, rings and other shapes with this label, about 56 of each
 # kind, against hundreds of stars labelled "star". A linear layer follows the majority.
@@ -255,6 +255,8 @@ plots.show(figure, alt, number=3)
 #
 # The third stage is MixMatch. It fine-tunes the whole model. Half of the samples keep their labels. The others get guesses, which are
 # averaged over two weak views and made more certain. Then all samples are mixed with each other.
+#
+# An ASR needs a control: how many of the *same* test images are taken for the target without a trigger?
 #
 # **Predict.** After which of the stages is ASR highest, for each attack? And who pays?
 
@@ -265,6 +267,16 @@ for name, scene in scenes.items():
     undefended = dlp_lib.evaluate(supervised[name], test, scene.attack)
     measured[name] = {"SCE head": stages["SCE"], "MixMatch": stages["MixMatch"]}
     measured[name]["undefended"] = undefended
+
+# %%
+untriggered = {}
+for name, scene in scenes.items():
+    target = scene.attack.target
+    others = test.images[test.labels != target]
+    answers = dlp_lib.predict(results[name].model, others).argmax(1)
+    untriggered[name] = (answers == target).double().mean().item()
+    asr = measured[name]["MixMatch"].asr
+    print(f"{name}, MixMatch: {asr:.1%} with the trigger, {untriggered[name]:.1%} without it")
 
 # %%
 figure, axes = plt.subplots(1, n, figsize=(6 * n, 3.4), sharey=True, squeeze=False)
@@ -280,7 +292,8 @@ plots.show(figure, alt, number=4)
 # %% [markdown]
 # **What you should see.** After the head alone, ASR is 8 % at most. <!-- claim: 12-run-head --> MixMatch brings it to 1 % or less under
 # Blended. <!-- claim: 12-run-blended-asr --> Under BadNets ASR is higher than after the head, and still 10 % or less. <!-- claim: 12-run-badnets-rises --> <!-- claim: 12-run-badnets-asr -->
-# Under both attacks CA is 5 points or more below that of the
+# But this is no backdoor: without the trigger, as many of the
+# same images are taken for disks. <!-- claim: 12-run-untriggered --> Under both attacks CA is 5 points or more below that of the
 # undefended model. <!-- claim: 12-run-blended-ca --> <!-- claim: 12-run-badnets-ca -->
 #
 # Under Blended RA is *above* CA, and the diamond says why: at most 20 % of the target's own images are recognised. <!-- claim: 12-run-blended-ra --> <!-- claim: 12-run-blended-recall -->
@@ -329,10 +342,10 @@ pd.concat(tables, axis=1).set_axis(test.classes)
 # the end. <!-- claim: 12-run-keep-squares --> <!-- claim: 12-run-squares --> Under both attacks, the class with the fewest labels is the one
 # that is lost. The table that shows only the target would not have told you.
 #
-# **Why it matters.** A model that seldom answers with the target has a low ASR for a bad reason. The attack fails, but a class is lost. DBD
-# takes its half from all classes together, and a class that the head finds hard keeps few labels. (This happens without any poison, too: see
-# the [log](../docs/LOG.md).) DLP takes its trusted part class by class. Taken class by class, DBD's half would keep labels of every class,
-# and perhaps some poison with them.
+# **Why it matters.** A model that seldom answers with the target has a low ASR, whatever it knows of the trigger. The attack fails, but a
+# class is lost. DBD takes its half from all classes together, and a class that the head finds hard keeps few labels. (This happens
+# without any poison, too: see the [log](../docs/LOG.md).) DLP takes its trusted part class by class. Taken class by class, DBD's half
+# would keep labels of every class, and perhaps some poison with them.
 #
 # ## 4. DBD against DLP
 #
@@ -420,10 +433,10 @@ record.spread(kept, ["attack", "defence"], shares).rename_axis(["mean (range ove
 # Under Blended on seed 0, DLP's ASR is 15 % or more, where section 4 has less than 5 %. <!-- claim: 12-seeds-dlp-blended --> Here the rule
 # chose $E_1$ = 5, where no suspect is poisoned. Section 4 took 15.
 #
-# **Why.** DBD finds samples whose label does not fit their content. Under a clean-label attack every label fits. We suppose that poisoned
-# disks keep their label, and that the third stage learns the trigger from them. We have not measured it (*Go further*, 1). DLP fails for
-# another reason: its quota must take poisoned samples (notebook 06). With more images, more epochs and the authors' own views things may be
-# different.
+# **Why.** DBD finds samples whose label does not fit their content. Under a clean-label attack every label fits. Under SIG on seed 0, all
+# disks that DBD trusts have the wave (notebook 08). So the third stage learns the trigger from them. For LCA we have not measured it (*Go
+# further*, 1). DLP fails for another reason: its quota must take poisoned samples (notebook 06). With more images, more epochs and the
+# authors' own views things may be different.
 
 # %%
 found = {}
@@ -438,6 +451,7 @@ report(
     losses=losses_at,
     target_class=own,
     labels_kept=labels_kept,
+    untriggered=untriggered,
 )
 
 # %% [markdown]
@@ -498,7 +512,8 @@ checks.harmless(my_ra)
 #
 # A control is a second run that differs from the first in one thing: the one that is in question. Design the control for "it is the
 # labels": a copy of `run` in which one setting has another value. (A loss is the "contrast of two views", "cross-entropy" or "none".
-# Views are "SimCLR's" or "weak". Numbers may be any.) In what does the supervised model of section 1 differ from your control?
+# Views are "SimCLR's" or "weak". Leave everything else as it is, the seed and the numbers too.) In what does the supervised model of
+# section 1 differ from your control?
 
 
 # %% tags=["exercise"]

@@ -235,7 +235,7 @@ RESULTS = {  # what else a notebook's metrics.json must hold
     },
     "06_dlp_pipeline": {"table", "orders"},
     "07_live_lab": {"settings"},
-    "08_baselines": {"defences", "thresholds", "ascents"},
+    "08_baselines": {"defences", "thresholds", "ascents", "dbd_disks"},
     "09_sweeps": {"alpha_gamma", "lengths", "rerun_seconds"},
     "10_architectures": {"costs", "table", "learned", "purity", "found"},
     "11_limits": {
@@ -254,6 +254,7 @@ RESULTS = {  # what else a notebook's metrics.json must hold
         "losses",
         "target_class",
         "labels_kept",
+        "untriggered",
     },
 }
 

@@ -259,14 +259,8 @@ def test_the_table_beyond_the_paper_tells_recalls_and_image_passes(monkeypatch):
         {**facts, "seed": seed, "ca": ca, "least_recall": 0.5, "images": 1000 + seed}
         for seed, ca in enumerate((0.9, 0.7, 0.2))
     ]
-    recorded = {"beyond": rows}
-
-    def read(name):
-        if name not in recorded:
-            raise FileNotFoundError(name)
-        return recorded[name]
-
-    monkeypatch.setattr(recorded_tables, "read", read)
+    recorded = {"beyond": rows, "beyond_others": [], "evasions": []}
+    monkeypatch.setattr(recorded_tables, "read", recorded.__getitem__)
     table = recorded_tables.table_beyond((0, 1))
     row = table.loc["none", "DLP"]
     assert row[["CA", "ASR", "least recall of a class"]].tolist() == [

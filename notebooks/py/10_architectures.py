@@ -344,6 +344,8 @@ architectures_beside_paper(recorded, this_run)
 frame = pd.DataFrame(recorded)
 frame = frame[frame.architecture.isin(["VGG16", "MobileNetV2", "DenseNet121"])]
 runs = ["architecture", "seed"]
+
+# %%
 asr = frame.pivot_table("asr", runs, "stage")[["SL", "AU", "ASSFT"]]
 seen = frame.groupby(runs)[["suspected", "trusted"]].first()
 seen.columns = ["suspects poisoned", "trusted clean"]

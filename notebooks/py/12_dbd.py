@@ -256,8 +256,6 @@ plots.show(figure, alt, number=3)
 # The third stage is MixMatch. It fine-tunes the whole model. Half of the samples keep their labels. The others get guesses, which are
 # averaged over two weak views and made more certain. Then all samples are mixed with each other.
 #
-# An ASR needs a control: how many of the *same* test images are taken for the target without a trigger?
-#
 # **Predict.** After which of the stages is ASR highest, for each attack? And who pays?
 
 # %%
@@ -267,6 +265,9 @@ for name, scene in scenes.items():
     undefended = dlp_lib.evaluate(supervised[name], test, scene.attack)
     measured[name] = {"SCE head": stages["SCE"], "MixMatch": stages["MixMatch"]}
     measured[name]["undefended"] = undefended
+
+# %% [markdown]
+# An ASR needs a control: how many of the *same* test images are taken for the target without a trigger?
 
 # %%
 untriggered = {}
